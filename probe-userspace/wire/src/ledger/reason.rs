@@ -1,0 +1,64 @@
+//! The closed list of reasons. Every loss and every exception of the product is one of these, kernel side included.
+
+use serde::{Deserialize, Serialize};
+
+/// Why a frame was passed to the stack instead of being captured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pass {
+    /// The capture filter did not select it.
+    Filter,
+    /// The host's own traffic.
+    Own,
+    /// No socket in the slot: the probe was stopping, or dead.
+    NoSocket,
+}
+
+/// Why the kernel refused a frame that was to be redirected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Refuse {
+    /// The redirect helper returned neither XDP_REDIRECT nor the fallback action.
+    RedirectFailed,
+}
+
+/// Why a finished record went no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Discard {
+    /// The worker's record ring to the exporter was full.
+    ExportQueueFull,
+    /// The outbox (later: the spool's quota) was full.
+    OutboxFull,
+    /// The bus refused the batch for good.
+    RefusedByBus,
+    /// The time to drain ran out at the stop.
+    DrainTimeout,
+    /// The process has no sink at all (`--flows` or statistics only): records are counted, then dropped.
+    NoSink,
+}
+
+/// Any reason, for metrics and messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Passed to the stack.
+    Passed(Pass),
+    /// Refused by the kernel.
+    Refused(Refuse),
+    /// Sound, not IP.
+    NonFlow(xdp_abi::headers::NonFlow),
+    /// Broken.
+    Undecodable(xdp_abi::headers::Undecodable),
+    /// A finished record that was dropped.
+    Discarded(Discard),
+    /// The socket's RX ring was full.
+    RxRingFull,
+    /// The kernel dropped it for another cause (no fill descriptor, too long for a frame).
+    RxDropped,
+    /// The device dropped it before XDP.
+    DeviceMissed,
+    /// The driver dropped it between redirect and socket.
+    NotDelivered,
+    /// The ring between two workers was full.
+    HandoverFull,
+}

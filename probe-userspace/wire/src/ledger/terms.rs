@@ -1,0 +1,162 @@
+//! The terms of the books, as they stand in files, in messages and in the collector's tables.
+
+use std::collections::BTreeMap;
+use std::ops::{Add, AddAssign};
+
+use serde::{Deserialize, Serialize};
+
+use super::reason::{Discard, Pass, Refuse};
+use crate::stamp::{Sequence, StreamId};
+
+/// Packets, with their octets (frame length without FCS; of the original frame, not of what a capture kept).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Amount {
+    /// Packets.
+    pub packets: u64,
+    /// Octets of their frames.
+    pub octets: u64,
+}
+
+impl Amount {
+    /// Nothing.
+    pub const ZERO: Self = Self { packets: 0, octets: 0 };
+    /// One packet of so many octets.
+    pub const fn one(octets: u64) -> Self {
+        Self { packets: 1, octets }
+    }
+}
+
+impl Add for Amount {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        Self { packets: self.packets + other.packets, octets: self.octets + other.octets }
+    }
+}
+
+impl AddAssign for Amount {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+/// Amounts by reason; a reason that never happened is absent.
+pub type ByReason<R> = BTreeMap<R, Amount>;
+
+/// What the kernel says of one queue of one interface (for a file: what its reader says; `queue` 0).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueTerms {
+    /// Interface name, or path of the capture file.
+    pub interface: String,
+    /// Receive queue.
+    pub queue: u32,
+    /// What arrived at the device, where it says so.
+    pub offered: Option<Amount>,
+    /// Dropped by the device before XDP, by the device's counter.
+    pub device_missed: BTreeMap<String, u64>,
+    /// What the program (or the packet socket, or the file reader) saw.
+    pub seen: Amount,
+    /// Passed to the stack.
+    pub passed: ByReason<Pass>,
+    /// Counted by the shunt and dropped.
+    pub shunted: Amount,
+    /// Handed to sockets.
+    pub redirected: Amount,
+    /// Refused by the kernel.
+    pub refused: ByReason<Refuse>,
+    /// Received from the sockets' rings (summed over the queue's sockets).
+    pub received: Amount,
+    /// XDP_STATISTICS `rx_ring_full`, or `tp_drops`: packets only, the kernel counts no octets here.
+    pub rx_ring_full: u64,
+    /// XDP_STATISTICS `rx_dropped`: packets only.
+    pub rx_dropped: u64,
+    /// The driver's drops less the sockets'; `None` where the driver has no such counter.
+    pub not_delivered: Option<u64>,
+    /// Explains `rx_dropped`, never a term: XDP_STATISTICS `rx_fill_ring_empty_descs`.
+    pub rx_fill_ring_empty_descs: u64,
+}
+
+/// What one worker says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerTerms {
+    /// Its number, which is its stream.
+    pub worker: u16,
+    /// Packets taken from its sources.
+    pub received: Amount,
+    /// Packets that were put into a flow.
+    pub metered: Amount,
+    /// Broken packets, by reason.
+    pub undecodable: ByReason<xdp_abi::headers::Undecodable>,
+    /// Packets that are not IP, by kind.
+    pub non_flow: ByReason<xdp_abi::headers::NonFlow>,
+    /// Digests that found the ring to another worker full.
+    pub handover_full: Amount,
+    /// Packets in records that went out, summed from the encoded batches.
+    pub exported: Amount,
+    /// Packets in open flows, summed from the cache.
+    pub open: Amount,
+    /// Packets in records between worker and exporter, and in the open batch.
+    pub in_record_ring: Amount,
+    /// Packets in records that were dropped.
+    pub discarded: ByReason<Discard>,
+    /// Records sealed into batches, cumulative.
+    pub records: u64,
+    /// Later fragments metered with port 0, since their first was not seen (they are in `metered`).
+    pub fragments_without_first: u64,
+    /// Flows that a full bucket pushed out (they are exported, reason lack-of-resources).
+    pub evicted_flows: u64,
+}
+
+/// Where a stream stands for one sink, in records.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CursorTerms {
+    /// The sink's endpoint, without secrets.
+    pub sink: String,
+    /// Which stream.
+    pub stream: StreamId,
+    /// Records sealed for it.
+    pub records_out: u64,
+    /// Records that the bus acknowledged.
+    pub acknowledged: u64,
+    /// Records waiting in the outbox or in flight.
+    pub in_spool: u64,
+    /// Records dropped, by reason.
+    pub discarded: BTreeMap<Discard, u64>,
+}
+
+/// Up to where a stream's terms reach: all batches below `next`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamCut {
+    /// Which stream.
+    pub stream: StreamId,
+    /// The sequence of the next batch.
+    pub next: Sequence,
+    /// Records in the batches below it.
+    pub records: u64,
+    /// Packets and layer-2 octets in those records, summed when they were encoded.
+    pub exported: Amount,
+}
+
+/// The in-band message: once a second, and a last one at the stop.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Grows when a field changes its meaning (fields are only added).
+    pub version: u16,
+    /// Name of the host, for people.
+    pub exporter: String,
+    /// When the epoch began, and when this was cut: nanoseconds since the UNIX epoch, for people and plots.
+    pub epoch_start_nanoseconds: u64,
+    /// See `epoch_start_nanoseconds`.
+    pub time_nanoseconds: u64,
+    /// Active timeout of the probe, so that a reader knows which buckets can still change.
+    pub active_timeout_seconds: u32,
+    /// Per queue.
+    pub queues: Vec<QueueTerms>,
+    /// Per worker.
+    pub workers: Vec<WorkerTerms>,
+    /// Per sink and stream.
+    pub cursors: Vec<CursorTerms>,
+    /// Per stream: what the collector must have once it has stored all batches below `next`.
+    pub cuts: Vec<StreamCut>,
+    /// The last of its epoch: everything is drained, and every identity must be exact.
+    pub closed: bool,
+}

@@ -1,0 +1,14 @@
+//! The contract between probe and collector: the flow record, its batches and their stamp, the ledger with its
+//! closed list of reasons, and the endpoints of the bus.
+//!
+//! ```text
+//! FlowRecord ─┐
+//! FlowRecord ─┼─► batch (Arrow) + Stamp ─► bus ─► received set ─► rows
+//! FlowRecord ─┘
+//! ledger::Message (cumulative terms, once a second, in-band on the control stream) ─► identities
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod ledger;
+pub mod record;
+pub mod stamp;

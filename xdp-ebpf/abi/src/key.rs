@@ -1,0 +1,44 @@
+//! The direction-neutral flow key: both directions of a conversation have the same one.
+
+/// Which end of the [`FlowKey`] sent a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Direction {
+    /// From `key.low` to `key.high`.
+    LowToHigh = 0,
+    /// From `key.high` to `key.low`.
+    HighToLow = 1,
+}
+
+/// A VLAN tag in the key: 0 = untagged, else `0x1000 | vlan id`, so that VLAN 0 (a priority tag) and no tag differ.
+pub type VlanTag = u16;
+
+/// The bit that says a tag was there.
+pub const VLAN_PRESENT: u16 = 0x1000;
+
+/// One flow, whatever the direction. IPv4 addresses are in the first four octets, the rest is zero.
+/// `(low_address, low_port) <= (high_address, high_port)` in byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(C)]
+pub struct FlowKey {
+    /// Address of the lower end, network order.
+    pub low_address: [u8; 16],
+    /// Address of the higher end, network order.
+    pub high_address: [u8; 16],
+    /// Port of the lower end; 0 where the protocol has none.
+    pub low_port: u16,
+    /// Port of the higher end.
+    pub high_port: u16,
+    /// Outer VLAN tag (802.1Q, or the service tag of QinQ).
+    pub vlan: VlanTag,
+    /// Inner (customer) VLAN tag of QinQ.
+    pub customer_vlan: VlanTag,
+    /// IANA protocol number.
+    pub protocol: u8,
+    /// 4 or 6.
+    pub ip_version: u8,
+    /// Always zero: no padding that could differ.
+    pub zero: [u8; 2],
+}
+
+const _: () = assert!(size_of::<FlowKey>() == 44 && align_of::<FlowKey>() == 2);

@@ -1,0 +1,47 @@
+//! What became of a frame in the XDP program: exactly one outcome per frame, each with a counter per CPU.
+
+/// Index of a counter. `Seen` is counted for every frame, apart from the outcome, so that the two can be held
+/// against each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum Outcome {
+    /// Every frame that entered the program.
+    Seen = 0,
+    /// Passed to the stack: the capture filter did not select it.
+    PassedFilter = 1,
+    /// Passed to the stack: the host's own (its MAC address, broadcast, multicast) on an interface with an address.
+    PassedOwn = 2,
+    /// Passed to the stack: no socket in the slot (the probe is stopping, or dead).
+    PassedNoSocket = 3,
+    /// Counted in the shunt table and dropped. Always 0 until the shunt exists.
+    Shunted = 4,
+    /// Handed to an AF_XDP socket: the helper returned XDP_REDIRECT.
+    Redirected = 5,
+    /// The helper refused the redirect for another reason than an empty slot.
+    RefusedRedirect = 6,
+}
+
+impl Outcome {
+    /// How many counters a queue has.
+    pub const COUNT: usize = 7;
+    /// All of them, in the order of their index.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::Seen,
+        Self::PassedFilter,
+        Self::PassedOwn,
+        Self::PassedNoSocket,
+        Self::Shunted,
+        Self::Redirected,
+        Self::RefusedRedirect,
+    ];
+}
+
+/// One counter of one CPU, as the map holds it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[repr(C)]
+pub struct Count {
+    /// Frames.
+    pub packets: u64,
+    /// Octets of the frames, without FCS, fragments of a multi-buffer frame included.
+    pub octets: u64,
+}
