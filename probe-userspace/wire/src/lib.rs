@@ -8,7 +8,11 @@
 //! ledger::Message (cumulative terms, once a second, in-band on the control stream) ─► identities
 //! ```
 #![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod bus;
+pub mod endpoint;
+pub mod fault;
 pub mod ledger;
 pub mod record;
 pub mod stamp;
