@@ -1,1 +1,10 @@
-//! Map of the room: see ARCHITECTURE.md.
+//! The probe: packets in, finished flows out.
+//!
+//! ```text
+//! source ─► packet ─► flow (meter) ─► worker ─► export ─► bus
+//!                                        └────► books ──┘
+//! ```
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod source;
+pub mod worker;
