@@ -1,1 +1,19 @@
-//! Map of the room: see ARCHITECTURE.md.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on panics"))]
+//! Traffic that is known exactly, and what the tests that cross processes stand on.
+//!
+//! ```text
+//!  craft ──► traffic ──► replay ──► device ──► (probe) ──► flows, ledger
+//!  packets   a model,    live frames or         compared by perf/tests with
+//!            a capture   a packet socket        the truth of traffic::truth
+//! ```
+//!
+//! Nothing here imports the probe: what it says is compared with what was sent, through files and counters.
+
+/// Every system call that Rust's library does not wrap: the only unsafe code of the crate.
+pub mod kernel;
+/// Network namespaces with veth pairs and hubs, gone when dropped.
+pub mod netns;
+/// Our own programs as child processes, ended when dropped.
+pub mod process;
+/// Waiting for a condition, with a bound and a name.
+pub mod wait;
