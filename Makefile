@@ -1,0 +1,120 @@
+# The one front door: everything the project can do has a target here, and CI calls nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.ONESHELL:
+
+CARGO ?= cargo
+SETUP := deploy/setup/setup
+STEP := deploy/ci/step
+# Where captures for `test-captures` lie; the tests also build every case themselves.
+CAPTURES ?=
+
+##@ Use
+.PHONY: demo
+demo: ## The main job on real traffic, no server needed (root): DEMO_SECONDS=60 DEMO_CAPTURE=FILE BUS=zmq|kafka
+	@$(call need_root,make demo,network namespaces and AF_XDP sockets)
+	$(SETUP) build demo $(if $(filter kafka,$(BUS)),kafka)
+	$(CARGO) build --workspace --bins
+	exec deploy/demo/demo
+
+.PHONY: release
+release: ## The two programs, optimised, in target/release
+	$(SETUP) build
+	$(CARGO) build --release --workspace --bins
+
+##@ Set-up
+.PHONY: setup
+setup: ## Install what a bare Debian 12 machine lacks to build, demo and test
+	$(SETUP) build demo test kafka browser
+
+.PHONY: kafka-start kafka-stop
+kafka-start: ## A real Apache Kafka broker on loopback for development, in .cache/kafka-dev
+	$(SETUP) kafka
+	deploy/kafka/broker start .cache/kafka-dev
+kafka-stop: ## Stop it
+	deploy/kafka/broker stop .cache/kafka-dev
+
+##@ Build and check
+.PHONY: build
+build: ## All programs and tests, dev profile, and the fault-injection variant of the programs
+	$(SETUP) build
+	$(CARGO) build --workspace --bins --features probe/fault-injection,collector/fault-injection
+	install -D -t target/fault-injection target/debug/gannet-probe target/debug/gannet-collector
+	$(CARGO) build --workspace --all-targets
+
+.PHONY: check
+check: ## Format, lints, shell scripts, systemd units
+	$(SETUP) build test
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	git ls-files | xargs grep -lE '^#!.*(ba)?sh' | xargs shellcheck
+	deploy/systemd/verify
+
+.PHONY: deny
+deny: ## Licences, advisories and sources of the dependencies (needs cargo-deny)
+	cargo deny check
+
+.PHONY: ebpf
+ebpf: ## Rebuild the committed XDP object with the recorded toolchain
+	xdp-ebpf/build.sh
+
+.PHONY: ebpf-check
+ebpf-check: ## BYTE-IDENTICAL or FIXTURES-ONLY; the verifier takes it (root)
+	@$(call need_root,make ebpf-check,loading XDP programs)
+	$(SETUP) build test
+	xdp-ebpf/check.sh
+
+##@ Test
+.PHONY: test
+test: ## Everything below (root): sets itself up, prints seconds per step against deploy/ci/budget
+	@$(call need_root,make test,network namespaces$(comma) XDP programs and AF_XDP sockets)
+	$(STEP) reset
+	$(STEP) run set-up      $(SETUP) build demo test kafka browser
+	$(STEP) run build       $(MAKE) --no-print-directory build
+	$(STEP) run unit        $(MAKE) --no-print-directory test-unit
+	$(STEP) run live        $(MAKE) --no-print-directory test-live
+	$(STEP) run kafka-store $(MAKE) --no-print-directory test-kafka
+	$(STEP) run browser     $(MAKE) --no-print-directory test-browser
+	$(STEP) run ebpf        $(MAKE) --no-print-directory ebpf-check
+	$(STEP) run loom-miri   $(MAKE) --no-print-directory test-loom test-miri
+	$(STEP) report
+
+.PHONY: test-unit
+test-unit: ## Unit, model and property tests of every crate
+	deploy/ci/tests unit
+
+.PHONY: test-live
+test-live: ## AF_XDP and packet sockets on veth pairs in network namespaces (root)
+	@$(call need_root,make test-live,network namespaces and AF_XDP sockets)
+	deploy/ci/tests live
+
+.PHONY: test-kafka
+test-kafka: ## From batch to stored row: real Kafka broker, ZMQ, DuckDB (KAFKA_BOOTSTRAP uses an existing broker)
+	deploy/ci/tests kafka
+
+.PHONY: test-browser
+test-browser: ## The page in headless Chromium
+	deploy/ci/tests browser
+
+.PHONY: test-captures
+test-captures: ## Every capture of CAPTURES=DIR against tshark and nfdump or softflowd
+	@[ -n "$(CAPTURES)" ] || { echo "test-captures: name the folder: make test-captures CAPTURES=DIR" >&2; exit 2; }
+	$(SETUP) build test
+	CAPTURES="$(abspath $(CAPTURES))" $(CARGO) test -p perf --test captures -- --nocapture
+
+.PHONY: test-loom
+test-loom: ## Every interleaving of the cross-thread rings
+	RUSTFLAGS="--cfg loom" $(CARGO) test -p xsk --lib --target-dir target/loom -- loom
+
+.PHONY: test-miri
+test-miri: ## Undefined behaviour in the rings, over plain memory (needs rustup's nightly with miri)
+	deploy/ci/miri
+
+##@ Help
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } /^[a-z-]+( [a-z-]+)*:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+comma := ,
+need_root = [ "$$(id -u)" -eq 0 ] || { echo "$(1) needs root ($(2)): run it with sudo, or as root in a VM" >&2; exit 2; }
