@@ -48,6 +48,13 @@ pub enum Unmetered {
     Undecodable(Undecodable),
 }
 
+impl From<Undecodable> for Unmetered {
+    #[inline(always)]
+    fn from(reason: Undecodable) -> Self {
+        Self::Undecodable(reason)
+    }
+}
+
 /// Sound frames that are not IP, by kind. Names are the reasons of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(rename_all = "snake_case"))]

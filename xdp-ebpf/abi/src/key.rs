@@ -16,6 +16,9 @@ pub type VlanTag = u16;
 /// The bit that says a tag was there.
 pub const VLAN_PRESENT: u16 = 0x1000;
 
+/// The bits of a tag's control field that are the VLAN id (IEEE 802.1Q, 9.6).
+pub const VLAN_ID_MASK: u16 = 0x0fff;
+
 /// One flow, whatever the direction. IPv4 addresses are in the first four octets, the rest is zero.
 /// `(low_address, low_port) <= (high_address, high_port)` in byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,6 +42,16 @@ pub struct FlowKey {
     pub ip_version: u8,
     /// Always zero: no padding that could differ.
     pub zero: [u8; 2],
+}
+
+impl FlowKey {
+    /// Puts back the outer tag that a device or the kernel took off the frame: what the walk found as outer tag becomes
+    /// the inner one. `control` is the tag's control field; only the VLAN id of it is kept.
+    #[inline]
+    pub fn put_back_tag(&mut self, control: u16) {
+        self.customer_vlan = self.vlan;
+        self.vlan = VLAN_PRESENT | control & VLAN_ID_MASK;
+    }
 }
 
 const _: () = assert!(size_of::<FlowKey>() == 44 && align_of::<FlowKey>() == 2);

@@ -3,13 +3,18 @@
 //! compute the same key from the same bytes.
 //!
 //! ```text
-//! frame bytes ──walk──► Headers { key, direction, .. } ──hash──► which worker
-//!                │
-//!                └────► Undecodable (the worker alone judges it; the kernel redirects it all the same)
+//! frame: Bytes ──walk──► Headers { key, direction, .. } ──hash──► spread ──► which worker
+//!                 │                                               ▲
+//!                 └───► Unmetered (the worker alone judges it) ───┘ by its MAC addresses
 //! ```
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod bytes;
+pub mod hash;
 pub mod headers;
 pub mod key;
 pub mod outcome;
+pub mod protocol;
+pub mod spread;
+pub mod walk;
