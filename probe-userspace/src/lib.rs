@@ -6,5 +6,7 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod config;
+pub mod run;
 pub mod source;
 pub mod worker;

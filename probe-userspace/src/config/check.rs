@@ -1,0 +1,218 @@
+//! From words to a configuration: ranges, lists, and what contradicts what.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::{Capture, Config, Error, Flows, Output, Words, Workers, input, list, sinks};
+use crate::run::host::Interface;
+
+/// nProbe's defaults for `-t` and `-d` (its user's guide, "Command Line Options").
+const ACTIVE_TIMEOUT_SECONDS: u64 = 120;
+const IDLE_TIMEOUT_SECONDS: u64 = 30;
+/// A day: a longer record could not be told from a probe that stopped exporting.
+const LONGEST_TIMEOUT_SECONDS: u64 = 86_400;
+/// Some 50 MB of flow cache, what nProbe's 131,072 buckets hold at two flows each.
+const FLOWS: u64 = 1 << 18;
+const FEWEST_FLOWS: u64 = 1 << 6;
+/// Beyond this a cache is tens of gigabytes: a slip of the keyboard rather than a wish.
+const MOST_FLOWS: u64 = 1 << 28;
+/// Deep enough that a worker may sleep some 15 ms at 1 Mpps: 8,192 lost packets to scheduling stalls in measurements.
+const RING_SIZE_FRAMES: u64 = 16_384;
+const SMALLEST_RING_FRAMES: u64 = 64;
+const LARGEST_RING_FRAMES: u64 = 1 << 17;
+/// Holds an Ethernet frame of 1,500 octets with the kernel's headroom.
+const FRAME_SIZE_OCTETS: u64 = 2048;
+/// What `SO_BUSY_POLL` users take at most; longer spins starve the rest of the core.
+const LONGEST_BUSY_POLL_MICROSECONDS: u64 = 1_000;
+/// Streams are numbered in 16 bits, the last is the control stream; no machine has more cores to pin.
+const MOST_WORKERS: u64 = 1_024;
+/// As Kafka limits a topic's name (249), less the longest suffix.
+const LONGEST_PREFIX: usize = 200;
+
+/// Checks all that was written.
+pub(super) fn check(words: &Words, interfaces: &[Interface]) -> Result<Config, Error> {
+    let (sinks, deprecations) = sinks::sinks(words)?;
+    Ok(Config {
+        inputs: input::resolve(&words.interface, interfaces)?,
+        capture: capture(words)?,
+        flows: flows(words)?,
+        workers: workers(words)?,
+        output: Output {
+            sinks,
+            deprecations,
+            flows: words.flows.clone(),
+            ledger: words.ledger.clone(),
+            max_loss: words.max_loss,
+        },
+        topic_prefix: topic_prefix(words)?,
+        probe_id: probe_id(words)?,
+        state_dir: words.state_dir.clone().unwrap_or_else(|| "/var/lib/gannet".into()),
+        http: words.http.as_deref().map(http).transpose()?,
+        user: user(words),
+    })
+}
+
+fn capture(words: &Words) -> Result<Capture, Error> {
+    let queues = words.queues.as_deref().map(|text| numbers("--queues", text)).transpose()?;
+    Ok(Capture {
+        mode: words.capture.unwrap_or_default(),
+        filter: words.capture_filter.clone(),
+        promiscuous: !words.no_promisc,
+        outgoing: words.outgoing,
+        queues,
+        ring_size_frames: ring_size(words)? as u32,
+        frame_size_octets: frame_size(words)? as u32,
+        hugepages: words.hugepages,
+        busy_poll: Duration::from_micros(ranged(
+            ("--busy-poll", words.busy_poll.unwrap_or(0)),
+            (0, LONGEST_BUSY_POLL_MICROSECONDS, "microseconds"),
+            "50 is a usual value, 0 turns it off",
+        )?),
+        xdp_mode: words.xdp_mode.unwrap_or_default(),
+    })
+}
+
+fn ring_size(words: &Words) -> Result<u64, Error> {
+    let frames = ranged(
+        ("--ring-size", words.ring_size.unwrap_or(RING_SIZE_FRAMES)),
+        (SMALLEST_RING_FRAMES, LARGEST_RING_FRAMES, "frames"),
+        "16384 outlasts the usual scheduling stalls at 1 Mpps",
+    )?;
+    if frames.is_power_of_two() {
+        return Ok(frames);
+    }
+    Err(word(
+        "--ring-size",
+        frames,
+        "the kernel's rings are powers of two",
+        format!("take {}", frames.next_power_of_two()),
+    ))
+}
+
+fn frame_size(words: &Words) -> Result<u64, Error> {
+    match words.frame_size.unwrap_or(FRAME_SIZE_OCTETS) {
+        octets @ (2048 | 4096) => Ok(octets),
+        octets => Err(word(
+            "--frame-size",
+            octets,
+            "AF_XDP takes chunks of 2048 or 4096 octets",
+            "take one of them".into(),
+        )),
+    }
+}
+
+fn flows(words: &Words) -> Result<Flows, Error> {
+    let timeouts = (1, LONGEST_TIMEOUT_SECONDS, "seconds");
+    let active = ranged(
+        ("-t", words.lifetime_timeout.unwrap_or(ACTIVE_TIMEOUT_SECONDS)),
+        timeouts,
+        "leave it out for 120",
+    )?;
+    let idle =
+        ranged(("-d", words.idle_timeout.unwrap_or(IDLE_TIMEOUT_SECONDS)), timeouts, "leave it out for 30")?;
+    let range = (FEWEST_FLOWS, MOST_FLOWS, "flows");
+    let capacity = ranged(("-M", words.max_num_flows.unwrap_or(FLOWS)), range, "leave it out for 262144")?;
+    let buckets = words
+        .hash_size
+        .map(|buckets| ranged(("-w", buckets), (1, MOST_FLOWS, "buckets"), "leave it out: it follows -M"))
+        .transpose()?;
+    Ok(Flows {
+        active_timeout: Duration::from_secs(active),
+        idle_timeout: Duration::from_secs(idle),
+        capacity: capacity as usize,
+        buckets: buckets.map(|buckets| buckets as usize),
+    })
+}
+
+fn workers(words: &Words) -> Result<Workers, Error> {
+    let count = words
+        .workers
+        .map(|count| {
+            ranged(("--workers", count), (1, MOST_WORKERS, "threads"), "at most one a core is useful")
+        })
+        .transpose()?;
+    let cores = match &words.cpu_affinity {
+        Some(text) => numbers("--cpu-affinity", text)?,
+        None => Vec::new(),
+    };
+    if let Some(count) = count
+        && !cores.is_empty()
+        && cores.len() as u64 != count
+    {
+        return Err(Error::Contradiction {
+            first: format!("--workers {count}"),
+            second: format!("--cpu-affinity {}", words.cpu_affinity.as_deref().unwrap_or_default()),
+            reason: "a core is listed for each worker",
+            mend: "list as many cores as there are workers, or leave --workers out",
+        });
+    }
+    let cores: Vec<usize> = cores.into_iter().map(|core| core as usize).collect();
+    let count = count.map(|count| count as usize).or((!cores.is_empty()).then_some(cores.len()));
+    Ok(Workers { count, cores })
+}
+
+fn topic_prefix(words: &Words) -> Result<String, Error> {
+    let prefix = words.topic_prefix.clone().unwrap_or_else(|| "gannet".into());
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if !prefix.is_empty() && prefix.len() <= LONGEST_PREFIX && prefix.chars().all(legal) {
+        return Ok(prefix);
+    }
+    let reason = "a topic's name has letters, digits, dot, underscore and dash, 1 to 200 of them";
+    Err(word("--topic-prefix", prefix, reason, "take such a word, or leave it out for `gannet`".into()))
+}
+
+fn probe_id(words: &Words) -> Result<Option<uuid::Uuid>, Error> {
+    let parse = |text: &String| {
+        text.parse().map_err(|_| {
+            word(
+                "--probe-id",
+                text,
+                "not a UUID",
+                "leave it out: one is made and kept in the state directory".into(),
+            )
+        })
+    };
+    words.probe_id.as_ref().map(parse).transpose()
+}
+
+fn http(text: &str) -> Result<SocketAddr, Error> {
+    let full = match text.strip_prefix(':').unwrap_or(text) {
+        port if port.parse::<u16>().is_ok() => format!("127.0.0.1:{port}"),
+        _ => text.replace("localhost:", "127.0.0.1:"),
+    };
+    full.parse().map_err(|_| {
+        word(
+            "--http",
+            text,
+            "not a port, nor an address with a port",
+            "e.g. 9101, 0.0.0.0:9101 or [::1]:9101".into(),
+        )
+    })
+}
+
+fn user(words: &Words) -> Option<String> {
+    match words.user.as_deref().unwrap_or("nobody") {
+        "root" => None,
+        name => Some(name.to_string()),
+    }
+}
+
+fn numbers(option: &'static str, text: &str) -> Result<Vec<u32>, Error> {
+    list::numbers(text)
+        .map_err(|reason| word(option, text, &reason, "write numbers and ranges, e.g. 0-3,6".into()))
+}
+
+fn ranged(
+    (option, value): (&'static str, u64),
+    (low, high, unit): (u64, u64, &'static str),
+    mend: &'static str,
+) -> Result<u64, Error> {
+    if (low..=high).contains(&value) {
+        return Ok(value);
+    }
+    Err(Error::OutOfRange { option, value, low, high, unit, mend })
+}
+
+fn word(option: &'static str, value: impl ToString, reason: &str, mend: String) -> Error {
+    Error::Word { option, value: value.to_string(), reason: reason.to_string(), mend }
+}

@@ -1,0 +1,58 @@
+//! What `-i` names: an interface that is there, else a capture file.
+
+use std::path::{Path, PathBuf};
+
+use super::Error;
+use crate::run::host::Interface;
+
+/// Where packets come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// A network interface.
+    Interface(Interface),
+    /// A capture file.
+    File(PathBuf),
+}
+
+impl Input {
+    /// As it was named.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Interface(interface) => interface.name.clone(),
+            Self::File(path) => path.display().to_string(),
+        }
+    }
+}
+
+/// Resolves every name. An interface wins over a file of the same name in the working directory: `./eno1` is the file.
+pub(super) fn resolve(names: &[String], interfaces: &[Interface]) -> Result<Vec<Input>, Error> {
+    if names.is_empty() {
+        return Err(Error::NoInput { interfaces: list(interfaces) });
+    }
+    let mut inputs = Vec::with_capacity(names.len());
+    for name in names {
+        let input = one(name, interfaces)?;
+        if inputs.contains(&input) {
+            return Err(Error::InputTwice { name: name.clone() });
+        }
+        inputs.push(input);
+    }
+    Ok(inputs)
+}
+
+fn one(name: &str, interfaces: &[Interface]) -> Result<Input, Error> {
+    if let Some(interface) = interfaces.iter().find(|interface| interface.name == name) {
+        return Ok(Input::Interface(interface.clone()));
+    }
+    // A pipe is as good as a file: `-i /dev/stdin`.
+    let path = Path::new(name);
+    if path.exists() && !path.is_dir() {
+        return Ok(Input::File(path.to_path_buf()));
+    }
+    Err(Error::NoSuchInput { name: name.to_string(), interfaces: list(interfaces) })
+}
+
+fn list(interfaces: &[Interface]) -> String {
+    let names: Vec<_> = interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    if names.is_empty() { "none".to_string() } else { names.join(", ") }
+}

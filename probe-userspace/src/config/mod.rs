@@ -1,0 +1,177 @@
+//! What the run is to do, from the command line and a TOML file.
+//!
+//! ```text
+//! command line ─┐
+//!               ├─► Words (as written) ─► check ─► Config (typed, in range) ─► run
+//! --config FILE ┘        the command line wins
+//! ```
+
+mod check;
+mod error;
+mod input;
+mod list;
+mod sinks;
+mod words;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Format, Serialized, Toml};
+use flow_wire::endpoint::Endpoint;
+use uuid::Uuid;
+
+pub use error::Error;
+pub use input::Input;
+pub use words::{CaptureWord, Words, XdpModeWord};
+
+use crate::run::host::Interface;
+
+const ABOUT: &str =
+    "Turns packets into flows, and sends them to Kafka or ZMQ, with every packet accounted for.";
+
+const EXAMPLES: &str = "\
+Examples:
+  gannet-probe -i eno1                                     look: a line of statistics a second
+  gannet-probe -i eno1 --ntopng kafka://192.168.2.225      flows to a broker
+  gannet-probe -i eno1,eno2 --ntopng zmq://127.0.0.1:1234  two interfaces, no broker
+  gannet-probe -i trace.pcap --flows - --ledger books.json a capture file, flows on stdout
+
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the books do not balance, 4 more lost than --max-loss.
+Stop it with Ctrl-C or SIGTERM: it drains within 10 seconds.";
+
+/// The command line of `gannet-probe`.
+#[derive(Debug, clap::Parser)]
+#[command(name = "gannet-probe", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
+#[command(disable_help_flag = true, disable_version_flag = true)]
+pub struct CommandLine {
+    /// Options that a file may give as well.
+    #[command(flatten)]
+    pub words: Words,
+
+    /// Read options from a TOML file: its keys are the long options; the command line wins
+    #[arg(long, value_name = "FILE", help_heading = "Running")]
+    pub config: Option<PathBuf>,
+
+    /// Check the configuration, say what it amounts to, and end
+    #[arg(long, help_heading = "Running")]
+    pub check_config: bool,
+
+    /// Print this page
+    #[arg(short = 'h', long, action = clap::ArgAction::HelpShort, help_heading = "Running")]
+    help: Option<bool>,
+
+    /// Print the version
+    #[arg(short = 'V', long, action = clap::ArgAction::Version, help_heading = "Running")]
+    version: Option<bool>,
+}
+
+/// A configuration that can run: every value is in its range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where packets come from; never empty.
+    pub inputs: Vec<Input>,
+    /// How interfaces are captured.
+    pub capture: Capture,
+    /// When flows end, and how many there may be.
+    pub flows: Flows,
+    /// Threads and their cores.
+    pub workers: Workers,
+    /// Where records go.
+    pub output: Output,
+    /// Name of the first part of the topics.
+    pub topic_prefix: String,
+    /// UUID that was asked for, else the one of the state directory.
+    pub probe_id: Option<Uuid>,
+    /// Where the identity is kept.
+    pub state_dir: PathBuf,
+    /// Where metrics are served.
+    pub http: Option<SocketAddr>,
+    /// User to become after the start; `None` = stay.
+    pub user: Option<String>,
+}
+
+/// How interfaces are captured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capture {
+    /// AF_XDP, packet socket, or what fits the interface.
+    pub mode: CaptureWord,
+    /// Rules of the capture filter, as written: the XDP loader parses them.
+    pub filter: Vec<String>,
+    /// See everything on the wire.
+    pub promiscuous: bool,
+    /// Meter what the host sends, too.
+    pub outgoing: bool,
+    /// Receive queues to take; `None` = all.
+    pub queues: Option<Vec<u32>>,
+    /// Descriptors of an RX ring.
+    pub ring_size_frames: u32,
+    /// Octets of a UMEM frame.
+    pub frame_size_octets: u32,
+    /// UMEM in hugepages.
+    pub hugepages: bool,
+    /// Busy-poll time; zero = off.
+    pub busy_poll: Duration,
+    /// AF_XDP mode.
+    pub xdp_mode: XdpModeWord,
+}
+
+/// When flows end, and how many there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flows {
+    /// Longest life of a record.
+    pub active_timeout: Duration,
+    /// Silence that ends a flow.
+    pub idle_timeout: Duration,
+    /// Open flows, over all workers.
+    pub capacity: usize,
+    /// Buckets, over all workers: a hint.
+    pub buckets: Option<usize>,
+}
+
+/// Threads and their cores.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Workers {
+    /// How many; `None` = what inputs and cores allow.
+    pub count: Option<usize>,
+    /// Core of each worker; empty = not asked for.
+    pub cores: Vec<usize>,
+}
+
+/// Where records and books go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Buses.
+    pub sinks: Vec<Endpoint>,
+    /// Sentences for names of options that will go away.
+    pub deprecations: Vec<String>,
+    /// JSON lines; `-` = stdout.
+    pub flows: Option<PathBuf>,
+    /// The ledger, at exit.
+    pub ledger: Option<PathBuf>,
+    /// Losses that are still exit code 0; `None` = any.
+    pub max_loss: Option<u64>,
+}
+
+impl CommandLine {
+    /// Lays the command line over the file and checks the whole against the interfaces that there are.
+    pub fn config(&self, interfaces: &[Interface]) -> Result<Config, Error> {
+        let words = match &self.config {
+            Some(path) => overlay(path, &self.words)?,
+            None => self.words.clone(),
+        };
+        check::check(&words, interfaces)
+    }
+}
+
+fn overlay(path: &Path, command_line: &Words) -> Result<Words, Error> {
+    Figment::new()
+        .merge(Toml::file_exact(path))
+        .merge(Serialized::defaults(command_line))
+        .extract()
+        .map_err(|error| Error::File { path: path.to_path_buf(), reason: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,35 @@
+//! `--ntopng` and its old names.
+
+use flow_wire::endpoint::Endpoint;
+
+use super::{Error, Words};
+
+/// The buses, and a sentence for each name that will go away.
+pub(super) fn sinks(words: &Words) -> Result<(Vec<Endpoint>, Vec<String>), Error> {
+    let mut sinks = Vec::new();
+    let mut deprecations = Vec::new();
+    for url in &words.ntopng {
+        add("--ntopng", url, &mut sinks, &mut deprecations)?;
+    }
+    for url in &words.zmq {
+        deprecations.push(format!("--zmq {url} is deprecated: write --ntopng {url}"));
+        add("--zmq", url, &mut sinks, &mut deprecations)?;
+    }
+    Ok((sinks, deprecations))
+}
+
+fn add(
+    option: &'static str,
+    url: &str,
+    sinks: &mut Vec<Endpoint>,
+    deprecations: &mut Vec<String>,
+) -> Result<(), Error> {
+    let endpoint: Endpoint = url.parse().map_err(|error| Error::Endpoint { option, error })?;
+    deprecations.extend(endpoint.deprecation());
+    // By their canonical form: tcp:// and zmq:// are the same socket.
+    if sinks.iter().any(|known| known.to_string() == endpoint.to_string()) {
+        return Err(Error::SinkTwice { option, url: url.to_string() });
+    }
+    sinks.push(endpoint);
+    Ok(())
+}

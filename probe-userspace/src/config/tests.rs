@@ -1,0 +1,173 @@
+use std::io::Write;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+use super::*;
+
+fn interface(name: &str) -> Interface {
+    Interface {
+        name: name.into(),
+        index: 7,
+        hardware_type: 1,
+        mac_address: [2; 6],
+        up: true,
+        addresses: vec![],
+    }
+}
+
+fn load(arguments: &str) -> Result<Config, Error> {
+    let arguments = ["gannet-probe"].into_iter().chain(arguments.split_whitespace());
+    CommandLine::try_parse_from(arguments).unwrap().config(&[interface("eno1"), interface("eno2")])
+}
+
+fn message(arguments: &str) -> String {
+    load(arguments).unwrap_err().to_string()
+}
+
+fn toml(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+#[test]
+fn the_defaults_are_those_of_nprobe() {
+    let config = load("-i eno1").unwrap();
+    assert_eq!(config.flows.active_timeout, Duration::from_secs(120));
+    assert_eq!(config.flows.idle_timeout, Duration::from_secs(30));
+    assert_eq!(config.user.as_deref(), Some("nobody"));
+    assert_eq!(config.topic_prefix, "gannet");
+    assert!(config.capture.promiscuous && config.http.is_none());
+}
+
+#[test]
+fn inputs_are_repeated_or_listed() {
+    let names = |arguments| load(arguments).unwrap().inputs.iter().map(Input::name).collect::<Vec<_>>();
+    assert_eq!(names("-i eno1 -i eno2"), names("-i eno1,eno2"));
+}
+
+#[test]
+fn an_unknown_interface_is_answered_with_those_there_are() {
+    let message = message("-i eth9");
+    assert!(message.contains("-i eth9") && message.contains("eno1, eno2"), "{message}");
+}
+
+#[test]
+fn an_existing_file_is_an_input() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let config = load(&format!("-i {}", file.path().display())).unwrap();
+    assert_eq!(config.inputs, [Input::File(file.path().to_path_buf())]);
+}
+
+#[test]
+fn an_input_named_twice_is_refused() {
+    assert!(message("-i eno1,eno1").contains("twice"));
+}
+
+#[test]
+fn no_input_is_refused() {
+    assert!(message("").contains("-i is missing"));
+}
+
+#[test]
+fn every_refusal_names_option_value_and_mend() {
+    for (arguments, option) in [
+        ("-t 0", "-t 0"),
+        ("-d 90000", "-d 90000"),
+        ("-M 1", "-M 1"),
+        ("-w 0", "-w 0"),
+        ("--ring-size 1000", "--ring-size 1000"),
+        ("--ring-size 8", "--ring-size 8"),
+        ("--frame-size 8192", "--frame-size 8192"),
+        ("--busy-poll 5000", "--busy-poll 5000"),
+        ("--workers 0", "--workers 0"),
+        ("--cpu-affinity 1,x", "--cpu-affinity 1,x"),
+        ("--workers 3 --cpu-affinity 0,1", "--workers 3 and --cpu-affinity 0,1"),
+        ("--queues 3-1", "--queues 3-1"),
+        ("--topic-prefix a/b", "--topic-prefix a/b"),
+        ("--probe-id 7", "--probe-id 7"),
+        ("--http everywhere", "--http everywhere"),
+        ("--ntopng kafka://h --ntopng kafka://h:9092", "--ntopng kafka://h:9092"),
+    ] {
+        let message = message(&format!("-i eno1 {arguments}"));
+        assert!(message.contains(option) && message.contains("mend:"), "{message}");
+    }
+}
+
+#[test]
+fn a_bad_url_names_its_option() {
+    let message = message("-i eno1 --ntopng 192.168.2.225");
+    assert!(message.contains("--ntopng") && message.contains("kafka://192.168.2.225"), "{message}");
+}
+
+#[test]
+fn old_names_work_and_warn() {
+    let output = load("-i eno1 --zmq tcp://127.0.0.1:5556").unwrap().output;
+    assert_eq!(output.sinks[0].to_string(), "zmq://127.0.0.1:5556");
+    assert_eq!(output.deprecations.len(), 2, "{:?}", output.deprecations);
+}
+
+#[test]
+fn cores_give_the_number_of_workers() {
+    let workers = load("-i eno1 --cpu-affinity 2-3,0").unwrap().workers;
+    assert_eq!(workers, Workers { count: Some(3), cores: vec![2, 3, 0] });
+}
+
+#[test]
+fn a_port_alone_is_served_on_loopback() {
+    let http = |word: &str| load(&format!("-i eno1 --http {word}")).unwrap().http.unwrap().to_string();
+    assert_eq!(http("9101"), "127.0.0.1:9101");
+    assert_eq!(http(":9101"), "127.0.0.1:9101");
+    assert_eq!(http("0.0.0.0:9101"), "0.0.0.0:9101");
+    assert_eq!(http("[::1]:9101"), "[::1]:9101");
+}
+
+#[test]
+fn a_file_says_what_the_command_line_says() {
+    let file = toml(
+        "interface = [\"eno1\", \"eno2\"]\nntopng = [\"kafka://192.168.2.225\"]\nlifetime-timeout = 60\n\
+         no-promisc = true\ncapture = \"xdp\"\ncpu-affinity = \"0,1\"\nuser = \"root\"\n",
+    );
+    let from_file = load(&format!("--config {}", file.path().display())).unwrap();
+    let from_line = load(
+        "-i eno1,eno2 --ntopng kafka://192.168.2.225 -t 60 --no-promisc --capture xdp --cpu-affinity 0,1 --user root",
+    );
+    assert_eq!(from_file, from_line.unwrap());
+}
+
+#[test]
+fn the_command_line_wins_over_the_file() {
+    let file = toml("interface = [\"eno1\"]\nlifetime-timeout = 60\nidle-timeout = 5\n");
+    let config = load(&format!("-t 90 -i eno2 --config {}", file.path().display())).unwrap();
+    assert_eq!(config.flows.active_timeout, Duration::from_secs(90));
+    assert_eq!(config.flows.idle_timeout, Duration::from_secs(5));
+    assert_eq!(config.inputs[0].name(), "eno2");
+}
+
+#[test]
+fn an_unknown_key_is_an_error_that_names_it() {
+    let file = toml("interface = [\"eno1\"]\nlifetime = 60\n");
+    let message = message(&format!("--config {}", file.path().display()));
+    assert!(message.contains("lifetime") && message.contains("lifetime-timeout"), "{message}");
+}
+
+#[test]
+fn a_key_of_the_wrong_type_is_an_error_that_names_it() {
+    let file = toml("interface = [\"eno1\"]\nlifetime-timeout = \"long\"\n");
+    let message = message(&format!("--config {}", file.path().display()));
+    assert!(message.contains("lifetime-timeout") && message.contains("long"), "{message}");
+}
+
+#[test]
+fn the_command_line_is_consistent_and_help_shows_every_group() {
+    use clap::CommandFactory;
+    CommandLine::command().debug_assert();
+    let help = CommandLine::try_parse_from(["gannet-probe", "--help"]).unwrap_err();
+    assert_eq!(help.kind(), ErrorKind::DisplayHelp);
+    let help = help.to_string();
+    assert!(help.lines().all(|line| line.len() <= 130), "clap does not wrap: keep lines short");
+    for group in ["Input:", "Flows:", "Output:", "Tuning:", "Running:", "Examples:"] {
+        assert!(help.contains(group), "{group}");
+    }
+}

@@ -1,0 +1,185 @@
+//! The words of the command line. The TOML file has the same words, for it is the same struct.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// Every option as it was written: nothing is checked yet, and what was not said is `None`, empty or `false`,
+/// so that a file and a command line can be laid over each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Words {
+    /// Interface to capture from, or capture file to read; several: repeat it, or list them with commas
+    #[arg(short = 'i', long, value_name = "IF|FILE", value_delimiter = ',', help_heading = "Input")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub interface: Vec<String>,
+
+    /// How to capture an interface [default: auto]
+    ///   xdp     AF_XDP: takes the frames away from the host, for mirror and tap ports
+    ///   packet  TPACKET_V3: only listens
+    ///   auto    packet where the host itself uses the interface, else xdp
+    #[arg(
+        verbatim_doc_comment,
+        long,
+        value_name = "MODE",
+        hide_possible_values = true,
+        help_heading = "Input"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub capture: Option<CaptureWord>,
+
+    /// Capture only what a rule selects: prefixes, protocols and ports; repeatable
+    #[arg(long, value_name = "RULE", help_heading = "Input")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub capture_filter: Vec<String>,
+
+    /// No promiscuous mode: only what is addressed to the host is seen
+    #[arg(long, help_heading = "Input")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_promisc: bool,
+
+    /// Meter what the host sends, too (capture mode packet only: AF_XDP never sees it)
+    #[arg(long, help_heading = "Input")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub outgoing: bool,
+
+    /// Receive queues to take, e.g. 0-3,6 [default: all]
+    #[arg(long, value_name = "LIST", help_heading = "Input")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queues: Option<String>,
+
+    /// Longest life of a record; a longer flow goes on in a next one [default: 120]
+    #[arg(short = 't', long, value_name = "SECONDS", help_heading = "Flows")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifetime_timeout: Option<u64>,
+
+    /// Silence after which a flow ends [default: 30]
+    #[arg(short = 'd', long, value_name = "SECONDS", help_heading = "Flows")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idle_timeout: Option<u64>,
+
+    /// Flows open at once, over all workers; a full bucket exports its oldest [default: 262144]
+    #[arg(short = 'M', long, value_name = "FLOWS", help_heading = "Flows")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_num_flows: Option<u64>,
+
+    /// Buckets of the flow cache: a hint, rounded up to what it can have, and reported
+    #[arg(short = 'w', long, value_name = "BUCKETS", help_heading = "Flows")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hash_size: Option<u64>,
+
+    /// Where flows go; repeatable
+    ///   kafka://HOST[:PORT][,HOST..]  a broker, with kafka-ssl:// over TLS
+    ///   zmq://HOST:PORT               bound by the probe, collectors connect
+    #[arg(verbatim_doc_comment, long, value_name = "URL", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ntopng: Vec<String>,
+
+    /// Deprecated name of --ntopng zmq://HOST:PORT
+    #[arg(long, value_name = "URL", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub zmq: Vec<String>,
+
+    /// Write each flow as a line of JSON, with or without a bus; - is stdout
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flows: Option<PathBuf>,
+
+    /// Write the ledger as JSON when the run ends
+    #[arg(long, value_name = "PATH", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ledger: Option<PathBuf>,
+
+    /// Exit with 4 when more than N packets and records were lost [default: any loss is 0]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_loss: Option<u64>,
+
+    /// First part of the topics' names [default: gannet]
+    #[arg(long, value_name = "WORD", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic_prefix: Option<String>,
+
+    /// Worker threads [default: what queues and cores allow]
+    #[arg(long, value_name = "N", help_heading = "Tuning")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workers: Option<u64>,
+
+    /// Cores to pin the workers to, one each, e.g. 2,3,4 or 2-4
+    #[arg(long, value_name = "CORES", help_heading = "Tuning")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu_affinity: Option<String>,
+
+    /// Descriptors of a receive ring, a power of two: what outlasts a stall [default: 16384]
+    #[arg(long, value_name = "FRAMES", help_heading = "Tuning")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ring_size: Option<u64>,
+
+    /// Octets of a UMEM frame, 2048 or 4096; longer packets take several [default: 2048]
+    #[arg(long, value_name = "OCTETS", help_heading = "Tuning")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frame_size: Option<u64>,
+
+    /// UMEM in hugepages (reserve them by sysctl vm.nr_hugepages)
+    #[arg(long, help_heading = "Tuning")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub hugepages: bool,
+
+    /// Busy-poll time of the sockets; NICs only, veth ignores it [default: 0 = off]
+    #[arg(long, value_name = "MICROSECONDS", help_heading = "Tuning")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub busy_poll: Option<u64>,
+
+    /// zero-copy, copy, generic, or auto: the best of them that works, and says which [default: auto]
+    #[arg(long, value_name = "MODE", hide_possible_values = true, help_heading = "Tuning")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub xdp_mode: Option<XdpModeWord>,
+
+    /// Identity of this probe [default: made once, kept in the state directory]
+    #[arg(long, value_name = "UUID", help_heading = "Running")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub probe_id: Option<String>,
+
+    /// Where the probe keeps its identity [default: /var/lib/gannet]
+    #[arg(long, value_name = "DIR", help_heading = "Running")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state_dir: Option<PathBuf>,
+
+    /// Serve Prometheus metrics and health; HOST is 127.0.0.1 unless said [default: off]
+    #[arg(long, value_name = "[HOST:]PORT", help_heading = "Running")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+
+    /// User to become once everything is open; root keeps all rights [default: nobody]
+    #[arg(long, value_name = "NAME", help_heading = "Running")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
+/// Values of `--capture`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaptureWord {
+    /// Packet socket where the host uses the interface, AF_XDP where it does not.
+    #[default]
+    Auto,
+    /// AF_XDP: exclusive.
+    Xdp,
+    /// TPACKET_V3: passive.
+    Packet,
+}
+
+/// Values of `--xdp-mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum XdpModeWord {
+    /// Zero-copy, else copy, else generic.
+    #[default]
+    Auto,
+    /// The NIC writes into the UMEM.
+    ZeroCopy,
+    /// The driver runs the program, the kernel copies.
+    Copy,
+    /// The stack runs the program on its socket buffers.
+    Generic,
+}
