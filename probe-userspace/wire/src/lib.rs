@@ -10,9 +10,11 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod batch;
 pub mod bus;
 pub mod endpoint;
 pub mod fault;
+pub mod header;
 pub mod ledger;
 pub mod record;
 pub mod stamp;
