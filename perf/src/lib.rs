@@ -9,6 +9,8 @@
 //!
 //! Nothing here imports the probe: what it says is compared with what was sent, through files and counters.
 
+/// Packets and capture files built by hand, broken ones too.
+pub mod craft;
 /// Every system call that Rust's library does not wrap: the only unsafe code of the crate.
 pub mod kernel;
 /// Network namespaces with veth pairs and hubs, gone when dropped.
