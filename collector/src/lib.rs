@@ -1,1 +1,12 @@
-//! Map of the room: see ARCHITECTURE.md.
+//! The collector: flows from the bus, stored once, queried, shown; the books closed.
+//!
+//! ```text
+//! Kafka ─┐            ┌─ received sets, offsets ─┐
+//!        ├─► ingest ─►│ store (one transaction)  │─► query ─► api ─► page, terminal
+//! ZMQ  ──┘            └─ rows, batches, ledger ──┘      └─► reconcile: do the books balance?
+//! ```
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
+
+pub mod query;
+pub mod store;
