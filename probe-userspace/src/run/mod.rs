@@ -6,6 +6,10 @@
 
 mod exit;
 pub mod host;
+pub mod identity;
+pub mod mode;
+pub mod notify;
+pub mod warnings;
 
 pub use exit::Exit;
 
