@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use flow_wire::ledger::QueueTerms;
 
+pub mod capture_file;
 mod frame;
 
 pub use frame::{Frame, LinkLayer};
@@ -83,6 +84,9 @@ pub trait Source: Send {
 /// A source that cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// A capture file.
+    #[error(transparent)]
+    CaptureFile(#[from] capture_file::Error),
     /// A system call failed.
     #[error("{operation} on {interface}: {error}")]
     System {

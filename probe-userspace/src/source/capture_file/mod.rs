@@ -1,0 +1,325 @@
+//! Capture files: pcap and pcapng, of any byte order, as a stream through a bounded window. Standard input too.
+//!
+//! ```text
+//! octets ─► window ─► decoder (pcap | pcapng) ─► staged records (<= 64) ─► lent as frames, in place
+//! ```
+//!
+//! Written here, and not over a capture crate, since the crates at hand copy the options of each pcapng block into a
+//! vector of their own and lend one packet at a time. `pcap-parser` is the oracle of the tests.
+//!
+//! - A file that ends within a record (a capture that was killed) is read up to there; [`Source::notice`] says where.
+//! - A length that no packet has ends the reading with an error that names the offset; what came before counts.
+//! - A packet without a time (simple packet block) is given that of the packet before it.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use flow_wire::fault::{Fault, Hop, take};
+use flow_wire::ledger::{Amount, QueueTerms};
+
+use super::{BURST_CAPACITY, Frame, LinkLayer, ObservationPoint, Source, State};
+use decoder::{Decoder, Packet, Step};
+use window::Window;
+
+mod decoder;
+mod interface;
+mod link_type;
+mod pcap;
+mod pcapng;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use decoder::Malformed;
+
+/// The path that means standard input.
+pub const STANDARD_INPUT: &str = "-";
+
+/// A capture file (or a stream in such a format) that is being read.
+pub struct CaptureFile {
+    point: ObservationPoint,
+    window: Window<Box<dyn Read + Send>>,
+    decoder: Decoder,
+    staged: Vec<Staged>,
+    /// Time of the last packet, for those that have none.
+    last_nanoseconds: u64,
+    /// Offset of the record or block that is being decoded.
+    record_offset: u64,
+    ended: bool,
+    torn_at: Option<u64>,
+    seen: Amount,
+    redirected: Amount,
+    received: Amount,
+}
+
+/// A packet in the window, until it is lent.
+#[derive(Clone, Copy)]
+struct Staged {
+    start: usize,
+    packet: Packet,
+    timestamp_nanoseconds: u64,
+}
+
+/// Why a capture file cannot be read, or not read on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// See the message.
+    #[error("capture file {}: cannot open: {error}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// See the message.
+    #[error("capture file {path}: read at offset {offset}: {error}")]
+    Read {
+        /// The file.
+        path: String,
+        /// How far it was read.
+        offset: u64,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// See the message.
+    #[error("capture file {path}: ends after {octets} octets, within its header")]
+    HeaderTruncated {
+        /// The file.
+        path: String,
+        /// Its length.
+        octets: usize,
+    },
+    /// See the message.
+    #[error("capture file {path}: begins with {magic:02x?}, which is neither pcap nor pcapng{hint}")]
+    NotACapture {
+        /// The file.
+        path: String,
+        /// Its first octets.
+        magic: [u8; 4],
+        /// What it may be, and how to mend that.
+        hint: &'static str,
+    },
+    /// See the message.
+    #[error("capture file {path}: broken at offset {offset}: {malformed}")]
+    Malformed {
+        /// The file.
+        path: String,
+        /// Where the record or block begins.
+        offset: u64,
+        /// What is wrong.
+        malformed: Malformed,
+    },
+}
+
+impl CaptureFile {
+    /// Opens a file (`-`: standard input) and reads its header.
+    ///
+    /// # Errors
+    /// The file cannot be opened or read, or is no capture.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let reader: Box<dyn Read + Send> = if path == Path::new(STANDARD_INPUT) {
+            Box::new(std::io::stdin())
+        } else {
+            Box::new(File::open(path).map_err(|error| Error::Open { path: path.to_owned(), error })?)
+        };
+        Self::new(path.display().to_string(), reader)
+    }
+
+    /// Reads from anything; `name` is the path in messages and in the ledger.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no capture.
+    pub fn new(name: String, reader: Box<dyn Read + Send>) -> Result<Self, Error> {
+        let mut window = Window::new(reader);
+        while window.unread().len() < pcap::HEADER_OCTETS
+            && window.fill().map_err(|error| Error::Read { path: name.clone(), offset: 0, error })?
+        {}
+        let decoder = begin(&name, &mut window)?;
+        Ok(Self {
+            point: ObservationPoint { interface: name, ingress_interface: 0, queue: 0 },
+            window,
+            decoder,
+            staged: Vec::with_capacity(BURST_CAPACITY + 1),
+            last_nanoseconds: 0,
+            record_offset: 0,
+            ended: false,
+            torn_at: None,
+            seen: Amount::ZERO,
+            redirected: Amount::ZERO,
+            received: Amount::ZERO,
+        })
+    }
+
+    /// Stages packets until the burst is full, the stream has ended, or what is staged need not wait for a read.
+    fn stage(&mut self) -> Result<(), Error> {
+        self.staged.clear();
+        while self.staged.len() < BURST_CAPACITY {
+            if self.window.lacking() == 0 {
+                self.record_offset = self.window.offset();
+            }
+            let step = self.decoder.step(self.window.unread()).map_err(|malformed| Error::Malformed {
+                path: self.point.interface.clone(),
+                offset: self.record_offset,
+                malformed,
+            })?;
+            match step {
+                Step::Packet(packet) => self.stage_packet(packet),
+                Step::Skip(octets) => self.window.skip(octets),
+                Step::More if !self.staged.is_empty() => return Ok(()),
+                Step::More => {
+                    if !self.fill()? {
+                        self.end();
+                        return Ok(());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn stage_packet(&mut self, packet: Packet) {
+        let start = self.window.start() + packet.data_offset;
+        self.window.skip(packet.record_octets as u64);
+        self.last_nanoseconds = packet.timestamp_nanoseconds.unwrap_or(self.last_nanoseconds);
+        let amount = Amount::one(packet.original_octets.into());
+        self.seen += amount;
+        let staged = Staged { start, packet, timestamp_nanoseconds: self.last_nanoseconds };
+        match take(Hop::Kernel) {
+            None => {}
+            Some(Fault::Lose) => return,
+            Some(Fault::Double) => self.push(staged, amount),
+        }
+        self.push(staged, amount);
+    }
+
+    fn push(&mut self, staged: Staged, amount: Amount) {
+        self.staged.push(staged);
+        self.redirected += amount;
+    }
+
+    fn fill(&mut self) -> Result<bool, Error> {
+        self.window.fill().map_err(|error| Error::Read {
+            path: self.point.interface.clone(),
+            offset: self.window.offset(),
+            error,
+        })
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        if !self.window.unread().is_empty() || self.window.lacking() > 0 {
+            self.torn_at = Some(self.record_offset);
+        }
+    }
+
+    /// The frames of what is staged, in place.
+    fn lend_staged(&mut self, lend: &mut dyn FnMut(&[Frame<'_>])) {
+        let octets = self.window.octets();
+        let mut frames = [EMPTY; BURST_CAPACITY];
+        for (frame, staged) in frames.iter_mut().zip(&self.staged) {
+            *frame = Frame {
+                bytes: &octets[staged.start..staged.start + staged.packet.captured_octets],
+                original_octets: staged.packet.original_octets,
+                timestamp_nanoseconds: staged.timestamp_nanoseconds,
+                link_layer: staged.packet.link_layer,
+                stripped_vlan: None,
+            };
+            self.received += Amount::one(staged.packet.original_octets.into());
+        }
+        lend(&frames[..self.staged.len()]);
+    }
+
+    /// Between reading and lending: where a fault-injection build loses or doubles a frame.
+    fn suffer(&mut self) {
+        match take(Hop::Receive) {
+            None => {}
+            Some(Fault::Lose) => drop(self.staged.pop()),
+            Some(Fault::Double) => self.staged.extend_from_within(self.staged.len() - 1..),
+        }
+    }
+}
+
+const EMPTY: Frame<'static> = Frame {
+    bytes: &[],
+    original_octets: 0,
+    timestamp_nanoseconds: 0,
+    link_layer: LinkLayer::Ethernet,
+    stripped_vlan: None,
+};
+
+/// Chooses the decoder by the first octets, and passes over the header of a pcap file.
+fn begin(name: &str, window: &mut Window<Box<dyn Read + Send>>) -> Result<Decoder, Error> {
+    let unread = window.unread();
+    let truncated = || Error::HeaderTruncated { path: name.to_owned(), octets: unread.len() };
+    let magic: [u8; 4] = *unread.first_chunk().ok_or_else(truncated)?;
+    if u32::from_be_bytes(magic) == pcapng::SECTION_HEADER {
+        return Ok(Decoder::Pcapng(pcapng::Decoder::new()));
+    }
+    if !pcap::Decoder::recognises(magic) {
+        return Err(Error::NotACapture { path: name.to_owned(), magic, hint: hint(magic) });
+    }
+    let header = unread.first_chunk().ok_or_else(truncated)?;
+    let decoder = pcap::Decoder::new(header).map_err(|malformed| Error::Malformed {
+        path: name.to_owned(),
+        offset: 0,
+        malformed,
+    })?;
+    window.skip(pcap::HEADER_OCTETS as u64);
+    Ok(Decoder::Pcap(decoder))
+}
+
+fn hint(magic: [u8; 4]) -> &'static str {
+    match magic {
+        [0x1f, 0x8b, ..] => ": it is compressed, try `gunzip -c FILE | gannet-probe -i -`",
+        [0x28, 0xb5, 0x2f, 0xfd] => ": it is compressed, try `zstd -dc FILE | gannet-probe -i -`",
+        [0xfd, 0x37, 0x7a, 0x58] => ": it is compressed, try `xz -dc FILE | gannet-probe -i -`",
+        _ => "",
+    }
+}
+
+impl Source for CaptureFile {
+    fn observation_point(&self) -> &ObservationPoint {
+        &self.point
+    }
+
+    fn receive(&mut self, _now: u64, lend: &mut dyn FnMut(&[Frame<'_>])) -> Result<State, super::Error> {
+        if self.ended {
+            return Ok(State::Ended);
+        }
+        // What stands before a broken place is lent before the error is told: the next call finds it again.
+        match self.stage() {
+            Err(error) if self.staged.is_empty() => {
+                self.ended = true;
+                return Err(error.into());
+            }
+            _ if self.staged.is_empty() => return Ok(State::Ended),
+            _ => {}
+        }
+        self.suffer();
+        self.lend_staged(lend);
+        Ok(State::Some)
+    }
+
+    fn wait(&mut self, _timeout: Duration) -> Result<(), super::Error> {
+        Ok(())
+    }
+
+    fn terms(&mut self) -> Result<QueueTerms, super::Error> {
+        Ok(QueueTerms {
+            interface: self.point.interface.clone(),
+            queue: self.point.queue,
+            seen: self.seen,
+            redirected: self.redirected,
+            received: self.received,
+            ..QueueTerms::default()
+        })
+    }
+
+    fn notice(&self) -> Option<String> {
+        let offset = self.torn_at?;
+        let name = &self.point.interface;
+        Some(format!("capture file {name}: cut off within the record at offset {offset}; read up to there"))
+    }
+}
