@@ -7,6 +7,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod config;
+
+pub mod packet;
 pub mod run;
 pub mod source;
 pub mod worker;

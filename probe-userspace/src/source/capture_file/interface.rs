@@ -71,7 +71,8 @@ impl Interface {
 
     /// A time of this interface in nanoseconds since the UNIX epoch, held within what stores can represent.
     pub(super) fn nanoseconds(&self, units: u64) -> u64 {
-        let nanoseconds = self.resolution.nanoseconds(units) + i128::from(self.offset_seconds) * 1_000_000_000;
+        let nanoseconds =
+            self.resolution.nanoseconds(units) + i128::from(self.offset_seconds) * 1_000_000_000;
         nanoseconds.clamp(0, LATEST_NANOSECONDS) as u64
     }
 }

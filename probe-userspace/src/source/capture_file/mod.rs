@@ -37,6 +37,9 @@ pub use decoder::Malformed;
 /// The path that means standard input.
 pub const STANDARD_INPUT: &str = "-";
 
+/// Packets that are staged for one burst; two places are left for what a fault-injection build doubles.
+const STAGED_CAPACITY: usize = BURST_CAPACITY - 2;
+
 /// A capture file (or a stream in such a format) that is being read.
 pub struct CaptureFile {
     point: ObservationPoint,
@@ -141,7 +144,7 @@ impl CaptureFile {
             point: ObservationPoint { interface: name, ingress_interface: 0, queue: 0 },
             window,
             decoder,
-            staged: Vec::with_capacity(BURST_CAPACITY + 1),
+            staged: Vec::with_capacity(BURST_CAPACITY),
             last_nanoseconds: 0,
             record_offset: 0,
             ended: false,
@@ -155,7 +158,7 @@ impl CaptureFile {
     /// Stages packets until the burst is full, the stream has ended, or what is staged need not wait for a read.
     fn stage(&mut self) -> Result<(), Error> {
         self.staged.clear();
-        while self.staged.len() < BURST_CAPACITY {
+        while self.staged.len() < STAGED_CAPACITY {
             if self.window.lacking() == 0 {
                 self.record_offset = self.window.offset();
             }
@@ -298,7 +301,9 @@ impl Source for CaptureFile {
             _ => {}
         }
         self.suffer();
-        self.lend_staged(lend);
+        if !self.staged.is_empty() {
+            self.lend_staged(lend);
+        }
         Ok(State::Some)
     }
 

@@ -147,8 +147,11 @@ impl Decoder {
         }
         // Both kinds have time, lengths and data in the same places; the obsolete one has a drop count beside a
         // shorter interface number.
-        let interface =
-            if block_type == ENHANCED_PACKET { self.order.u32(body, 0) } else { self.order.u16(body, 0).into() };
+        let interface = if block_type == ENHANCED_PACKET {
+            self.order.u32(body, 0)
+        } else {
+            self.order.u16(body, 0).into()
+        };
         let layout = PacketLayout { interface, timestamp_at: 4, lengths_at: 12, data_at: LAYOUT_OCTETS };
         let interface = self.interface_of(layout.interface)?;
         let captured = self.order.u32(body, layout.lengths_at);

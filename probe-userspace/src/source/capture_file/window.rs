@@ -50,7 +50,8 @@ impl<R: Read> Window<R> {
 
     /// Passes over so many octets, which may lie beyond the window or the end of the stream.
     pub(super) fn skip(&mut self, count: u64) {
-        let here = usize::try_from(count).map_or(self.end - self.start, |count| count.min(self.end - self.start));
+        let here =
+            usize::try_from(count).map_or(self.end - self.start, |count| count.min(self.end - self.start));
         self.start += here;
         self.offset += here as u64;
         self.to_skip += count - here as u64;

@@ -1,0 +1,56 @@
+//! From a frame to what a flow needs of it, or to the reason why it is in none.
+//!
+//! ```text
+//! Frame ─► link layer ─► xdp_abi::walk ─► Packet         (the digest: small, copied, may go to another worker)
+//!                                    └──► Unmetered
+//! ```
+
+mod link;
+
+use xdp_abi::headers::{Headers, Unmetered};
+use xdp_abi::walk::walk;
+
+use crate::source::Frame;
+
+/// One packet, read: all that is left of a frame when the burst goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Packet {
+    /// Its headers.
+    pub headers: Headers,
+    /// Octets of the IP packet (IPFIX 1): its total length, else what of it was captured.
+    pub octets: u32,
+    /// Octets of the frame (IPFIX 352).
+    pub layer2_octets: u32,
+    /// When it was captured, since the UNIX epoch.
+    pub timestamp_nanoseconds: u64,
+    /// Interface where it was captured (IPFIX 10).
+    pub ingress_interface: u32,
+}
+
+/// Reads one frame.
+///
+/// # Errors
+/// The frame is in no flow, and why.
+#[inline]
+pub fn read(frame: &Frame<'_>, ingress_interface: u32) -> Result<Packet, Unmetered> {
+    let link = link::resolve(frame.bytes, frame.link_layer)?;
+    let mut headers = walk(frame.bytes, link)?;
+    if let Some(control) = frame.stripped_vlan {
+        headers.key.put_back_tag(control);
+    }
+    // Total length 0: segmentation offload, or a jumbogram. The walk has seen the header at this offset.
+    let octets = match headers.ip_octets {
+        0 => frame.bytes.len().saturating_sub(usize::from(headers.ip_offset)) as u32,
+        octets => octets,
+    };
+    Ok(Packet {
+        headers,
+        octets,
+        layer2_octets: frame.original_octets,
+        timestamp_nanoseconds: frame.timestamp_nanoseconds,
+        ingress_interface,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! Files built here, read back; `pcap-parser` and broken copies as oracles.
