@@ -94,6 +94,9 @@ pub struct WorkerTerms {
     pub exported: Amount,
     /// Packets in open flows, summed from the cache.
     pub open: Amount,
+    /// Open flows: not a term, but what people ask first.
+    #[serde(default)]
+    pub open_flows: u64,
     /// Packets in records between worker and exporter, and in the open batch.
     pub in_record_ring: Amount,
     /// Packets in records that were dropped.
