@@ -11,4 +11,5 @@ pub mod config;
 pub mod packet;
 pub mod run;
 pub mod source;
+pub mod telemetry;
 pub mod worker;

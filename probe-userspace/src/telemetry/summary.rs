@@ -1,0 +1,109 @@
+//! What a person reads when the run is over.
+
+use std::fmt::Write;
+
+use flow_wire::ledger::{Amount, Message};
+
+use super::number::{grouped, si};
+use super::rates::{by_word, losses, records, seen};
+
+/// A few lines: what was seen, what became of it, what was lost, and by what.
+pub fn summary(message: &Message, residual: u64) -> String {
+    let mut text = String::new();
+    let total = seen(message);
+    let seconds = message.time_nanoseconds.saturating_sub(message.epoch_start_nanoseconds) as f64 / 1e9;
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "seen       {} in {seconds:.1} s", amount(total));
+    let _ = writeln!(
+        text,
+        "metered    {}",
+        amount(message.workers.iter().fold(Amount::ZERO, |sum, w| sum + w.metered))
+    );
+    let _ = writeln!(text, "records    {}", grouped(records(message)));
+    for (name, packets) in excepted(message) {
+        let _ = writeln!(text, "  {name:<28} {} packets", grouped(packets));
+    }
+    let losses = losses(message);
+    let _ = writeln!(text, "lost       {}", grouped(losses.values().sum()));
+    for (reason, packets) in losses {
+        let _ = writeln!(text, "  {reason:<28} {} packets", grouped(packets));
+    }
+    let _ = write!(text, "residual   {residual}");
+    text
+}
+
+/// Packets that went another way than into a flow, by what it was.
+fn excepted(message: &Message) -> Vec<(String, u64)> {
+    let mut list: Vec<(String, u64)> = Vec::new();
+    let mut add = |group: &str, reason: String, packets: u64| {
+        let name = format!("{group} {reason}");
+        match list.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, sum)) => *sum += packets,
+            None => list.push((name, packets)),
+        }
+    };
+    for queue in &message.queues {
+        by_word(&queue.passed).for_each(|(reason, packets)| add("passed", reason, packets));
+    }
+    for worker in &message.workers {
+        by_word(&worker.non_flow).for_each(|(reason, packets)| add("non_flow", reason, packets));
+        by_word(&worker.undecodable).for_each(|(reason, packets)| add("undecodable", reason, packets));
+    }
+    list.retain(|(_, packets)| *packets > 0);
+    list
+}
+
+fn amount(amount: Amount) -> String {
+    format!("{} packets, {}B", grouped(amount.packets), si(amount.octets as f64))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use flow_wire::ledger::{Discard, Pass, QueueTerms, WorkerTerms};
+
+    use super::*;
+
+    #[test]
+    fn exceptions_and_losses_are_named_and_summed_over_queues() {
+        let queue = QueueTerms {
+            seen: Amount { packets: 600, octets: 60_000 },
+            passed: BTreeMap::from([(Pass::Own, Amount { packets: 2, octets: 84 })]),
+            ..QueueTerms::default()
+        };
+        let worker = WorkerTerms {
+            metered: Amount { packets: 1196, octets: 119_000 },
+            discarded: BTreeMap::from([
+                (Discard::ExportQueueFull, Amount { packets: 7, octets: 700 }),
+                (Discard::NoSink, Amount { packets: 9, octets: 900 }),
+            ]),
+            records: 1234,
+            ..WorkerTerms::default()
+        };
+        let message = Message {
+            version: 1,
+            exporter: String::new(),
+            epoch_start_nanoseconds: 1_000_000_000,
+            time_nanoseconds: 3_500_000_000,
+            active_timeout_seconds: 120,
+            queues: vec![queue.clone(), queue],
+            workers: vec![worker],
+            cursors: vec![],
+            cuts: vec![],
+            closed: true,
+        };
+        let text = summary(&message, 0);
+        for part in [
+            "1,200 packets, 120 kB in 2.5 s",
+            "1,196",
+            "1,234",
+            "passed own",
+            "4 packets",
+            "lost       7\n",
+            "residual   0",
+        ] {
+            assert!(text.contains(part), "{part:?} in\n{text}");
+        }
+    }
+}
