@@ -1,11 +1,25 @@
-//! The books from NIC to row: terms, the closed list of reasons, and (in `identities`) what must balance.
+//! The books from NIC to row: terms, the closed list of reasons, and what must balance.
 //!
-//! Terms are cumulative per epoch and come from independent places; none is obtained by subtraction.
+//! ```text
+//! terms, reason   what is counted, cumulative per epoch, each term from a place of its own
+//! codec           the in-band message of a probe, as JSON
+//! identity        two sides that must come to the same, with a bound for what is in flight
+//! probe           the identities within a message: NIC to cursor
+//! collected       those between a message and a collector's store
+//! ```
+//!
+//! No term is obtained by subtraction: else nothing could fail.
 
 mod codec;
+mod collected;
+mod identity;
+mod probe;
 mod reason;
 mod terms;
 
 pub use codec::MessageError;
+pub use collected::{StoredStream, cursor_of, lost_on_bus, of_stream};
+pub use identity::{FRAME_OCTETS_MAX, Identity, Term, Unit, broken, residual};
+pub use probe::{HANDOVER_PACKETS_MAX, IN_FLIGHT_PACKETS_MAX, of_probe};
 pub use reason::{Discard, Pass, Reason, Refuse};
-pub use terms::{Amount, ByReason, CursorTerms, Message, QueueTerms, StreamCut, WorkerTerms};
+pub use terms::{Amount, ByReason, CursorTerms, Guarantee, Message, QueueTerms, StreamCut, WorkerTerms};

@@ -32,6 +32,8 @@ pub enum Discard {
     OutboxFull,
     /// The bus refused the batch for good.
     RefusedByBus,
+    /// The file or pipe of `--flows` could not be written.
+    WriteFailed,
     /// The time to drain ran out at the stop.
     DrainTimeout,
     /// The process has no sink at all (`--flows` or statistics only): records are counted, then dropped.

@@ -116,6 +116,8 @@ pub struct CursorTerms {
     pub sink: String,
     /// Which stream.
     pub stream: StreamId,
+    /// What the sink promises.
+    pub guarantee: Guarantee,
     /// Records sealed for it.
     pub records_out: u64,
     /// Records that the bus acknowledged.
@@ -124,6 +126,20 @@ pub struct CursorTerms {
     pub in_spool: u64,
     /// Records dropped, by reason.
     pub discarded: BTreeMap<Discard, u64>,
+    /// Batches that held them: the gaps that a collector will see.
+    pub discarded_batches: u64,
+}
+
+/// How often a reader of a sink sees what the sink acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Guarantee {
+    /// Kafka with transactions, for readers of committed messages.
+    ExactlyOnce,
+    /// Kafka where transactions are not permitted: duplicates carry the same stamp.
+    AtLeastOnce,
+    /// ZMQ: what a slow or absent subscriber misses is gone, and shows as a gap in the sequences.
+    AtMostOnce,
 }
 
 /// Up to where a stream's terms reach: all batches below `next`.

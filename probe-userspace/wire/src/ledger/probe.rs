@@ -1,0 +1,194 @@
+//! The identities that a probe's own message must satisfy: from the device to the cursor of each sink.
+//!
+//! ```text
+//! device     offered   = seen + device_missed.*
+//! kernel     seen      = passed.* + shunted + redirected + refused.*
+//! receive    redirected= received + rx_ring_full + rx_dropped + not_delivered
+//!            received of the queues = received of the workers
+//! meter      received  = metered + undecodable.* + non_flow.* + handover_full
+//! export     metered + shunted = exported + open + in_record_ring + discarded.*
+//! batch      sealed    = records_out                                       per sink and stream
+//!            records_out = acknowledged + in_spool + discarded.*           per sink and stream
+//! ```
+//!
+//! A live message is read downstream first, so what is left over lies upstream, >= 0, and at most what arrived since the
+//! message before; a closed one, and a file's, must be exact.
+
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+
+use super::identity::{Identity, Unit};
+use super::{Amount, ByReason, CursorTerms, Message, QueueTerms};
+use crate::fault::Hop;
+
+/// Packets that a queue's rings hold beside what the interval brought: the largest receive ring that a socket has (16 bits
+/// of descriptors), while its counters are being read.
+pub const IN_FLIGHT_PACKETS_MAX: u64 = 1 << 16;
+
+/// Packets handed from one worker to another and counted by only one of them yet: a ring's capacity for each pair.
+pub const HANDOVER_PACKETS_MAX: u64 = 1 << 12;
+
+/// All identities of a message. `previous` is the message before it in the same epoch: what arrived in between bounds
+/// what a live one may have left over. Of a closed message it is not used.
+pub fn of_probe(message: &Message, previous: Option<&Message>) -> Vec<Identity> {
+    let mut identities = Vec::new();
+    for queue in &message.queues {
+        let bound = queue_bound(message, previous, queue);
+        identities.extend(device(queue, bound.clone()));
+        identities.push(kernel(queue, bound.clone()));
+        identities.push(receive(queue, bound));
+    }
+    identities.push(handed_to_workers(message));
+    identities.push(meter(message));
+    identities.push(export(message));
+    for cursor in &message.cursors {
+        identities.push(sealed(message, cursor));
+        identities.push(outbox(cursor));
+    }
+    identities
+}
+
+fn queue_bound(message: &Message, previous: Option<&Message>, queue: &QueueTerms) -> RangeInclusive<i64> {
+    if message.closed {
+        return 0..=0;
+    }
+    let same = |other: &&QueueTerms| other.interface == queue.interface && other.queue == queue.queue;
+    let before = previous.and_then(|message| message.queues.iter().find(same));
+    let arrived = queue.seen.packets.saturating_sub(before.map_or(0, |before| before.seen.packets));
+    0..=signed(arrived.saturating_add(IN_FLIGHT_PACKETS_MAX))
+}
+
+fn device(queue: &QueueTerms, bound: RangeInclusive<i64>) -> Option<Identity> {
+    let offered = queue.offered?;
+    let mut identity = Identity::new("offered", Hop::Device, scope(queue), Unit::Packets)
+        .within(bound)
+        .left("offered", offered.packets)
+        .right("seen", queue.seen.packets);
+    for (counter, missed) in &queue.device_missed {
+        identity = identity.right(format!("device_missed.{counter}"), *missed);
+    }
+    Some(identity)
+}
+
+fn kernel(queue: &QueueTerms, bound: RangeInclusive<i64>) -> Identity {
+    let mut identity = Identity::new("seen", Hop::Kernel, scope(queue), Unit::PacketsAndOctets)
+        .within(bound)
+        .left("seen", queue.seen);
+    identity = by_reason(identity, "passed", &queue.passed);
+    identity = identity.right("shunted", queue.shunted).right("redirected", queue.redirected);
+    by_reason(identity, "refused", &queue.refused)
+}
+
+/// Octets are compared only where nothing was lost between: the kernel counts those losses in packets alone.
+fn receive(queue: &QueueTerms, bound: RangeInclusive<i64>) -> Identity {
+    let not_delivered = queue.not_delivered.unwrap_or(0);
+    let lost = queue.rx_ring_full != 0 || queue.rx_dropped != 0 || not_delivered != 0;
+    let unit = if lost { Unit::Packets } else { Unit::PacketsAndOctets };
+    Identity::new("redirected", Hop::Receive, scope(queue), unit)
+        .within(bound)
+        .left("redirected", queue.redirected)
+        .right("received", queue.received)
+        .right("rx_ring_full", queue.rx_ring_full)
+        .right("rx_dropped", queue.rx_dropped)
+        .right("not_delivered", not_delivered)
+}
+
+/// A worker's cut has its sources' terms of the same moment, so this is exact at any time.
+fn handed_to_workers(message: &Message) -> Identity {
+    let mut identity = Identity::new("received_from_sources", Hop::Receive, "", Unit::PacketsAndOctets);
+    for queue in &message.queues {
+        identity = identity.left(format!("received[{}]", scope(queue)), queue.received);
+    }
+    for worker in &message.workers {
+        identity = identity.right(format!("received[worker {}]", worker.worker), worker.received);
+    }
+    identity
+}
+
+/// Over all workers: a digest that crosses is received by one and metered by another, and their cuts are not of the same
+/// moment.
+fn meter(message: &Message) -> Identity {
+    let pairs = message.workers.len().saturating_mul(message.workers.len().saturating_sub(1)) as u64;
+    let crossing = if message.closed { 0 } else { signed(pairs.saturating_mul(HANDOVER_PACKETS_MAX)) };
+    let mut identity = Identity::new("received", Hop::Meter, "", Unit::PacketsAndOctets)
+        .within(-crossing..=crossing)
+        .left("received", total(message, |worker| worker.received))
+        .right("metered", total(message, |worker| worker.metered));
+    for worker in &message.workers {
+        identity = by_reason(identity, "undecodable", &worker.undecodable);
+        identity = by_reason(identity, "non_flow", &worker.non_flow);
+    }
+    identity.right("handover_full", total(message, |worker| worker.handover_full))
+}
+
+/// Exact at any time: the cut is in the ring behind the records it covers, and closes their batch.
+fn export(message: &Message) -> Identity {
+    let shunted = message.queues.iter().fold(Amount::ZERO, |sum, queue| plus(sum, queue.shunted));
+    let mut identity = Identity::new("metered", Hop::Export, "", Unit::PacketsAndOctets)
+        .left("metered", total(message, |worker| worker.metered))
+        .left("shunted", shunted)
+        .right("exported", total(message, |worker| worker.exported))
+        .right("open", total(message, |worker| worker.open))
+        .right("in_record_ring", total(message, |worker| worker.in_record_ring));
+    for worker in &message.workers {
+        identity = by_reason(identity, "discarded", &worker.discarded);
+    }
+    identity
+}
+
+fn sealed(message: &Message, cursor: &CursorTerms) -> Identity {
+    let cut = message.cuts.iter().find(|cut| cut.stream == cursor.stream);
+    Identity::new("sealed", Hop::Batch, cursor_scope(cursor), Unit::Records)
+        .left("sealed", cut.map_or(0, |cut| cut.records))
+        .right("records_out", cursor.records_out)
+}
+
+fn outbox(cursor: &CursorTerms) -> Identity {
+    let mut identity = Identity::new("records_out", Hop::Batch, cursor_scope(cursor), Unit::Records)
+        .left("records_out", cursor.records_out)
+        .right("acknowledged", cursor.acknowledged)
+        .right("in_spool", cursor.in_spool);
+    for (reason, records) in &cursor.discarded {
+        identity = identity.right(format!("discarded.{}", named(reason)), *records);
+    }
+    identity
+}
+
+fn by_reason<R: Serialize>(mut identity: Identity, name: &str, amounts: &ByReason<R>) -> Identity {
+    for (reason, amount) in amounts {
+        identity = identity.right(format!("{name}.{}", named(reason)), *amount);
+    }
+    identity
+}
+
+/// A reason by the name that it has in JSON: the one place that spells it.
+pub(super) fn named<R: Serialize>(reason: &R) -> String {
+    match serde_json::to_value(reason) {
+        Ok(serde_json::Value::String(name)) => name,
+        _ => "unnamed".to_owned(),
+    }
+}
+
+fn total(message: &Message, of: impl Fn(&super::WorkerTerms) -> Amount) -> Amount {
+    message.workers.iter().map(of).fold(Amount::ZERO, plus)
+}
+
+fn plus(one: Amount, other: Amount) -> Amount {
+    Amount {
+        packets: one.packets.saturating_add(other.packets),
+        octets: one.octets.saturating_add(other.octets),
+    }
+}
+
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn scope(queue: &QueueTerms) -> String {
+    format!("{} queue {}", queue.interface, queue.queue)
+}
+
+fn cursor_scope(cursor: &CursorTerms) -> String {
+    format!("{} stream {}", cursor.sink, cursor.stream.0)
+}
