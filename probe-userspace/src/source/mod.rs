@@ -13,6 +13,7 @@ use flow_wire::ledger::QueueTerms;
 
 pub mod capture_file;
 mod frame;
+pub mod xsk;
 
 pub use frame::{Frame, LinkLayer};
 
@@ -56,6 +57,10 @@ pub trait Source: Send {
     /// # Errors
     /// The source is broken (a socket error, a malformed file) and yields nothing more; what it lent before counts.
     fn receive(&mut self, now_nanoseconds: u64, lend: &mut dyn FnMut(&[Frame<'_>])) -> Result<State, Error>;
+
+    /// To be called before sleeping on [`Source::descriptor`]: what the source keeps back for the next burst (frames that
+    /// wait for a shared ring) goes to the kernel now, for it may be all that the kernel lacks.
+    fn before_sleep(&mut self) {}
 
     /// Sleeps until a frame may be there, or until the time-out. A file returns at once.
     ///

@@ -3,13 +3,11 @@
 mod ethtool;
 mod in_use;
 mod interfaces;
-mod poll;
 mod privilege;
 mod signals;
 
 pub use ethtool::{Ethtool, Offloads};
 pub use in_use::{Use, in_use};
 pub use interfaces::{Interface, interfaces};
-pub use poll::{Bell, DESCRIPTORS_MOST, readable};
 pub use privilege::{Error as PrivilegeError, User, is_root};
 pub use signals::Signals;

@@ -1,0 +1,127 @@
+//! An AF_XDP socket of one queue as a source. The socket, its rings and its memory are the `xsk` crate's.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use flow_wire::fault::{self, Fault, Hop};
+use flow_wire::ledger::{Amount, QueueTerms};
+use xsk::{Burst, Socket};
+
+use super::{BURST_CAPACITY, Error, Frame, LinkLayer, ObservationPoint, Source, State};
+
+const _: () =
+    assert!(xsk::burst::PACKETS <= BURST_CAPACITY, "a burst of the socket is a burst of the source");
+
+/// What stands in a burst's unused places.
+const NO_FRAME: Frame<'static> = Frame {
+    bytes: &[],
+    original_octets: 0,
+    timestamp_nanoseconds: 0,
+    link_layer: LinkLayer::Ethernet,
+    stripped_vlan: None,
+};
+
+/// One socket; it belongs to the worker that polls it.
+#[derive(Debug)]
+pub struct Xsk {
+    socket: Socket,
+    burst: Burst,
+    point: ObservationPoint,
+    received: Amount,
+}
+
+impl Xsk {
+    /// Over a bound socket.
+    pub fn new(socket: Socket) -> Self {
+        let point = ObservationPoint {
+            interface: socket.interface().name().to_string(),
+            ingress_interface: socket.interface().index(),
+            queue: socket.queue().0,
+        };
+        Self { burst: socket.burst(), socket, point, received: Amount::ZERO }
+    }
+
+    fn error(&self, operation: &'static str, error: std::io::Error) -> Error {
+        Error::System { interface: self.point.interface.clone(), operation, error }
+    }
+
+    /// Lends what is in the burst. Times are the burst's: copy mode has no other, and one clock read a burst is what
+    /// the data path can afford.
+    fn lend(&mut self, now_nanoseconds: u64, lend: &mut dyn FnMut(&[Frame<'_>])) {
+        let mut frames = [NO_FRAME; BURST_CAPACITY];
+        let mut octets = 0;
+        for (frame, packet) in frames.iter_mut().zip(self.burst.iter()) {
+            let original_octets = packet.octets();
+            *frame = Frame {
+                bytes: packet.bytes(),
+                original_octets,
+                timestamp_nanoseconds: now_nanoseconds,
+                ..NO_FRAME
+            };
+            octets += u64::from(original_octets);
+        }
+        let mut frames = &frames[..self.burst.len()];
+        let mut amount = Amount { packets: frames.len() as u64, octets };
+        match fault::take(Hop::Receive) {
+            None => {}
+            Some(Fault::Double) => lend(&frames[..1]),
+            Some(Fault::Lose) => {
+                amount = Amount {
+                    packets: amount.packets - 1,
+                    octets: octets - u64::from(frames[0].original_octets),
+                };
+                frames = &frames[1..];
+            }
+        }
+        self.received += amount;
+        if !frames.is_empty() {
+            lend(frames);
+        }
+    }
+}
+
+impl Source for Xsk {
+    fn observation_point(&self) -> &ObservationPoint {
+        &self.point
+    }
+
+    fn receive(&mut self, now_nanoseconds: u64, lend: &mut dyn FnMut(&[Frame<'_>])) -> Result<State, Error> {
+        if self.socket.receive(&mut self.burst) == 0 {
+            // Also where frames of unbelievable descriptors came: they go back all the same.
+            self.socket.give_back(&mut self.burst);
+            return Ok(State::Idle);
+        }
+        self.lend(now_nanoseconds, lend);
+        self.socket.give_back(&mut self.burst);
+        Ok(State::Some)
+    }
+
+    fn before_sleep(&mut self) {
+        self.socket.settle();
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Result<(), Error> {
+        self.socket.wait(Some(timeout)).map(drop).map_err(|error| self.error("ppoll", error))
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
+    /// The kernel counts losses per socket, and in packets only.
+    fn terms(&mut self) -> Result<QueueTerms, Error> {
+        let statistics = self
+            .socket
+            .statistics()
+            .map_err(|error| self.error("getsockopt(XDP_STATISTICS)", std::io::Error::other(error)))?;
+        Ok(QueueTerms {
+            interface: self.point.interface.clone(),
+            queue: self.point.queue,
+            received: self.received,
+            rx_ring_full: statistics.rx_ring_full,
+            rx_dropped: statistics.rx_dropped,
+            rx_fill_ring_empty_descs: statistics.rx_fill_ring_empty,
+            ..QueueTerms::default()
+        })
+    }
+}
