@@ -8,6 +8,8 @@
 
 pub mod config;
 
+pub mod flow;
+pub mod meter;
 pub mod packet;
 pub mod run;
 pub mod source;

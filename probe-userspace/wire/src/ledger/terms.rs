@@ -88,6 +88,14 @@ pub struct WorkerTerms {
     pub undecodable: ByReason<xdp_abi::headers::Undecodable>,
     /// Packets that are not IP, by kind.
     pub non_flow: ByReason<xdp_abi::headers::NonFlow>,
+    /// Packets that went to another worker, whose flow they belong to (fragments; split queues without symmetric RSS).
+    /// `received + taken_over = metered + undecodable + non_flow + handed_over + handover_full`; over all workers
+    /// `handed_over = taken_over`, once drained.
+    #[serde(default)]
+    pub handed_over: Amount,
+    /// Packets that other workers handed over.
+    #[serde(default)]
+    pub taken_over: Amount,
     /// Digests that found the ring to another worker full.
     pub handover_full: Amount,
     /// Packets in records that went out, summed from the encoded batches.

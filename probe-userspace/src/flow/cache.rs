@@ -1,0 +1,345 @@
+//! The flow cache: fixed size, allocated at start, entries that never move.
+
+use flow_wire::ledger::Amount;
+use flow_wire::record::FlowEndReason;
+use xdp_abi::key::FlowKey;
+
+use super::Records;
+use super::buckets::{Buckets, Slot, Tags, Tick, WAYS, ways};
+use super::entry::Entry;
+use super::prefetch::prefetch;
+use super::settings::{Due, Settings, Timeouts};
+use crate::packet::Packet;
+
+/// Slots for each flow of the capacity: at eight of sixteen ways on average, fewer than one flow in a thousand finds its
+/// bucket full while the cache is.
+const SLOTS_PER_FLOW: usize = 2;
+
+/// The hand goes over all buckets in this time, so that a flow that has ended leaves at most so much later, as long as
+/// [`Cache::expire`] is called with a sufficient budget.
+const ROUND_NANOSECONDS: u64 = 1_000_000_000;
+
+/// The cache of one shard.
+pub struct Cache {
+    buckets: Buckets,
+    entries: Box<[Entry]>,
+    timeouts: Timeouts,
+    observation_domain_id: u32,
+    capacity: usize,
+    open_flows: usize,
+    open: Amount,
+    evicted_flows: u64,
+    /// Never runs backwards: the latest time of any packet or call.
+    clock: u64,
+    /// Where ticks count from: the first time that was seen.
+    base: Option<u64>,
+    hand: usize,
+    /// The time up to which the hand has gone its way.
+    hand_at: u64,
+}
+
+/// Where a key belongs: its bucket and its tag.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    bucket: usize,
+    tag: u32,
+}
+
+/// How much work one call of [`Cache::expire`] may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Buckets looked at.
+    pub buckets: usize,
+}
+
+impl Cache {
+    /// Allocates everything the cache will ever use, and touches it.
+    pub fn new(settings: &Settings) -> Self {
+        let buckets =
+            (settings.capacity * SLOTS_PER_FLOW).div_ceil(WAYS).max(settings.buckets.unwrap_or(0)).max(1);
+        Self {
+            buckets: Buckets::new(buckets),
+            entries: vec![Entry::VACANT; buckets * WAYS].into_boxed_slice(),
+            timeouts: Timeouts::new(settings),
+            observation_domain_id: settings.observation_domain_id,
+            capacity: settings.capacity.max(1),
+            open_flows: 0,
+            open: Amount::ZERO,
+            evicted_flows: 0,
+            clock: 0,
+            base: None,
+            hand: 0,
+            hand_at: 0,
+        }
+    }
+
+    /// Buckets, of sixteen entries each.
+    pub fn bucket_count(&self) -> usize {
+        self.buckets.count()
+    }
+
+    /// Octets of memory.
+    pub fn memory_octets(&self) -> usize {
+        self.entries.len() * size_of::<Entry>()
+            + self.buckets.count() * (2 * size_of::<Tags>() + size_of::<Tick>())
+    }
+
+    /// Flows in the cache; one whose record was just written at an active time-out is among them.
+    pub fn open_flows(&self) -> usize {
+        self.open_flows
+    }
+
+    /// Packets that were put into entries less those of the records made from them.
+    pub fn open(&self) -> Amount {
+        self.open
+    }
+
+    /// Flows that a full bucket pushed out.
+    pub fn evicted_flows(&self) -> u64 {
+        self.evicted_flows
+    }
+
+    /// The latest time of any packet or call.
+    pub fn clock(&self) -> u64 {
+        self.clock
+    }
+
+    /// Where a key belongs.
+    #[inline]
+    pub fn place(&self, key: &FlowKey) -> Place {
+        // The upper half has chosen the worker (`xdp_abi::spread`): the bucket comes from the lower one.
+        let hash = key.hash();
+        let bucket = (u64::from(hash as u32) * self.buckets.count() as u64) >> 32;
+        Place { bucket: bucket as usize, tag: ((hash >> 32) as u32).max(1) }
+    }
+
+    /// First look ahead: the tags.
+    #[inline]
+    pub fn prefetch_tags(&self, place: Place) {
+        prefetch(self.buckets.tags(place.bucket));
+    }
+
+    /// Second look ahead, once the tags are there: the entry.
+    #[inline]
+    pub fn prefetch_entry(&self, place: Place) {
+        let candidates = self.buckets.tags(place.bucket).matching(place.tag);
+        if let Some(way) = ways(candidates).next() {
+            prefetch(&self.entries[Slot { bucket: place.bucket, way }.index()]);
+        }
+    }
+
+    /// Puts a packet into its flow, which it may find ended, or begin.
+    #[inline]
+    pub fn meter(&mut self, place: Place, packet: &Packet, out: &mut impl Records) {
+        self.advance(packet.timestamp_nanoseconds);
+        match self.find(place, &packet.headers.key) {
+            Some(slot) => self.meter_known(slot, place, packet, out),
+            None => self.begin(place, packet, out),
+        }
+    }
+
+    /// The clock moves on to `now`, never back.
+    #[inline]
+    pub fn advance(&mut self, now: u64) {
+        if self.base.is_none() {
+            self.base = Some(now);
+            self.hand_at = now;
+        }
+        self.clock = self.clock.max(now);
+    }
+
+    #[inline]
+    fn find(&self, place: Place, key: &FlowKey) -> Option<Slot> {
+        ways(self.buckets.tags(place.bucket).matching(place.tag))
+            .map(|way| Slot { bucket: place.bucket, way })
+            .find(|slot| self.entries[slot.index()].key == *key)
+    }
+
+    #[inline]
+    fn meter_known(&mut self, slot: Slot, place: Place, packet: &Packet, out: &mut impl Records) {
+        if !self.settle(slot, out) {
+            return self.begin(place, packet, out);
+        }
+        if self.entries[slot.index()].is_reopened_by(packet) {
+            self.end(slot, FlowEndReason::EndOfFlow, out);
+            return self.begin(place, packet, out);
+        }
+        self.add(slot, packet);
+    }
+
+    #[inline]
+    fn add(&mut self, slot: Slot, packet: &Packet) {
+        let entry = &mut self.entries[slot.index()];
+        let was_closed = entry.closed_at().is_some();
+        entry.add(packet, self.clock);
+        self.open += Amount::one(packet.layer2_octets.into());
+        if !was_closed && entry.closed_at().is_some() {
+            let due = self.tick(self.timeouts.deadline(&self.entries[slot.index()]));
+            self.buckets.lower(slot, due);
+        }
+    }
+
+    /// A flow that is not in the cache (any more).
+    fn begin(&mut self, place: Place, packet: &Packet, out: &mut impl Records) {
+        let slot = self.vacancy(place.bucket, out);
+        self.entries[slot.index()] = Entry::begin(packet);
+        self.open_flows += 1;
+        // The bound is set once the packet is in: its time counts.
+        self.entries[slot.index()].add(packet, self.clock);
+        self.open += Amount::one(packet.layer2_octets.into());
+        let due = self.tick(self.timeouts.deadline(&self.entries[slot.index()]));
+        self.buckets.occupy(slot, place.tag, due);
+    }
+
+    /// A vacant slot in the bucket, made if need be: flows that are due go first, then a closed one, then the oldest.
+    fn vacancy(&mut self, bucket: usize, out: &mut impl Records) -> Slot {
+        if let Some(slot) = self.vacant(bucket) {
+            return slot;
+        }
+        for way in 0..WAYS {
+            self.settle(Slot { bucket, way }, out);
+        }
+        if let Some(slot) = self.vacant(bucket) {
+            return slot;
+        }
+        if let Some(victim) = self.victim(bucket) {
+            self.evict(victim, out);
+            return victim;
+        }
+        // The cache is full and this bucket empty: another one gives up a flow.
+        let next = (1..self.buckets.count()).map(|step| (bucket + step) % self.buckets.count());
+        if let Some(victim) = next.filter_map(|other| self.victim(other)).next() {
+            self.evict(victim, out);
+        }
+        Slot { bucket, way: 0 }
+    }
+
+    /// A vacant slot, unless the cache holds as many flows as it may.
+    fn vacant(&self, bucket: usize) -> Option<Slot> {
+        if self.open_flows >= self.capacity {
+            return None;
+        }
+        ways(!self.buckets.tags(bucket).occupied()).next().map(|way| Slot { bucket, way })
+    }
+
+    /// Who goes when there is no room: a closed flow, else the one whose last packet is oldest.
+    fn victim(&self, bucket: usize) -> Option<Slot> {
+        ways(self.buckets.tags(bucket).occupied()).map(|way| Slot { bucket, way }).min_by_key(|slot| {
+            let entry = &self.entries[slot.index()];
+            (entry.closed_at().is_none(), entry.last_at, slot.way)
+        })
+    }
+
+    fn evict(&mut self, slot: Slot, out: &mut impl Records) {
+        self.evicted_flows += 1;
+        let reason = match self.entries[slot.index()].closed_at() {
+            Some(_) => FlowEndReason::EndOfFlow,
+            None => FlowEndReason::LackOfResources,
+        };
+        self.end(slot, reason, out);
+    }
+
+    /// Writes what is due of an entry by now. `false` = it has ended, the slot is vacant.
+    #[inline]
+    fn settle(&mut self, slot: Slot, out: &mut impl Records) -> bool {
+        if !self.buckets.is_occupied(slot) {
+            return false;
+        }
+        loop {
+            match self.timeouts.due(&self.entries[slot.index()], self.clock) {
+                Due::Not => return true,
+                Due::Active => {
+                    let continued = self.entries[slot.index()].continued();
+                    self.write(slot, FlowEndReason::ActiveTimeout, out);
+                    self.entries[slot.index()] = continued;
+                }
+                Due::Idle => {
+                    self.end(slot, FlowEndReason::IdleTimeout, out);
+                    return false;
+                }
+                Due::Closed => {
+                    self.end(slot, FlowEndReason::EndOfFlow, out);
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn end(&mut self, slot: Slot, reason: FlowEndReason, out: &mut impl Records) {
+        if !self.entries[slot.index()].is_empty() {
+            self.write(slot, reason, out);
+        }
+        self.buckets.vacate(slot);
+        self.open_flows -= 1;
+    }
+
+    fn write(&mut self, slot: Slot, reason: FlowEndReason, out: &mut impl Records) {
+        let entry = &self.entries[slot.index()];
+        let amount = entry.amount();
+        self.open.packets -= amount.packets;
+        self.open.octets -= amount.octets;
+        out.record(entry.record(self.observation_domain_id, reason));
+    }
+
+    /// Moves the hand on as far as the time since the last call demands, the budget allows and `out` has room for;
+    /// what is owed is made up for by later calls, but never more than one round. `true` = nothing is owed.
+    pub fn expire(&mut self, now: u64, budget: Budget, out: &mut impl Records) -> bool {
+        self.advance(now);
+        let count = self.buckets.count() as u64;
+        let elapsed = self.clock.saturating_sub(self.hand_at).min(ROUND_NANOSECONDS);
+        self.hand_at = self.clock - elapsed;
+        let owed = elapsed * count / ROUND_NANOSECONDS;
+        let mut done = 0;
+        let tick = self.tick(self.clock);
+        while done < owed.min(budget.buckets as u64) && out.room() >= 2 * WAYS {
+            self.visit(tick, out);
+            done += 1;
+        }
+        self.hand_at += (done * ROUND_NANOSECONDS).div_ceil(count).min(elapsed);
+        done == owed
+    }
+
+    /// The bucket under the hand.
+    #[inline]
+    fn visit(&mut self, now: Tick, out: &mut impl Records) {
+        let bucket = self.hand;
+        self.hand = if bucket + 1 == self.buckets.count() { 0 } else { bucket + 1 };
+        if self.buckets.is_quiet(bucket, now) {
+            return;
+        }
+        for way in 0..WAYS {
+            let slot = Slot { bucket, way };
+            if self.buckets.may_be_due(slot, now) && self.settle(slot, out) {
+                let due = self.tick(self.timeouts.deadline(&self.entries[slot.index()]));
+                self.buckets.postpone(slot, due);
+            }
+        }
+        self.buckets.settle(bucket);
+    }
+
+    /// Ends every flow, bucket by bucket from `from` on, while `out` has room: those that are due for their own reason,
+    /// the others as forced. Returns where to go on, `None` at the end.
+    pub fn flush(&mut self, from: usize, out: &mut impl Records) -> Option<usize> {
+        for bucket in from..self.buckets.count() {
+            if out.room() < 2 * WAYS {
+                return Some(bucket);
+            }
+            for way in ways(self.buckets.tags(bucket).occupied()) {
+                let slot = Slot { bucket, way };
+                if self.settle(slot, out) {
+                    let reason = match self.entries[slot.index()].closed_at() {
+                        Some(_) => FlowEndReason::EndOfFlow,
+                        None => FlowEndReason::ForcedEnd,
+                    };
+                    self.end(slot, reason, out);
+                }
+            }
+        }
+        None
+    }
+
+    #[inline]
+    fn tick(&self, nanoseconds: u64) -> Tick {
+        Tick::new(self.base.unwrap_or(0), nanoseconds)
+    }
+}

@@ -1,0 +1,246 @@
+//! One flow in the cache: three cache lines, the first two of them touched by each packet.
+//!
+//! ```text
+//!   0  key 44 | ingress interface 4 | per direction: TCP flags, TOS, TTL smallest, largest | ICMP, source, state
+//!  64  per direction: packets, octets, layer-2 octets | clock of the last packet | of the record's first packet
+//! 128  times of the first and the last packet | clock of the closing packet
+//! ```
+//! "Clock" is the shard's, which never runs backwards; the times of a record are those of its packets.
+
+use flow_wire::ledger::Amount;
+use flow_wire::record::{FlowEndReason, FlowRecord};
+use xdp_abi::key::{Direction, FlowKey, VLAN_ID_MASK, VLAN_PRESENT, VlanTag};
+use xdp_abi::protocol::{ICMP, ICMPV6, TCP};
+
+use crate::packet::Packet;
+
+const FIN: u8 = 0x01;
+const SYN: u8 = 0x02;
+const RST: u8 = 0x04;
+const ACK: u8 = 0x10;
+
+/// Where the source of a flow comes from.
+const SOURCE_BY_FIRST_PACKET: u8 = 0;
+const SOURCE_BY_SYN: u8 = 1;
+
+/// Bits of `closing`.
+const FIN_LOW_TO_HIGH: u8 = 0b001;
+const FIN_HIGH_TO_LOW: u8 = 0b010;
+const CLOSED: u8 = 0b100;
+
+/// A slot of the cache. Pairs are indexed by [`Direction`].
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(super) struct Entry {
+    pub(super) key: FlowKey,
+    ingress_interface: u32,
+    tcp_flags: [u8; 2],
+    tos: [u8; 2],
+    ttl_minimum: [u8; 2],
+    ttl_maximum: [u8; 2],
+    icmp_type: u8,
+    icmp_code: u8,
+    source: Direction,
+    source_by: u8,
+    closing: u8,
+    packets: [u64; 2],
+    octets: [u64; 2],
+    layer2_octets: [u64; 2],
+    /// Clock at the last packet.
+    pub(super) last_at: u64,
+    /// Clock at the first packet of the record.
+    pub(super) record_at: u64,
+    start_nanoseconds: u64,
+    end_nanoseconds: u64,
+    closed_at: u64,
+}
+
+const _: () = assert!(size_of::<Entry>() == 192);
+
+impl Entry {
+    /// A slot that holds nothing.
+    pub(super) const VACANT: Self = Self {
+        key: FlowKey {
+            low_address: [0; 16],
+            high_address: [0; 16],
+            low_port: 0,
+            high_port: 0,
+            vlan: 0,
+            customer_vlan: 0,
+            protocol: 0,
+            ip_version: 0,
+            zero: [0; 2],
+        },
+        ingress_interface: 0,
+        tcp_flags: [0; 2],
+        tos: [0; 2],
+        ttl_minimum: [u8::MAX; 2],
+        ttl_maximum: [0; 2],
+        icmp_type: 0,
+        icmp_code: 0,
+        source: Direction::LowToHigh,
+        source_by: SOURCE_BY_FIRST_PACKET,
+        closing: 0,
+        packets: [0; 2],
+        octets: [0; 2],
+        layer2_octets: [0; 2],
+        last_at: 0,
+        record_at: 0,
+        start_nanoseconds: u64::MAX,
+        end_nanoseconds: 0,
+        closed_at: 0,
+    };
+
+    /// The entry of a flow that begins with this packet, which is yet to be added.
+    pub(super) fn begin(packet: &Packet) -> Self {
+        Self {
+            key: packet.headers.key,
+            ingress_interface: packet.ingress_interface,
+            icmp_type: packet.headers.icmp_type,
+            icmp_code: packet.headers.icmp_code,
+            source: packet.headers.direction,
+            ..Self::VACANT
+        }
+    }
+
+    /// The same conversation, with nothing in its record: after an active time-out.
+    pub(super) fn continued(&self) -> Self {
+        Self {
+            key: self.key,
+            ingress_interface: self.ingress_interface,
+            icmp_type: self.icmp_type,
+            icmp_code: self.icmp_code,
+            source: self.source,
+            source_by: self.source_by,
+            closing: self.closing,
+            closed_at: self.closed_at,
+            last_at: self.last_at,
+            ..Self::VACANT
+        }
+    }
+
+    /// Puts a packet in. `now` is the shard's clock.
+    #[inline]
+    pub(super) fn add(&mut self, packet: &Packet, now: u64) {
+        let headers = &packet.headers;
+        let side = headers.direction as usize;
+        if self.is_empty() {
+            self.record_at = now;
+        }
+        if self.packets[side] == 0 {
+            self.tos[side] = headers.tos;
+        }
+        self.packets[side] += 1;
+        self.octets[side] += u64::from(packet.octets);
+        self.layer2_octets[side] += u64::from(packet.layer2_octets);
+        self.ttl_minimum[side] = self.ttl_minimum[side].min(headers.ttl);
+        self.ttl_maximum[side] = self.ttl_maximum[side].max(headers.ttl);
+        self.last_at = now;
+        self.start_nanoseconds = self.start_nanoseconds.min(packet.timestamp_nanoseconds);
+        self.end_nanoseconds = self.end_nanoseconds.max(packet.timestamp_nanoseconds);
+        if self.key.protocol == TCP {
+            self.add_tcp(headers.direction, headers.tcp_flags, now);
+        }
+    }
+
+    fn add_tcp(&mut self, direction: Direction, flags: u8, now: u64) {
+        self.tcp_flags[direction as usize] |= flags;
+        if is_opening(flags) && self.source_by != SOURCE_BY_SYN {
+            self.source = direction;
+            self.source_by = SOURCE_BY_SYN;
+        }
+        if flags & FIN != 0 {
+            self.closing |= match direction {
+                Direction::LowToHigh => FIN_LOW_TO_HIGH,
+                Direction::HighToLow => FIN_HIGH_TO_LOW,
+            };
+        }
+        let both = FIN_LOW_TO_HIGH | FIN_HIGH_TO_LOW;
+        if self.closing & CLOSED == 0 && (flags & RST != 0 || self.closing & both == both) {
+            self.closing |= CLOSED;
+            self.closed_at = now;
+        }
+    }
+
+    /// Whether a packet of this flow starts a new one: a SYN after the end.
+    #[inline]
+    pub(super) fn is_reopened_by(&self, packet: &Packet) -> bool {
+        self.closing & CLOSED != 0 && is_opening(packet.headers.tcp_flags)
+    }
+
+    /// The clock at which TCP closed it.
+    #[inline]
+    pub(super) fn closed_at(&self) -> Option<u64> {
+        (self.closing & CLOSED != 0).then_some(self.closed_at)
+    }
+
+    /// Nothing in its record (it was written at an active time-out).
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets == [0, 0]
+    }
+
+    /// What its record holds.
+    pub(super) fn amount(&self) -> Amount {
+        Amount {
+            packets: self.packets[0] + self.packets[1],
+            octets: self.layer2_octets[0] + self.layer2_octets[1],
+        }
+    }
+
+    /// Its record.
+    pub(super) fn record(&self, observation_domain_id: u32, reason: FlowEndReason) -> FlowRecord {
+        let (forward, reverse) = match self.source {
+            Direction::LowToHigh => (0, 1),
+            Direction::HighToLow => (1, 0),
+        };
+        let ends = [(self.key.low_address, self.key.low_port), (self.key.high_address, self.key.high_port)];
+        let is_tcp = self.key.protocol == TCP;
+        let is_icmp = matches!(self.key.protocol, ICMP | ICMPV6);
+        FlowRecord {
+            observation_domain_id,
+            ingress_interface: self.ingress_interface,
+            flow_start_nanoseconds: self.start_nanoseconds,
+            flow_end_nanoseconds: self.end_nanoseconds,
+            source_ip_address: address(self.key.ip_version, ends[forward].0),
+            destination_ip_address: address(self.key.ip_version, ends[reverse].0),
+            source_transport_port: ends[forward].1,
+            destination_transport_port: ends[reverse].1,
+            protocol_identifier: self.key.protocol,
+            vlan_id: vlan_id(self.key.vlan),
+            customer_vlan_id: vlan_id(self.key.customer_vlan),
+            packet_delta_count: self.packets[forward],
+            reverse_packet_delta_count: self.packets[reverse],
+            octet_delta_count: self.octets[forward],
+            reverse_octet_delta_count: self.octets[reverse],
+            layer2_octet_delta_count: self.layer2_octets[forward],
+            reverse_layer2_octet_delta_count: self.layer2_octets[reverse],
+            tcp_control_bits: is_tcp.then_some(self.tcp_flags[forward].into()),
+            reverse_tcp_control_bits: is_tcp.then_some(self.tcp_flags[reverse].into()),
+            ip_class_of_service: self.tos[forward],
+            reverse_ip_class_of_service: (self.packets[reverse] > 0).then_some(self.tos[reverse]),
+            // A continued record may have reverse packets only: 0, not the smallest of none.
+            minimum_ttl: if self.packets[forward] > 0 { self.ttl_minimum[forward] } else { 0 },
+            maximum_ttl: self.ttl_maximum[forward],
+            icmp_type: is_icmp.then_some(self.icmp_type),
+            icmp_code: is_icmp.then_some(self.icmp_code),
+            flow_end_reason: reason,
+        }
+    }
+}
+
+/// A SYN without ACK: who sends it opens the connection.
+fn is_opening(flags: u8) -> bool {
+    flags & (SYN | ACK) == SYN
+}
+
+fn address(ip_version: u8, octets: [u8; 16]) -> std::net::IpAddr {
+    match ip_version {
+        4 => [octets[0], octets[1], octets[2], octets[3]].into(),
+        _ => octets.into(),
+    }
+}
+
+fn vlan_id(tag: VlanTag) -> Option<u16> {
+    (tag & VLAN_PRESENT != 0).then_some(tag & VLAN_ID_MASK)
+}

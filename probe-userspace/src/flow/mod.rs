@@ -1,0 +1,37 @@
+//! The flow cache of one shard: packets in, finished biflows out (RFC 5103, RFC 5470).
+//!
+//! ```text
+//! Packet ─► fragments (ports of the first for the others) ─► cache ─► FlowRecord
+//!                                                              │
+//!                    bucket: 16 tags in one cache line ──► 16 entries that never move
+//! ```
+//!
+//! What a flow is depends on its packets and their times alone, never on when the cache looks at it: every time-out is
+//! judged by the clock of the packet that arrives, and the hand that goes over the buckets only takes out earlier what
+//! that packet would have found ended. So a file gives the same flows every time.
+
+mod buckets;
+mod cache;
+mod entry;
+mod fragments;
+#[cfg(test)]
+mod model;
+mod prefetch;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use cache::{Budget, Cache, Place};
+pub use fragments::Fragments;
+pub use settings::{Settings, TCP_LINGER};
+
+use flow_wire::record::FlowRecord;
+
+/// Where finished records go.
+pub trait Records {
+    /// Takes a record. Never waits: what has no room is dropped and counted by the taker.
+    fn record(&mut self, record: FlowRecord);
+
+    /// How many records there is room for; expiry stops before it is exhausted and goes on later.
+    fn room(&self) -> usize;
+}

@@ -1,0 +1,85 @@
+//! When flows end, and how many there may be.
+
+use std::time::Duration;
+
+use super::entry::Entry;
+
+/// How long a TCP flow stays in the cache after the packet that closed it (the second FIN, or an RST), so that the last
+/// ACK and late retransmissions belong to it. One second is five of Linux's minimum retransmission time-outs
+/// (`TCP_RTO_MIN`, 200 ms). Not longer than the idle time-out.
+pub const TCP_LINGER: Duration = Duration::from_secs(1);
+
+/// What a cache is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Longest time that one record covers.
+    pub active_timeout: Duration,
+    /// Silence that ends a flow.
+    pub idle_timeout: Duration,
+    /// Open flows at most.
+    pub capacity: usize,
+    /// Buckets at least; a hint.
+    pub buckets: Option<usize>,
+    /// One probe process (IPFIX 149).
+    pub observation_domain_id: u32,
+}
+
+/// The time-outs in the unit of the clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timeouts {
+    active_nanoseconds: u64,
+    idle_nanoseconds: u64,
+    linger_nanoseconds: u64,
+}
+
+/// What the clock says of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Nothing yet.
+    Not,
+    /// Its record is complete, the flow goes on.
+    Active,
+    /// No packet for the idle time-out.
+    Idle,
+    /// It was closed, and has lingered.
+    Closed,
+}
+
+impl Timeouts {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self {
+            active_nanoseconds: nanoseconds(settings.active_timeout),
+            idle_nanoseconds: nanoseconds(settings.idle_timeout),
+            linger_nanoseconds: nanoseconds(settings.idle_timeout.min(TCP_LINGER)),
+        }
+    }
+
+    /// When the entry is due, if no more packets come.
+    pub(super) fn deadline(&self, entry: &Entry) -> u64 {
+        if let Some(closed_at) = entry.closed_at() {
+            return closed_at.saturating_add(self.linger_nanoseconds);
+        }
+        let idle = entry.last_at.saturating_add(self.idle_nanoseconds);
+        match entry.is_empty() {
+            true => idle,
+            false => idle.min(entry.record_at.saturating_add(self.active_nanoseconds)),
+        }
+    }
+
+    /// What is due at `now`. Of two deadlines that have passed the earlier one counts; of equal ones, the end. After
+    /// [`Due::Active`] the caller has emptied the entry and asks again.
+    #[inline]
+    pub(super) fn due(&self, entry: &Entry, now: u64) -> Due {
+        let deadline = self.deadline(entry);
+        if now < deadline {
+            Due::Not
+        } else if entry.closed_at().is_some() {
+            Due::Closed
+        } else if deadline == entry.last_at.saturating_add(self.idle_nanoseconds) {
+            Due::Idle
+        } else {
+            Due::Active
+        }
+    }
+}

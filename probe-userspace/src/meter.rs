@@ -1,0 +1,198 @@
+//! The shard: what one worker owns and nobody else sees. Frames in, records out, and the terms of the books.
+//!
+//! A burst goes through in stages, so that the cache misses of its packets overlap:
+//!
+//! ```text
+//! read all headers ─► find all buckets, ask for them ─► ask for all entries ─► update all
+//! ```
+//! No clock, no lock, no allocation, no log line inside.
+
+use flow_wire::fault::{Fault, Hop, take};
+use flow_wire::ledger::{Amount, WorkerTerms};
+use xdp_abi::headers::{NonFlow, Undecodable, Unmetered};
+use xdp_abi::{headers, spread};
+
+use crate::flow::{Budget, Cache, Fragments, Place, Records, Settings};
+use crate::packet::{self, Packet};
+use crate::source::{BURST_CAPACITY, Frame};
+use tally::Tally;
+
+mod tally;
+#[cfg(test)]
+mod tests;
+
+/// Takes packets whose flow lives in another worker's shard (fragments; split queues without symmetric RSS).
+pub trait Handover {
+    /// Passes a packet on. `false` = its ring was full; the shard counts it. Never waits.
+    fn hand_over(&mut self, worker: u32, packet: &Packet) -> bool;
+}
+
+/// The state of one worker.
+pub struct Shard {
+    worker: u16,
+    workers: u32,
+    cache: Cache,
+    fragments: Fragments,
+    /// The packets of the burst under way, and their places; both as long as a burst at most.
+    burst: Vec<Packet>,
+    places: Vec<Place>,
+    received: Amount,
+    metered: Amount,
+    undecodable: Tally<Undecodable>,
+    non_flow: Tally<NonFlow>,
+    handed_over: Amount,
+    taken_over: Amount,
+    handover_full: Amount,
+    fragments_without_first: u64,
+}
+
+impl Shard {
+    /// The shard of worker number `worker` out of `workers`; `settings` are those of one shard.
+    pub fn new(worker: u16, workers: u16, settings: &Settings) -> Self {
+        Self {
+            worker,
+            workers: workers.max(1).into(),
+            cache: Cache::new(settings),
+            fragments: Fragments::new(),
+            burst: Vec::with_capacity(BURST_CAPACITY),
+            places: Vec::with_capacity(BURST_CAPACITY),
+            received: Amount::ZERO,
+            metered: Amount::ZERO,
+            undecodable: Tally::new(),
+            non_flow: Tally::new(),
+            handed_over: Amount::ZERO,
+            taken_over: Amount::ZERO,
+            handover_full: Amount::ZERO,
+            fragments_without_first: 0,
+        }
+    }
+
+    /// Meters a burst of frames (at most [`BURST_CAPACITY`]) that were received at one interface.
+    pub fn process<O: Records + Handover>(
+        &mut self,
+        frames: &[Frame<'_>],
+        ingress_interface: u32,
+        out: &mut O,
+    ) {
+        assert!(frames.len() <= BURST_CAPACITY, "a burst of {} frames", frames.len());
+        self.burst.clear();
+        for frame in frames {
+            self.received += Amount::one(frame.original_octets.into());
+            match packet::read(frame, ingress_interface) {
+                Ok(packet) => self.sort(packet, out),
+                Err(reason) => self.except(reason, frame.original_octets),
+            }
+        }
+        self.suffer();
+        self.meter_burst(out);
+    }
+
+    /// Meters packets (at most [`BURST_CAPACITY`]) that other workers handed over.
+    pub fn take_over(&mut self, packets: &[Packet], out: &mut impl Records) {
+        assert!(packets.len() <= BURST_CAPACITY, "a burst of {} packets", packets.len());
+        self.burst.clear();
+        self.burst.extend_from_slice(packets);
+        for packet in packets {
+            self.taken_over += Amount::one(packet.layer2_octets.into());
+        }
+        self.meter_burst(out);
+    }
+
+    /// Writes flows that have ended by `now`; bounded work. `true` = nothing is owed.
+    pub fn expire(&mut self, now: u64, budget: Budget, out: &mut impl Records) -> bool {
+        self.cache.expire(now, budget, out)
+    }
+
+    /// Ends all flows, from bucket `from` on, as far as `out` has room; returns where to go on.
+    pub fn flush(&mut self, from: usize, out: &mut impl Records) -> Option<usize> {
+        self.cache.flush(from, out)
+    }
+
+    /// The latest time that was seen.
+    pub fn clock(&self) -> u64 {
+        self.cache.clock()
+    }
+
+    /// The cache, for what it says of itself.
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The terms that the shard knows: all but what happens behind it (`exported`, `in_record_ring`, `discarded`).
+    pub fn terms(&self) -> WorkerTerms {
+        WorkerTerms {
+            worker: self.worker,
+            received: self.received,
+            metered: self.metered,
+            undecodable: self.undecodable.by_reason(),
+            non_flow: self.non_flow.by_reason(),
+            handed_over: self.handed_over,
+            taken_over: self.taken_over,
+            handover_full: self.handover_full,
+            open: self.cache.open(),
+            fragments_without_first: self.fragments_without_first,
+            evicted_flows: self.cache.evicted_flows(),
+            ..WorkerTerms::default()
+        }
+    }
+
+    /// A packet that was read: into the burst, or to the worker that has its flow.
+    #[inline]
+    fn sort(&mut self, mut packet: Packet, out: &mut impl Handover) {
+        if packet.headers.fragment != headers::Fragment::Whole {
+            let now = self.cache.clock().max(packet.timestamp_nanoseconds);
+            self.fragments_without_first += u64::from(!self.fragments.resolve(&mut packet, now));
+        }
+        if self.workers > 1 {
+            let owner = spread::worker(spread::of_key(&packet.headers.key), self.workers);
+            if owner != u32::from(self.worker) {
+                return self.hand_over(owner, &packet, out);
+            }
+        }
+        self.burst.push(packet);
+    }
+
+    fn hand_over(&mut self, owner: u32, packet: &Packet, out: &mut impl Handover) {
+        let amount = Amount::one(packet.layer2_octets.into());
+        match out.hand_over(owner, packet) {
+            true => self.handed_over += amount,
+            false => self.handover_full += amount,
+        }
+    }
+
+    fn except(&mut self, reason: Unmetered, octets: u32) {
+        let amount = Amount::one(octets.into());
+        match reason {
+            Unmetered::NonFlow(kind) => self.non_flow.add(kind as usize, kind, amount),
+            Unmetered::Undecodable(reason) => self.undecodable.add(reason as usize, reason, amount),
+        }
+    }
+
+    fn meter_burst(&mut self, out: &mut impl Records) {
+        self.places.clear();
+        for packet in &self.burst {
+            let place = self.cache.place(&packet.headers.key);
+            self.cache.prefetch_tags(place);
+            self.places.push(place);
+        }
+        for &place in &self.places {
+            self.cache.prefetch_entry(place);
+        }
+        for (packet, &place) in self.burst.iter().zip(&self.places) {
+            self.cache.meter(place, packet, out);
+            self.metered += Amount::one(packet.layer2_octets.into());
+        }
+    }
+
+    /// Between reading and metering: where a fault-injection build loses or doubles a packet.
+    fn suffer(&mut self) {
+        if self.burst.is_empty() {
+            return;
+        }
+        match take(Hop::Meter) {
+            None => {}
+            Some(Fault::Lose) => drop(self.burst.pop()),
+            Some(Fault::Double) => self.burst.extend_from_within(self.burst.len() - 1..),
+        }
+    }
+}
