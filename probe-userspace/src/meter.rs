@@ -130,6 +130,7 @@ impl Shard {
             taken_over: self.taken_over,
             handover_full: self.handover_full,
             open: self.cache.open(),
+            open_flows: self.cache.open_flows() as u64,
             fragments_without_first: self.fragments_without_first,
             evicted_flows: self.cache.evicted_flows(),
             ..WorkerTerms::default()
