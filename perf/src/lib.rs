@@ -11,11 +11,17 @@
 
 /// Packets and capture files built by hand, broken ones too.
 pub mod craft;
+/// Flows as JSON lines, summed per conversation, whoever wrote them.
+pub mod flows;
 /// Every system call that Rust's library does not wrap: the only unsafe code of the crate.
 pub mod kernel;
 /// Network namespaces with veth pairs and hubs, gone when dropped.
 pub mod netns;
 /// Our own programs as child processes, ended when dropped.
 pub mod process;
+/// Traffic onto a device, at a rate, knowing what arrived.
+pub mod replay;
+/// The frames to send: of a model, or of a capture file.
+pub mod traffic;
 /// Waiting for a condition, with a bound and a name.
 pub mod wait;

@@ -66,3 +66,42 @@ pub fn die_with_parent(command: &mut Command) {
     // nothing (`last_os_error` keeps the bare number).
     unsafe { command.pre_exec(arm) };
 }
+
+/// SIGINT and SIGTERM held back from this thread (and those it starts from now on): they are asked for between
+/// bursts instead, since one in the middle of a burst would leave its outcome unknown.
+#[derive(Debug)]
+pub struct Held(());
+
+/// Holds SIGINT and SIGTERM back.
+#[must_use]
+pub fn hold_termination() -> Held {
+    let set = termination();
+    // SAFETY: pthread_sigmask(3) reads the set and may write no old one.
+    unsafe { libc::pthread_sigmask(libc::SIG_BLOCK, &raw const set, std::ptr::null_mut()) };
+    Held(())
+}
+
+impl Held {
+    /// Whether one of them has come.
+    #[must_use]
+    pub fn pending(&self) -> bool {
+        // SAFETY: a sigset_t is a bit mask: all zero is valid; sigpending(2) fills it, sigismember(3) reads it.
+        unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigpending(&raw mut set) == 0
+                && [libc::SIGINT, libc::SIGTERM]
+                    .iter()
+                    .any(|signal| libc::sigismember(&raw const set, *signal) == 1)
+        }
+    }
+}
+
+fn termination() -> libc::sigset_t {
+    // SAFETY: a sigset_t is a bit mask: all zero is valid; sigaddset(3) writes a bit of a signal that exists.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigaddset(&raw mut set, libc::SIGINT);
+        libc::sigaddset(&raw mut set, libc::SIGTERM);
+        set
+    }
+}

@@ -1,0 +1,107 @@
+//! Live frames, and the device's word for what became of them.
+
+use super::Error;
+use super::tally::Tally;
+use crate::kernel::bpf::Redirect;
+use crate::kernel::device::Device;
+use crate::traffic::{Step, Traffic};
+
+/// Why live frames cannot be used here.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// Its driver does not count what it sends for XDP.
+    #[error(
+        "{device} has no counter tx_queue_N_xdp_xmit, so nobody could say what arrived; \
+         use `--by packet-socket`"
+    )]
+    NoCounter {
+        /// Which device.
+        device: String,
+    },
+    /// The first frame went nowhere, and no counter moved.
+    #[error(
+        "{device} takes live frames and drops them without a counter: its peer has no NAPI. Attach an XDP program to \
+         the peer (start the probe first), or `ethtool -K PEER gro on`, or use `--by packet-socket`"
+    )]
+    NoNapi {
+        /// Which device.
+        device: String,
+    },
+}
+
+/// What the device has counted since it exists.
+#[derive(Clone, Copy, Debug, Default)]
+struct Transmitted {
+    taken: u64,
+    errors: u64,
+}
+
+/// A way to send: live frames onto one device.
+#[derive(Debug)]
+pub struct LiveFrames<'a> {
+    device: &'a Device,
+    program: Redirect,
+    counters: Counters,
+    last: Transmitted,
+}
+
+/// Where in the driver's list the counters are.
+#[derive(Debug)]
+struct Counters {
+    count: usize,
+    taken: Vec<usize>,
+    errors: Vec<usize>,
+}
+
+impl Counters {
+    fn find(device: &Device) -> Result<Self, Error> {
+        let names = device.driver_counter_names()?;
+        let of = |suffix: &str| -> Vec<usize> {
+            let ours = |name: &String| name.starts_with("tx_queue_") && name.ends_with(suffix);
+            names.iter().enumerate().filter(|(_, name)| ours(name)).map(|(index, _)| index).collect()
+        };
+        let found = Self { count: names.len(), taken: of("_xdp_xmit"), errors: of("_xdp_xmit_errors") };
+        if found.taken.is_empty() || found.errors.is_empty() {
+            return Err(Refused::NoCounter { device: device.name() }.into());
+        }
+        Ok(found)
+    }
+
+    fn read(&self, device: &Device) -> Result<Transmitted, Error> {
+        let values = device.driver_counter_values(self.count)?;
+        let sum = |indexes: &[usize]| indexes.iter().filter_map(|index| values.get(*index)).sum();
+        Ok(Transmitted { taken: sum(&self.taken), errors: sum(&self.errors) })
+    }
+}
+
+impl<'a> LiveFrames<'a> {
+    /// Makes the program; needs the rights of [`Redirect::new`].
+    ///
+    /// # Errors
+    /// When the driver does not count what it sends for XDP.
+    pub fn open(device: &'a Device) -> Result<Self, Error> {
+        let counters = Counters::find(device)?;
+        let program = Redirect::new(device.index)?;
+        let last = counters.read(device)?;
+        Ok(Self { device, program, counters, last })
+    }
+
+    /// Sends copies of a frame, and asks the device what became of them.
+    ///
+    /// # Errors
+    /// When the very first frame vanishes: all would.
+    pub(super) fn send(&mut self, traffic: &Traffic, step: Step, tally: &mut Tally) -> Result<(), Error> {
+        let frame = traffic.frame(step.frame);
+        let first = tally.sent() == 0;
+        self.program.send(frame, step.copies)?;
+        let now = self.counters.read(self.device)?;
+        let taken = now.taken - self.last.taken;
+        let errors = now.errors - self.last.errors;
+        self.last = now;
+        if first && taken + errors == 0 {
+            return Err(Refused::NoNapi { device: self.device.name() }.into());
+        }
+        tally.add(step, frame.len(), taken, errors);
+        Ok(())
+    }
+}
