@@ -9,6 +9,7 @@ pub mod host;
 pub mod identity;
 pub mod mode;
 pub mod notify;
+pub mod plan;
 pub mod warnings;
 
 pub use exit::Exit;

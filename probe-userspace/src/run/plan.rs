@@ -1,0 +1,173 @@
+//! Which worker serves which queue of which interface.
+//!
+//! ```text
+//!              worker 0   worker 1
+//! eno1 queue 0  socket     socket      every worker has a socket on every queue: the program spreads by flow, so that
+//! eno1 queue 1  socket     socket      both directions meet in one worker whatever the NIC's RSS does
+//! ```
+
+use crate::config::{Capture, Config, Error, Input};
+use crate::run::host::{Ethtool, Interface};
+use crate::run::mode::{Mode, choose};
+
+/// More workers than this are only made when asked for: each has a socket on each queue.
+const WORKERS_UNASKED: usize = 8;
+/// Sockets that one worker can wait for; one more descriptor wakes it.
+const SOCKETS_A_WORKER: usize = xsk::wait::DESCRIPTORS - 1;
+
+/// A live capture, laid out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// The interfaces.
+    pub ports: Vec<Port>,
+    /// The workers, from 0; `Some` = the core that it is pinned to.
+    pub workers: Vec<Option<usize>>,
+    /// What a person should know about it.
+    pub sentences: Vec<String>,
+}
+
+/// One interface to capture from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Which.
+    pub interface: Interface,
+    /// How.
+    pub mode: Mode,
+    /// Receive queues that are served; queue 0 alone stands for all of them with a packet socket.
+    pub queues: Vec<u32>,
+}
+
+impl Plan {
+    /// Lays a live capture out. `cores` are those that this process may use.
+    ///
+    /// # Errors
+    /// A queue or a core that is not there, or more queues than a worker can wait for.
+    pub fn of(config: &Config, cores: &[usize]) -> Result<Self, Error> {
+        let mut sentences = Vec::new();
+        let mut ports = Vec::new();
+        for input in &config.inputs {
+            if let Input::Interface(interface) = input {
+                ports.push(port(interface, &config.capture, &mut sentences)?);
+            }
+        }
+        check_queues(&ports)?;
+        let workers = workers(config, &ports, cores)?;
+        Ok(Self { ports, workers, sentences })
+    }
+}
+
+fn port(interface: &Interface, capture: &Capture, sentences: &mut Vec<String>) -> Result<Port, Error> {
+    let choice = choose(capture.mode, interface);
+    sentences.extend(choice.sentence);
+    let queues = match choice.mode {
+        Mode::Packet => vec![0],
+        Mode::Xdp => queues(&interface.name, receive_queues(&interface.name), capture.queues.as_deref())?,
+    };
+    Ok(Port { interface: interface.clone(), mode: choice.mode, queues })
+}
+
+/// A driver that does not say how many queues it has, has one.
+fn receive_queues(name: &str) -> u32 {
+    Ethtool::of(name).and_then(|ethtool| ethtool.receive_queues()).unwrap_or(1).max(1)
+}
+
+fn queues(name: &str, there: u32, asked: Option<&[u32]>) -> Result<Vec<u32>, Error> {
+    let Some(asked) = asked else { return Ok((0..there).collect()) };
+    match asked.iter().find(|&&queue| queue >= there) {
+        None => Ok(asked.to_vec()),
+        Some(queue) => Err(Error::Word {
+            option: "--queues",
+            value: queue.to_string(),
+            reason: format!("{name} has the queues 0 to {}", there - 1),
+            mend: format!("name one of them, or make more by `ethtool -L {name}`"),
+        }),
+    }
+}
+
+fn check_queues(ports: &[Port]) -> Result<(), Error> {
+    let all: usize = ports.iter().map(|port| port.queues.len()).sum();
+    if all <= SOCKETS_A_WORKER {
+        return Ok(());
+    }
+    Err(Error::Word {
+        option: "--queues",
+        value: format!("{all} queues"),
+        reason: format!("each worker waits for a socket on every queue, {SOCKETS_A_WORKER} at most"),
+        mend: "name fewer queues, or give the device fewer by `ethtool -L`".into(),
+    })
+}
+
+fn workers(config: &Config, ports: &[Port], cores: &[usize]) -> Result<Vec<Option<usize>>, Error> {
+    let asked = &config.workers;
+    if let Some(core) = asked.cores.iter().find(|core| !cores.contains(core)) {
+        return Err(Error::Word {
+            option: "--cpu-affinity",
+            value: core.to_string(),
+            reason: format!("this process may use the cores {cores:?}"),
+            mend: "list some of these".into(),
+        });
+    }
+    if !asked.cores.is_empty() {
+        return Ok(asked.cores.iter().copied().map(Some).collect());
+    }
+    let queues: usize = ports.iter().map(|port| port.queues.len()).sum();
+    let count = asked.count.unwrap_or_else(|| queues.min(cores.len()).clamp(1, WORKERS_UNASKED));
+    // Pinned only where each can have a core of its own: two threads on one core while another idles lose packets.
+    let pinned = count <= cores.len();
+    Ok((0..count).map(|worker| pinned.then(|| cores[worker])).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn port(queues: u32) -> Port {
+        let interface = Interface {
+            name: "eno1".into(),
+            index: 7,
+            hardware_type: 1,
+            mac_address: [2; 6],
+            up: true,
+            addresses: vec![],
+        };
+        Port { interface, mode: Mode::Xdp, queues: (0..queues).collect() }
+    }
+
+    fn config(arguments: &str) -> Config {
+        use clap::Parser;
+        let interfaces = [port(0).interface];
+        let line = ["gannet-probe", "-i", "eno1"].into_iter().chain(arguments.split_whitespace());
+        crate::config::CommandLine::parse_from(line).config(&interfaces).unwrap()
+    }
+
+    #[test]
+    fn there_is_a_worker_for_each_queue_as_far_as_cores_go() {
+        let count = |queues, cores: &[usize]| workers(&config(""), &[port(queues)], cores).unwrap();
+        assert_eq!(count(1, &[0, 1]), [Some(0)]);
+        assert_eq!(count(4, &[2, 3]), [Some(2), Some(3)]);
+        assert_eq!(count(64, &(0..64).collect::<Vec<_>>()).len(), WORKERS_UNASKED);
+    }
+
+    #[test]
+    fn workers_are_pinned_where_asked_and_not_where_cores_do_not_suffice() {
+        let of = |arguments| workers(&config(arguments), &[port(1)], &[0, 1]);
+        assert_eq!(of("--cpu-affinity 1,0").unwrap(), [Some(1), Some(0)]);
+        assert_eq!(of("--workers 3").unwrap(), [None; 3]);
+        let message = of("--cpu-affinity 9").unwrap_err().to_string();
+        assert!(message.contains("--cpu-affinity 9") && message.contains("[0, 1]"), "{message}");
+    }
+
+    #[test]
+    fn a_queue_that_is_not_there_is_refused() {
+        assert_eq!(queues("eno1", 4, None).unwrap(), [0, 1, 2, 3]);
+        assert_eq!(queues("eno1", 4, Some(&[3, 1])).unwrap(), [3, 1]);
+        let message = queues("eno1", 4, Some(&[4])).unwrap_err().to_string();
+        assert!(message.contains("--queues 4") && message.contains("0 to 3"), "{message}");
+    }
+
+    #[test]
+    fn more_queues_than_a_worker_can_wait_for_are_refused() {
+        assert!(check_queues(&[port(32), port(31)]).is_ok());
+        assert!(check_queues(&[port(32), port(32)]).is_err());
+    }
+}
