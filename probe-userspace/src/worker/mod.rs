@@ -5,6 +5,8 @@
 //!                    └──once a second──► Cut ──┘       (in the ring, behind the records it covers)
 //! ```
 
+mod handover;
 mod ring;
 
+pub use handover::{Given, Handover};
 pub use ring::{Cut, Export};
