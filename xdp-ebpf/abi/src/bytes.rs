@@ -5,6 +5,13 @@ pub trait Bytes {
     /// The `N` octets from `offset` on; `None` where the frame ends before the last of them.
     fn octets<const N: usize>(&self, offset: usize) -> Option<[u8; N]>;
 
+    /// The offset as it is. The XDP program hides here from the verifier how the offset came about, so that paths
+    /// which meet again (one tag, two tags; each extension header) are followed once and not each to the end.
+    #[inline(always)]
+    fn opaque(&self, offset: usize) -> usize {
+        offset
+    }
+
     /// One octet.
     #[inline(always)]
     fn u8(&self, offset: usize) -> Option<u8> {

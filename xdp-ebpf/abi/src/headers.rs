@@ -28,6 +28,22 @@ pub struct Headers {
     pub ip_offset: u16,
 }
 
+impl Headers {
+    /// Nothing found yet: every octet has a value, which the verifier wants of what the walk fills in.
+    pub const EMPTY: Self = Self {
+        key: FlowKey::EMPTY,
+        direction: Direction::LowToHigh,
+        fragment: Fragment::Whole,
+        tcp_flags: 0,
+        tos: 0,
+        ttl: 0,
+        icmp_type: 0,
+        icmp_code: 0,
+        ip_octets: 0,
+        ip_offset: 0,
+    };
+}
+
 /// Whether a packet is a fragment, with the identification that its siblings share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fragment {

@@ -45,6 +45,19 @@ pub struct FlowKey {
 }
 
 impl FlowKey {
+    /// All zero: no packet has it, for its version is 4 or 6.
+    pub const EMPTY: Self = Self {
+        low_address: [0; 16],
+        high_address: [0; 16],
+        low_port: 0,
+        high_port: 0,
+        vlan: 0,
+        customer_vlan: 0,
+        protocol: 0,
+        ip_version: 0,
+        zero: [0; 2],
+    };
+
     /// Puts back the outer tag that a device or the kernel took off the frame: what the walk found as outer tag becomes
     /// the inner one. `control` is the tag's control field; only the VLAN id of it is kept.
     #[inline]

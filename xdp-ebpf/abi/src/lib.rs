@@ -11,9 +11,11 @@
 #![forbid(unsafe_code)]
 
 pub mod bytes;
+pub mod filter;
 pub mod hash;
 pub mod headers;
 pub mod key;
+pub mod map;
 pub mod outcome;
 pub mod protocol;
 pub mod spread;

@@ -45,9 +45,9 @@ pub fn worker(spread: u32, workers: u32) -> u32 {
     upper_half(u64::from(spread) * u64::from(workers))
 }
 
-/// Frames without MAC addresses (another link layer, cut off) all go one way.
+/// Where a frame arrives that is in no flow. Frames without MAC addresses (another link layer, cut off) all go one way.
 #[inline(always)]
-fn of_mac_addresses<B: Bytes + ?Sized>(frame: &B, link: Link) -> u32 {
+pub fn of_mac_addresses<B: Bytes + ?Sized>(frame: &B, link: Link) -> u32 {
     if link != Link::Ethernet {
         return 0;
     }

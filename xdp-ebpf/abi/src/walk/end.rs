@@ -1,8 +1,9 @@
 //! The two ends of a packet, put into the order of the key.
 
 use super::Tagged;
-use super::transport::Transport;
-use crate::key::{Direction, FlowKey};
+use super::transport::Ports;
+use crate::headers::Headers;
+use crate::key::Direction;
 
 /// One address in network order, as two numbers: they compare as the octets do, in two instructions.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,43 +31,41 @@ impl Address {
     }
 }
 
-/// The key of a packet and the direction it has in it. Equal ends count as [`Direction::LowToHigh`].
+/// Addresses, ports and tags of the key, and the direction that the packet has in it. Equal ends count as
+/// [`Direction::LowToHigh`].
 #[inline(always)]
-pub(super) fn key(
+pub(super) fn set_key(
+    headers: &mut Headers,
     source: Address,
     destination: Address,
-    transport: &Transport,
-    ip_version: u8,
+    ports: Ports,
     tagged: &Tagged,
-) -> (FlowKey, Direction) {
-    let ports = (transport.source_port, transport.destination_port);
-    let direction = direction(source, destination, ports);
-    let (low, high, low_port, high_port) = match direction {
-        Direction::LowToHigh => (source, destination, ports.0, ports.1),
-        Direction::HighToLow => (destination, source, ports.1, ports.0),
-    };
-    let key = FlowKey {
-        low_address: low.octets(),
-        high_address: high.octets(),
-        low_port,
-        high_port,
-        vlan: tagged.vlan,
-        customer_vlan: tagged.customer_vlan,
-        protocol: transport.protocol,
-        ip_version,
-        zero: [0; 2],
-    };
-    (key, direction)
+) {
+    let key = &mut headers.key;
+    key.vlan = tagged.vlan;
+    key.customer_vlan = tagged.customer_vlan;
+    if is_low_to_high(source, destination, ports) {
+        headers.direction = Direction::LowToHigh;
+        key.low_address = source.octets();
+        key.high_address = destination.octets();
+        key.low_port = ports.source;
+        key.high_port = ports.destination;
+    } else {
+        headers.direction = Direction::HighToLow;
+        key.low_address = destination.octets();
+        key.high_address = source.octets();
+        key.low_port = ports.destination;
+        key.high_port = ports.source;
+    }
 }
 
 #[inline(always)]
-fn direction(source: Address, destination: Address, ports: (u16, u16)) -> Direction {
-    let ordered = if source.high != destination.high {
+fn is_low_to_high(source: Address, destination: Address, ports: Ports) -> bool {
+    if source.high != destination.high {
         source.high < destination.high
     } else if source.low != destination.low {
         source.low < destination.low
     } else {
-        ports.0 <= ports.1
-    };
-    if ordered { Direction::LowToHigh } else { Direction::HighToLow }
+        ports.source <= ports.destination
+    }
 }

@@ -1,6 +1,6 @@
 //! IPv4 (RFC 791, 3.1).
 
-use super::end::{Address, key};
+use super::end::{Address, set_key};
 use super::packet::Packet;
 use super::{Tagged, transport};
 use crate::bytes::Bytes;
@@ -10,8 +10,12 @@ const HEADER_OCTETS_MIN: usize = 20;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const OFFSET_MASK: u16 = 0x1fff;
 
-#[inline(always)]
-pub(super) fn walk<B: Bytes + ?Sized>(frame: &B, tagged: &Tagged) -> Result<Headers, Undecodable> {
+#[cfg_attr(target_arch = "bpf", inline(never))]
+pub(super) fn walk<B: Bytes + ?Sized>(
+    frame: &B,
+    tagged: &Tagged,
+    headers: &mut Headers,
+) -> Result<(), Undecodable> {
     let ip_offset = tagged.at;
     let header = frame.octets::<HEADER_OCTETS_MIN>(ip_offset).ok_or(Undecodable::Ipv4Truncated)?;
     if header[0] >> 4 != 4 {
@@ -27,24 +31,18 @@ pub(super) fn walk<B: Bytes + ?Sized>(frame: &B, tagged: &Tagged) -> Result<Head
     }
     frame.u8(ip_offset + header_octets - 1).ok_or(Undecodable::Ipv4Truncated)?;
 
-    let fragment = fragment(&header);
+    headers.fragment = fragment(&header);
+    headers.tos = header[1];
+    headers.ttl = header[8];
+    headers.ip_octets = ip_octets;
+    headers.ip_offset = ip_offset as u16;
     let packet = Packet::new(frame, ip_offset, ip_octets);
-    let transport = transport::walk(&packet, ip_offset + header_octets, header[9], fragment)?;
+    let ports = transport::walk(&packet, ip_offset + header_octets, header[9], headers)?;
     let source = Address::v4([header[12], header[13], header[14], header[15]]);
     let destination = Address::v4([header[16], header[17], header[18], header[19]]);
-    let (key, direction) = key(source, destination, &transport, 4, tagged);
-    Ok(Headers {
-        key,
-        direction,
-        fragment,
-        tcp_flags: transport.tcp_flags,
-        tos: header[1],
-        ttl: header[8],
-        icmp_type: transport.icmp_type,
-        icmp_code: transport.icmp_code,
-        ip_octets,
-        ip_offset: ip_offset as u16,
-    })
+    set_key(headers, source, destination, ports, tagged);
+    headers.key.ip_version = 4;
+    Ok(())
 }
 
 #[inline(always)]

@@ -6,8 +6,11 @@
 //!           └────────────┴───────► not IP ─► Unmetered::NonFlow      cut off or broken ─► Unmetered::Undecodable
 //! ```
 //!
-//! Everything is `inline(always)`: the XDP program has no stack for copies of [`Headers`] between functions,
-//! and LLVM then drops what the program does not read.
+//! How it is cut into functions serves the verifier too. The steps (tags, each IP version, an extension header, the
+//! transport header) are functions of their own in the program, all else is inlined: inlined as a whole, LLVM copies
+//! the path behind each number of tags, and the verifier follows a million instructions. And the steps fill in what
+//! was `EMPTY` before instead of returning `Ok(what they found)`: registers that mean nothing after an `Err` are no
+//! harm to a CPU, but the verifier refuses a program that touches them.
 
 mod end;
 mod ipv4;
@@ -67,29 +70,43 @@ struct Tagged {
 /// and never read as a header; a length of 0, as segmentation offload and jumbograms write it, gives no end.
 #[inline(always)]
 pub fn walk<B: Bytes + ?Sized>(frame: &B, link: Link) -> Result<Headers, Unmetered> {
+    let mut headers = Headers::EMPTY;
+    walk_into(frame, link, &mut headers)?;
+    Ok(headers)
+}
+
+/// The same into headers that were [`Headers::EMPTY`]; after an error they mean nothing.
+#[inline(always)]
+pub fn walk_into<B: Bytes + ?Sized>(frame: &B, link: Link, headers: &mut Headers) -> Result<(), Unmetered> {
     match link {
         Link::Ethernet => {
             let header = frame.octets::<ETHERNET_OCTETS>(0).ok_or(Undecodable::LinkTruncated)?;
-            payload(frame, u16::from_be_bytes([header[12], header[13]]), ETHERNET_OCTETS)
+            payload(frame, u16::from_be_bytes([header[12], header[13]]), ETHERNET_OCTETS, headers)
         }
         Link::RawIp => {
             let first = frame.u8(0).ok_or(Undecodable::LinkTruncated)?;
             match first >> 4 {
-                4 => Ok(ipv4::walk(frame, &untagged(ethertype::IPV4, 0))?),
-                6 => Ok(ipv6::walk(frame, &untagged(ethertype::IPV6, 0))?),
+                4 => Ok(ipv4::walk(frame, &untagged(ethertype::IPV4, 0), headers)?),
+                6 => Ok(ipv6::walk(frame, &untagged(ethertype::IPV6, 0), headers)?),
                 _ => Err(Undecodable::IpVersion.into()),
             }
         }
-        Link::Ip { ethertype, offset } => payload(frame, ethertype, usize::from(offset)),
+        Link::Ip { ethertype, offset } => payload(frame, ethertype, usize::from(offset), headers),
     }
 }
 
 #[inline(always)]
-fn payload<B: Bytes + ?Sized>(frame: &B, ethertype: u16, at: usize) -> Result<Headers, Unmetered> {
-    let tagged = tags(frame, ethertype, at)?;
+fn payload<B: Bytes + ?Sized>(
+    frame: &B,
+    ethertype: u16,
+    at: usize,
+    headers: &mut Headers,
+) -> Result<(), Unmetered> {
+    let mut tagged = untagged(ethertype, at);
+    tags(frame, &mut tagged)?;
     match tagged.ethertype {
-        ethertype::IPV4 => Ok(ipv4::walk(frame, &tagged)?),
-        ethertype::IPV6 => Ok(ipv6::walk(frame, &tagged)?),
+        ethertype::IPV4 => Ok(ipv4::walk(frame, &tagged, headers)?),
+        ethertype::IPV6 => Ok(ipv6::walk(frame, &tagged, headers)?),
         other => Err(Unmetered::NonFlow(non_flow(other))),
     }
 }
@@ -100,9 +117,8 @@ fn untagged(ethertype: u16, at: usize) -> Tagged {
 }
 
 /// Follows the tags (IEEE 802.1Q, 9.3: 16 bits of control, then the next type).
-#[inline(always)]
-fn tags<B: Bytes + ?Sized>(frame: &B, ethertype: u16, at: usize) -> Result<Tagged, Undecodable> {
-    let mut tagged = untagged(ethertype, at);
+#[cfg_attr(target_arch = "bpf", inline(never))]
+fn tags<B: Bytes + ?Sized>(frame: &B, tagged: &mut Tagged) -> Result<(), Undecodable> {
     let mut count = 0;
     while is_tag(tagged.ethertype) {
         if count == VLAN_TAGS_MAX {
@@ -120,7 +136,8 @@ fn tags<B: Bytes + ?Sized>(frame: &B, ethertype: u16, at: usize) -> Result<Tagge
         tagged.at += TAG_OCTETS;
         count += 1;
     }
-    Ok(tagged)
+    tagged.at = frame.opaque(tagged.at);
+    Ok(())
 }
 
 #[inline(always)]

@@ -25,4 +25,9 @@ impl<B: Bytes + ?Sized> Bytes for Packet<'_, B> {
         }
         self.frame.octets(offset)
     }
+
+    #[inline(always)]
+    fn opaque(&self, offset: usize) -> usize {
+        self.frame.opaque(offset)
+    }
 }
