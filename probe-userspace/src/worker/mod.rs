@@ -5,8 +5,6 @@
 //!                    └──once a second──► Cut ──┘       (in the ring, behind the records it covers)
 //! ```
 
-mod handover;
 mod ring;
 
-pub use handover::{Given, Handover};
 pub use ring::{Cut, Export};
