@@ -21,6 +21,7 @@
 //! - [`burst`]: up to 64 packets with their frames.
 //! - [`refill`]: the way back to the fill ring that the sockets of a queue share.
 //! - [`socket`]: an AF_XDP socket: binding, modes, statistics.
+//! - [`packet`]: packet sockets (TPACKET_V3), the passive way. [`promiscuous`]: a membership for either.
 //! - [`wait`]: sleeping for several sockets, and being woken.
 //! - [`interface`]: interfaces and queues.
 //!
@@ -38,6 +39,10 @@ pub mod umem;
 #[cfg(not(loom))]
 pub mod interface;
 #[cfg(not(loom))]
+pub mod packet;
+#[cfg(not(loom))]
+pub mod promiscuous;
+#[cfg(not(loom))]
 pub mod socket;
 #[cfg(not(loom))]
 pub mod wait;
@@ -46,6 +51,8 @@ pub use burst::{Burst, Packet};
 pub use error::Error;
 #[cfg(not(loom))]
 pub use interface::{Interface, QueueId};
+#[cfg(not(loom))]
+pub use promiscuous::Promiscuous;
 pub use refill::Refill;
 #[cfg(not(loom))]
 pub use socket::Socket;

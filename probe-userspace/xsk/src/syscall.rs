@@ -16,9 +16,10 @@ pub(crate) unsafe trait Plain: Copy {}
 macro_rules! plain {
     ($($name:ty),* $(,)?) => { $(
         // SAFETY: integers, or `repr(C)` structures of integers only.
-        unsafe impl Plain for $name {}
+        unsafe impl $crate::syscall::Plain for $name {}
     )* };
 }
+pub(crate) use plain;
 
 plain!(
     i32,
@@ -62,6 +63,17 @@ pub(crate) fn set_option<T: Plain>(fd: BorrowedFd<'_>, level: i32, name: i32, va
     let value = std::ptr::from_ref(value).cast();
     // SAFETY: pointer and length describe `value`, which lives through the call; the kernel only reads it.
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, value, length_of::<T>()) }).map(drop)
+}
+
+/// setsockopt(SO_ATTACH_FILTER) of a classic BPF program; replaces the one before.
+pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &[libc::sock_filter]) -> io::Result<()> {
+    let length = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
+    let (level, name) = (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
+    let size = length_of::<libc::sock_fprog>();
+    // SAFETY: pointer and length describe `program`, which points to as many instructions as it says; the kernel copies them.
+    check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const program).cast(), size) })
+        .map(drop)
 }
 
 /// getsockopt(2): the value and how many bytes of it the kernel wrote (an older kernel writes fewer; the rest is zero).

@@ -1,0 +1,27 @@
+//! The gate before a packet socket's ring: a classic BPF program of one instruction that takes all, the start of each packet, or nothing.
+//!
+//! Closed while a group of sockets is being made: a socket that is bound but has not joined its group would see every packet of the
+//! others once more. Closed again before the end, so that the kernel's count stands still while the ring is drained.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use crate::syscall;
+
+/// BPF_RET | BPF_K: as many octets of the packet are captured as the constant says; 0 = it is not for this socket.
+const RETURN: u16 = 0x06;
+
+/// Captures nothing from now on.
+pub(super) fn close(fd: BorrowedFd<'_>) -> io::Result<()> {
+    set(fd, 0)
+}
+
+/// Captures `octets` of each packet from now on; none = all.
+pub(super) fn open(fd: BorrowedFd<'_>, octets: Option<u32>) -> io::Result<()> {
+    set(fd, octets.unwrap_or(u32::MAX))
+}
+
+fn set(fd: BorrowedFd<'_>, octets: u32) -> io::Result<()> {
+    let program = [libc::sock_filter { code: RETURN, jt: 0, jf: 0, k: octets }];
+    syscall::attach_filter(fd, &program)
+}
