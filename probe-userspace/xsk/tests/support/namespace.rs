@@ -41,6 +41,11 @@ impl Namespace {
         ip(&all);
     }
 
+    /// `ip -d link show` of an interface.
+    pub fn show(&self, interface: &str) -> String {
+        ip(&["-n", &self.name, "-d", "link", "show", interface])
+    }
+
     fn sysctl(&self, setting: &str) {
         ip(&["netns", "exec", &self.name, "sysctl", "-q", "-w", setting]);
     }
@@ -71,7 +76,8 @@ impl Drop for Namespace {
     }
 }
 
-fn ip(arguments: &[&str]) {
+fn ip(arguments: &[&str]) -> String {
     let output = Command::new("ip").args(arguments).output().expect("the `ip` command (iproute2)");
     assert!(output.status.success(), "ip {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
