@@ -9,8 +9,7 @@
 
 use flow_wire::fault::{Fault, Hop, take};
 use flow_wire::ledger::{Amount, WorkerTerms};
-use xdp_abi::headers::{NonFlow, Undecodable, Unmetered};
-use xdp_abi::{headers, spread};
+use xdp_abi::headers::{Fragment, NonFlow, Undecodable, Unmetered};
 
 use crate::flow::{Budget, Cache, Fragments, Place, Records, Settings};
 use crate::packet::{self, Packet};
@@ -21,16 +20,26 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-/// Takes packets whose flow lives in another worker's shard (fragments; split queues without symmetric RSS).
-pub trait Handover {
-    /// Passes a packet on. `false` = its ring was full; the shard counts it. Never waits.
-    fn hand_over(&mut self, worker: u32, packet: &Packet) -> bool;
+/// Knows which worker has a packet's flow (fragments, and split queues without symmetric RSS, cross from one to another).
+pub trait Owners {
+    /// Hands a packet to the worker of its flow, unless that is this one. Its key is whole: ports resolved. Never waits.
+    fn give(&mut self, packet: &Packet) -> Given;
+}
+
+/// What became of a packet that may belong elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// Its flow lives here.
+    Own,
+    /// Another worker has it.
+    Away,
+    /// Another worker should have it, and the ring there was full.
+    Full,
 }
 
 /// The state of one worker.
 pub struct Shard {
     worker: u16,
-    workers: u32,
     cache: Cache,
     fragments: Fragments,
     /// The packets of the burst under way, and their places; both as long as a burst at most.
@@ -47,11 +56,10 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The shard of worker number `worker` out of `workers`; `settings` are those of one shard.
-    pub fn new(worker: u16, workers: u16, settings: &Settings) -> Self {
+    /// The shard of worker number `worker`; `settings` are those of one shard.
+    pub fn new(worker: u16, settings: &Settings) -> Self {
         Self {
             worker,
-            workers: workers.max(1).into(),
             cache: Cache::new(settings),
             fragments: Fragments::new(),
             burst: Vec::with_capacity(BURST_CAPACITY),
@@ -68,7 +76,7 @@ impl Shard {
     }
 
     /// Meters a burst of frames (at most [`BURST_CAPACITY`]) that were received at one interface.
-    pub fn process<O: Records + Handover>(
+    pub fn process<O: Records + Owners>(
         &mut self,
         frames: &[Frame<'_>],
         ingress_interface: u32,
@@ -108,6 +116,12 @@ impl Shard {
         self.cache.flush(from, out)
     }
 
+    /// Before the first packet of a next capture file: where that lies before all that is still open, the old flows end
+    /// here and time begins anew. `true` = so it was. A file that goes on where the last one ended continues its flows.
+    pub fn rewind(&mut self, first_nanoseconds: u64, out: &mut impl Records) -> bool {
+        self.cache.rewind(first_nanoseconds, out)
+    }
+
     /// The latest time that was seen.
     pub fn clock(&self) -> u64 {
         self.cache.clock()
@@ -139,25 +153,16 @@ impl Shard {
 
     /// A packet that was read: into the burst, or to the worker that has its flow.
     #[inline]
-    fn sort(&mut self, mut packet: Packet, out: &mut impl Handover) {
-        if packet.headers.fragment != headers::Fragment::Whole {
+    fn sort(&mut self, mut packet: Packet, out: &mut impl Owners) {
+        if packet.headers.fragment != Fragment::Whole {
             let now = self.cache.clock().max(packet.timestamp_nanoseconds);
             self.fragments_without_first += u64::from(!self.fragments.resolve(&mut packet, now));
         }
-        if self.workers > 1 {
-            let owner = spread::worker(spread::of_key(&packet.headers.key), self.workers);
-            if owner != u32::from(self.worker) {
-                return self.hand_over(owner, &packet, out);
-            }
-        }
-        self.burst.push(packet);
-    }
-
-    fn hand_over(&mut self, owner: u32, packet: &Packet, out: &mut impl Handover) {
         let amount = Amount::one(packet.layer2_octets.into());
-        match out.hand_over(owner, packet) {
-            true => self.handed_over += amount,
-            false => self.handover_full += amount,
+        match out.give(&packet) {
+            Given::Own => self.burst.push(packet),
+            Given::Away => self.handed_over += amount,
+            Given::Full => self.handover_full += amount,
         }
     }
 

@@ -338,6 +338,20 @@ impl Cache {
         None
     }
 
+    /// Begins a new time when `first_nanoseconds` is older than the clock by more than the idle time-out, after ending
+    /// every flow of the old one. `true` = so it was.
+    pub fn rewind(&mut self, first_nanoseconds: u64, out: &mut impl Records) -> bool {
+        if !self.timeouts.is_before(first_nanoseconds, self.clock) {
+            return false;
+        }
+        let mut next = Some(0);
+        while let Some(bucket) = next {
+            next = self.flush(bucket, out);
+        }
+        (self.clock, self.base, self.hand_at) = (0, None, 0);
+        true
+    }
+
     #[inline]
     fn tick(&self, nanoseconds: u64) -> Tick {
         Tick::new(self.base.unwrap_or(0), nanoseconds)

@@ -67,6 +67,11 @@ impl Timeouts {
         }
     }
 
+    /// Whether a time lies before the clock by more than the disorder that a capture may have.
+    pub(super) fn is_before(&self, nanoseconds: u64, clock: u64) -> bool {
+        nanoseconds.saturating_add(self.idle_nanoseconds) < clock
+    }
+
     /// What is due at `now`. Of two deadlines that have passed the earlier one counts; of equal ones, the end. After
     /// [`Due::Active`] the caller has emptied the entry and asks again.
     #[inline]

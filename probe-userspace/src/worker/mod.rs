@@ -2,9 +2,228 @@
 //!
 //! ```text
 //! sources ─burst─► shard ─records─► ring of Export ─► exporter
-//!                    └──once a second──► Cut ──┘       (in the ring, behind the records it covers)
+//!   other workers ──┘▲└──once a second──► Cut ──┘     (in the ring, behind the records it covers)
+//!        rings of packets, one per pair
 //! ```
+//! Everything comes from the caller: time ([`Clock`]), when to stop and how to sleep ([`Control`]), what to do when the ring
+//! is full ([`WhenFull`]). A file is metered by the same loop as a live interface.
 
+mod clock;
+mod handover;
+mod outlet;
 mod ring;
+#[cfg(test)]
+mod tests;
 
+use std::time::Duration;
+
+use flow_wire::ledger::QueueTerms;
+use xsk::wait::Wake;
+
+use crate::flow::Budget;
+use crate::meter::Shard;
+use crate::packet::Packet;
+use crate::source::{self, BURST_CAPACITY, Source, State};
+
+pub use clock::Clock;
+pub use handover::Handover;
+pub use outlet::{Outlet, WhenFull};
 pub use ring::{Cut, Export};
+
+/// Buckets that the hand of the cache may visit after a burst: at 64 bursts a second a cache of a million flows is still
+/// gone over once a second, and a visit of a quiet bucket costs less than a nanosecond.
+const EXPIRY: Budget = Budget { buckets: 2048 };
+
+/// How long a worker sleeps at most: flows end and cuts are due without packets, too.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Between two cuts.
+const CUT_NANOSECONDS: u64 = 1_000_000_000;
+
+/// What the caller decides while the loop runs.
+pub trait Control {
+    /// Whether to end: sources are emptied, flows written, the last cut sent.
+    fn is_stopping(&mut self) -> bool;
+
+    /// Sleeps until one of the sources may have something, somebody calls `wake` (another worker that handed something
+    /// over, or who wants this one to stop), or the time-out.
+    fn wait(&mut self, sources: &mut [Box<dyn Source>], wake: &Wake, timeout: Duration);
+
+    /// A source cannot go on, or its statistics cannot be read. The others do.
+    fn broken(&mut self, error: source::Error);
+
+    /// Something a person should know of a source that has ended.
+    fn notice(&mut self, sentence: String);
+}
+
+/// One worker, put together and not started.
+pub struct Worker {
+    sources: Vec<Feed>,
+    shard: Shard,
+    outlet: Outlet,
+    /// Packets that other workers handed over, a burst at most.
+    taken: Vec<Packet>,
+    clock: Clock,
+    next_cut: u64,
+}
+
+/// A source with what the loop remembers of it. Index for index with the boxes that [`Control::wait`] sees.
+struct Feed {
+    ingress_interface: u32,
+    /// It has lent a burst.
+    begun: bool,
+    ended: bool,
+    /// The last terms that could be read.
+    terms: QueueTerms,
+}
+
+impl Worker {
+    /// A worker with its shard and its way out.
+    pub fn new(shard: Shard, outlet: Outlet, clock: Clock) -> Self {
+        let taken = Vec::with_capacity(BURST_CAPACITY);
+        Self { sources: Vec::new(), shard, outlet, taken, clock, next_cut: 0 }
+    }
+
+    /// Meters all that comes from `sources` until they have all ended, or `control` wants to stop; then empties them,
+    /// ends all flows and sends the last cut.
+    pub fn run(mut self, mut sources: Vec<Box<dyn Source>>, control: &mut impl Control) {
+        self.sources = sources.iter().map(|source| Feed::of(source.as_ref())).collect();
+        loop {
+            let stopping = control.is_stopping();
+            let moved = self.turn(&mut sources, control);
+            let ended = self.sources.iter().all(|feed| feed.ended);
+            if ended || (stopping && !moved) {
+                break;
+            }
+            if !moved && self.outlet.handover().lie_down() {
+                control.wait(&mut sources, self.outlet.handover().wake(), TICK);
+                self.outlet.handover().get_up();
+            }
+        }
+        self.finish(&mut sources, control);
+    }
+
+    /// One turn: a burst of each source, one of each other worker, expiry, and a cut if one is due. `true` = there was
+    /// something, and may be more.
+    fn turn(&mut self, sources: &mut [Box<dyn Source>], control: &mut impl Control) -> bool {
+        let now = self.clock.now();
+        let mut moved = false;
+        for (index, source) in sources.iter_mut().enumerate() {
+            if self.sources[index].ended {
+                continue;
+            }
+            moved |= self.receive(index, source.as_mut(), now, control);
+            // Files are read one after the other: in turns, their times would go back and forth.
+            if self.clock == Clock::OfPackets {
+                break;
+            }
+        }
+        self.outlet.handover_mut().call();
+        moved |= self.take_over();
+        let now = now.unwrap_or_else(|| self.shard.clock());
+        self.shard.expire(now, EXPIRY, &mut self.outlet);
+        self.cut_if_due(now, sources, control);
+        moved
+    }
+
+    fn receive(
+        &mut self,
+        index: usize,
+        source: &mut dyn Source,
+        now: Option<u64>,
+        control: &mut impl Control,
+    ) -> bool {
+        let Self { shard, outlet, sources, next_cut, .. } = self;
+        let feed = &mut sources[index];
+        let state = source.receive(now.unwrap_or(0), &mut |frames| {
+            if !feed.begun && now.is_none() && shard.rewind(frames[0].timestamp_nanoseconds, outlet) {
+                *next_cut = 0;
+            }
+            feed.begun = true;
+            shard.process(frames, feed.ingress_interface, outlet);
+        });
+        match state {
+            Ok(State::Some) => return true,
+            Ok(State::Idle) => return false,
+            Ok(State::Ended) => {}
+            Err(error) => control.broken(error),
+        }
+        feed.ended = true;
+        if let Some(sentence) = source.notice() {
+            control.notice(sentence);
+        }
+        // Another file may follow.
+        true
+    }
+
+    /// A burst of what other workers handed over.
+    fn take_over(&mut self) -> bool {
+        self.taken.clear();
+        self.outlet.handover_mut().take(BURST_CAPACITY, |packet| self.taken.push(*packet));
+        self.shard.take_over(&self.taken, &mut self.outlet);
+        !self.taken.is_empty()
+    }
+
+    /// The end: nothing goes to other workers any more, what they still send is metered, all flows are written.
+    fn finish(&mut self, sources: &mut [Box<dyn Source>], control: &mut impl Control) {
+        self.outlet.handover_mut().close();
+        loop {
+            let alone = self.outlet.handover().is_alone();
+            if !self.take_over() && alone {
+                break;
+            }
+            std::thread::yield_now();
+        }
+        let mut next = Some(0);
+        while let Some(bucket) = next {
+            next = self.shard.flush(bucket, &mut self.outlet);
+            if next.is_some() {
+                self.outlet.wait_for_room();
+            }
+        }
+        let now = self.clock.now().unwrap_or_else(|| self.shard.clock());
+        let cut = self.cut(now, true, sources, control);
+        self.outlet.send_last(cut);
+    }
+
+    fn cut_if_due(&mut self, now: u64, sources: &mut [Box<dyn Source>], control: &mut impl Control) {
+        if self.next_cut == 0 {
+            self.next_cut = now.saturating_add(CUT_NANOSECONDS);
+        }
+        // A ring without room for a cut gets it in the next turn.
+        if now < self.next_cut || !self.outlet.has_room_for_cut() {
+            return;
+        }
+        let cut = self.cut(now, false, sources, control);
+        self.outlet.send(cut);
+        self.next_cut = now.saturating_add(CUT_NANOSECONDS);
+    }
+
+    fn cut(
+        &mut self,
+        time_nanoseconds: u64,
+        last: bool,
+        sources: &mut [Box<dyn Source>],
+        control: &mut impl Control,
+    ) -> Cut {
+        for (feed, source) in self.sources.iter_mut().zip(sources) {
+            match source.terms() {
+                Ok(terms) => feed.terms = terms,
+                Err(error) => control.broken(error),
+            }
+        }
+        let mut worker = self.shard.terms();
+        worker.discarded = self.outlet.discarded();
+        let sources = self.sources.iter().map(|feed| feed.terms.clone()).collect();
+        Cut { time_nanoseconds, worker, sources, last }
+    }
+}
+
+impl Feed {
+    fn of(source: &dyn Source) -> Self {
+        let point = source.observation_point();
+        let terms =
+            QueueTerms { interface: point.interface.clone(), queue: point.queue, ..QueueTerms::default() };
+        Self { ingress_interface: point.ingress_interface, begun: false, ended: false, terms }
+    }
+}

@@ -1,0 +1,254 @@
+//! Packets that one worker received and another one meters: a lock-free ring for each ordered pair of workers.
+//!
+//! ```text
+//!   worker 0 ──ring──► worker 1        a fragment is spread by its addresses (all that every fragment has), its flow lives
+//!            ◄──ring──                 where its whole key spreads to: once its ports are known, its digest goes there
+//! ```
+//!
+//! A full ring is said (and counted by the shard), never waited for. A worker that is about to sleep says so, looks at its rings once more, and
+//! sleeps; who hands it something afterwards sees the flag and wakes it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+
+use flow_wire::ledger::HANDOVER_PACKETS_MAX;
+use rtrb::{Consumer, Producer, RingBuffer};
+use xdp_abi::key::FlowKey;
+use xdp_abi::spread;
+use xsk::wait::Wake;
+
+use crate::meter::Given;
+use crate::packet::Packet;
+
+/// Where a worker's sleep is known to the others.
+#[derive(Clone, Debug)]
+struct Bed {
+    asleep: Arc<AtomicBool>,
+    wake: Wake,
+}
+
+/// One worker's ends of the rings from and to all the others.
+#[derive(Debug)]
+pub struct Handover {
+    own: usize,
+    /// By worker; `None` for itself.
+    to: Vec<Option<To>>,
+    from: Vec<Consumer<Packet>>,
+    bed: Bed,
+}
+
+#[derive(Debug)]
+struct To {
+    ring: Producer<Packet>,
+    bed: Bed,
+    /// Something was put in since the last call of [`Handover::call`].
+    given: bool,
+}
+
+impl Handover {
+    /// The ends of so many workers, in their order.
+    ///
+    /// # Errors
+    /// The kernel has no descriptor left for a wake-up.
+    pub fn mesh(workers: usize) -> io::Result<Vec<Self>> {
+        let mut ends = Vec::with_capacity(workers);
+        for own in 0..workers {
+            let bed = Bed { asleep: Arc::new(AtomicBool::new(false)), wake: Wake::new()? };
+            ends.push(Self { own, to: Vec::new(), from: Vec::new(), bed });
+        }
+        for giver in 0..workers {
+            for taker in 0..workers {
+                let to = (giver != taker).then(|| {
+                    let (ring, from) = RingBuffer::new(HANDOVER_PACKETS_MAX as usize);
+                    ends[taker].from.push(from);
+                    To { ring, bed: ends[taker].bed.clone(), given: false }
+                });
+                ends[giver].to.push(to);
+            }
+        }
+        Ok(ends)
+    }
+
+    /// The worker that a flow belongs to: the same arithmetic as the XDP program's.
+    #[inline]
+    pub fn owner(&self, key: &FlowKey) -> usize {
+        spread::worker(spread::of_key(key), self.to.len() as u32) as usize
+    }
+
+    /// Hands a packet to the worker of its flow, unless that is this one. Its key must be whole: ports resolved.
+    #[inline]
+    pub fn give(&mut self, packet: &Packet) -> Given {
+        if self.to.len() <= 1 {
+            return Given::Own;
+        }
+        let owner = self.owner(&packet.headers.key);
+        if owner == self.own {
+            return Given::Own;
+        }
+        // The mesh has an end for every worker but this one, and the owner is one of them.
+        let Some(Some(to)) = self.to.get_mut(owner) else { return Given::Own };
+        match to.ring.push(*packet) {
+            Ok(()) => {
+                to.given = true;
+                Given::Away
+            }
+            Err(rtrb::PushError::Full(_)) => Given::Full,
+        }
+    }
+
+    /// Wakes who was given something and sleeps: once a burst.
+    pub fn call(&mut self) {
+        for to in self.to.iter_mut().flatten().filter(|to| to.given) {
+            to.given = false;
+            // Pairs with the fence in `lie_down`: either the sleeper sees the packet, or this sees the sleeper.
+            fence(Ordering::SeqCst);
+            if to.bed.asleep.load(Ordering::Relaxed) {
+                to.bed.wake.wake();
+            }
+        }
+    }
+
+    /// Takes what others gave, `budget` packets at most; returns how many.
+    pub fn take(&mut self, budget: usize, mut take: impl FnMut(&Packet)) -> usize {
+        let mut taken = 0;
+        for ring in &mut self.from {
+            while taken < budget {
+                let Ok(packet) = ring.pop() else { break };
+                take(&packet);
+                taken += 1;
+            }
+        }
+        taken
+    }
+
+    /// Says that this worker is going to sleep. `false` = it must not: something is there.
+    pub fn lie_down(&self) -> bool {
+        self.bed.asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if self.from.iter().all(Consumer::is_empty) {
+            return true;
+        }
+        self.get_up();
+        false
+    }
+
+    /// Says that this worker is awake.
+    pub fn get_up(&self) {
+        self.bed.asleep.store(false, Ordering::Relaxed);
+        let _woken_or_timed_out = self.bed.wake.take();
+    }
+
+    /// What wakes this worker, for its poll and for whoever wants it to look around.
+    pub fn wake(&self) -> &Wake {
+        &self.bed.wake
+    }
+
+    /// Gives nothing any more; the others see it.
+    pub fn close(&mut self) {
+        self.to.clear();
+    }
+
+    /// Whether no other worker gives anything any more. What they gave before is then there to be taken.
+    pub fn is_alone(&self) -> bool {
+        let alone = self.from.iter().all(Consumer::is_abandoned);
+        // `is_abandoned` reads a reference count, relaxed, which the other side has lowered with release.
+        fence(Ordering::Acquire);
+        alone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::time::{Duration, Instant};
+
+    use xdp_abi::headers::{Fragment, Headers};
+    use xdp_abi::key::Direction;
+
+    use super::*;
+
+    fn packet(port: u16) -> Packet {
+        let key = FlowKey {
+            low_address: [1; 16],
+            high_address: [2; 16],
+            low_port: port,
+            high_port: 443,
+            vlan: 0,
+            customer_vlan: 0,
+            protocol: 17,
+            ip_version: 6,
+            zero: [0; 2],
+        };
+        let headers = Headers {
+            key,
+            direction: Direction::LowToHigh,
+            fragment: Fragment::Later(7),
+            tcp_flags: 0,
+            tos: 0,
+            ttl: 64,
+            icmp_type: 0,
+            icmp_code: 0,
+            ip_octets: 100,
+            ip_offset: 14,
+        };
+        Packet { headers, octets: 100, layer2_octets: 114, timestamp_nanoseconds: 1, ingress_interface: 2 }
+    }
+
+    fn pair() -> (Handover, Handover) {
+        let mut ends = Handover::mesh(2).unwrap();
+        let second = ends.pop().unwrap();
+        (ends.pop().unwrap(), second)
+    }
+
+    #[test]
+    fn every_packet_is_kept_or_given_and_reaches_the_owner_of_its_flow() {
+        let (mut first, mut second) = pair();
+        let packets: Vec<_> = (0..1000).map(packet).collect();
+        let kept = packets.iter().filter(|packet| first.give(packet) == Given::Own).count();
+        let mut arrived = 0;
+        second.take(usize::MAX, |packet| {
+            assert_eq!(first.owner(&packet.headers.key), 1);
+            arrived += 1;
+        });
+        assert!(kept > 0 && arrived > 0);
+        assert_eq!(kept + arrived, 1000);
+    }
+
+    #[test]
+    fn a_full_ring_is_said_and_not_waited_for() {
+        let (mut first, mut second) = pair();
+        let away = (0..).map(packet).find(|packet| first.owner(&packet.headers.key) == 1).unwrap();
+        for _ in 0..HANDOVER_PACKETS_MAX {
+            assert_eq!(first.give(&away), Given::Away);
+        }
+        assert_eq!(first.give(&away), Given::Full);
+        assert_eq!(second.take(usize::MAX, |_| {}), HANDOVER_PACKETS_MAX as usize);
+    }
+
+    #[test]
+    fn a_worker_alone_owns_everything() {
+        let mut alone = Handover::mesh(1).unwrap().pop().unwrap();
+        assert!((0..100).all(|port| alone.give(&packet(port)) == Given::Own));
+    }
+
+    #[test]
+    fn who_sleeps_is_woken_and_who_has_something_does_not_sleep() {
+        let (mut first, second) = pair();
+        let away = (0..).map(packet).find(|packet| first.owner(&packet.headers.key) == 1).unwrap();
+        assert!(second.lie_down());
+        let sleeper = std::thread::spawn(move || {
+            let before = Instant::now();
+            xsk::wait::until_readable(&[second.wake().as_fd()], Some(Duration::from_secs(60))).unwrap();
+            second.get_up();
+            (second, before.elapsed())
+        });
+        first.give(&away);
+        first.call();
+        let (mut second, slept) = sleeper.join().unwrap();
+        assert!(slept < Duration::from_secs(60));
+        assert!(!second.lie_down(), "a packet is waiting");
+        assert_eq!(second.take(8, |_| {}), 1);
+        assert!(second.lie_down(), "nothing is left");
+    }
+}

@@ -1,0 +1,126 @@
+//! Where a shard's output goes: records and cuts to the exporter, packets to other workers.
+
+use std::time::Duration;
+
+use flow_wire::fault::{Fault, Hop, take};
+use flow_wire::ledger::{Amount, ByReason, Discard};
+use flow_wire::record::FlowRecord;
+use rtrb::{Producer, PushError};
+
+use super::handover::Handover;
+use super::ring::{Cut, Export};
+use crate::flow::Records;
+use crate::meter::{Given, Owners};
+use crate::packet::Packet;
+
+/// Between two looks at a full ring, where waiting is allowed: short against the time in which an exporter drains it.
+const PAUSE: Duration = Duration::from_micros(50);
+
+/// What becomes of a record that finds the ring full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is dropped and counted: packets on the wire do not wait.
+    Discard,
+    /// The worker waits: a file does.
+    Wait,
+}
+
+/// The way out of one worker.
+pub struct Outlet {
+    ring: Producer<Export>,
+    when_full: WhenFull,
+    discarded: Amount,
+    handover: Handover,
+}
+
+impl Outlet {
+    /// Records and cuts go into `ring`, packets of other workers' flows into `handover`.
+    pub fn new(ring: Producer<Export>, when_full: WhenFull, handover: Handover) -> Self {
+        Self { ring, when_full, discarded: Amount::ZERO, handover }
+    }
+
+    /// What a full ring cost so far.
+    pub(super) fn discarded(&self) -> ByReason<Discard> {
+        let happened = self.discarded != Amount::ZERO;
+        happened.then_some((Discard::ExportQueueFull, self.discarded)).into_iter().collect()
+    }
+
+    pub(super) fn handover(&self) -> &Handover {
+        &self.handover
+    }
+
+    pub(super) fn handover_mut(&mut self) -> &mut Handover {
+        &mut self.handover
+    }
+
+    pub(super) fn has_room_for_cut(&self) -> bool {
+        self.when_full == WhenFull::Wait || self.ring.slots() > 0
+    }
+
+    /// Sends a cut; the caller has made sure that there is room.
+    pub(super) fn send(&mut self, cut: Cut) {
+        self.push(Export::Cut(Box::new(cut)), WhenFull::Wait);
+    }
+
+    /// Sends the last cut. Packets no longer come in, so that waiting costs nothing.
+    pub(super) fn send_last(&mut self, cut: Cut) {
+        self.push(Export::Cut(Box::new(cut)), WhenFull::Wait);
+    }
+
+    /// Waits until the exporter has taken something, or is gone.
+    pub(super) fn wait_for_room(&self) {
+        while self.ring.slots() < self.ring.buffer().capacity() / 2 && !self.ring.is_abandoned() {
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// `false` = dropped: the ring is full, or nobody reads it any more.
+    fn push(&mut self, export: Export, when_full: WhenFull) -> bool {
+        let mut export = export;
+        loop {
+            match self.ring.push(export) {
+                Ok(()) => return true,
+                Err(PushError::Full(_)) if when_full == WhenFull::Discard || self.ring.is_abandoned() => {
+                    return false;
+                }
+                Err(PushError::Full(back)) => export = back,
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn push_record(&mut self, record: FlowRecord) {
+        let amount = Amount {
+            packets: record.packet_delta_count + record.reverse_packet_delta_count,
+            octets: record.layer2_octet_delta_count + record.reverse_layer2_octet_delta_count,
+        };
+        if !self.push(Export::Record(record), self.when_full) {
+            self.discarded += amount;
+        }
+    }
+}
+
+impl Records for Outlet {
+    fn record(&mut self, record: FlowRecord) {
+        match take(Hop::Export) {
+            None => {}
+            Some(Fault::Lose) => return,
+            Some(Fault::Double) => self.push_record(record.clone()),
+        }
+        self.push_record(record);
+    }
+
+    fn room(&self) -> usize {
+        match self.when_full {
+            WhenFull::Discard if !self.ring.is_abandoned() => self.ring.slots(),
+            _ => usize::MAX,
+        }
+    }
+}
+
+impl Owners for Outlet {
+    #[inline]
+    fn give(&mut self, packet: &Packet) -> Given {
+        self.handover.give(packet)
+    }
+}
