@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use support::namespace::Namespace;
 use support::sender::Sender;
-use support::{frame, number, wait_until};
+use support::{frame, number, udp, wait_until};
 use xsk::packet::{Fanout, Options, Socket, Spread, Vlan};
 use xsk::{Interface, Promiscuous};
 
@@ -120,24 +120,6 @@ fn a_packet_that_was_cut_off_keeps_its_octets() {
         drain(&mut socket, |packet| seen.push((packet.bytes.len(), packet.original_octets)));
         assert_eq!(seen, [(64, 1_000)]);
     });
-}
-
-/// A UDP packet of flow `flow`, in one direction or back.
-fn udp(flow: u8, back: bool, number: u32) -> Vec<u8> {
-    let mut packet = frame(60, 0, number);
-    let (mut from, mut to) = ([10, 0, 0, flow, 0x30, flow], [10, 0, 1, 1, 0x00, 53]);
-    if back {
-        std::mem::swap(&mut from, &mut to);
-    }
-    packet[12..14].copy_from_slice(&0x0800_u16.to_be_bytes());
-    packet[14..26].copy_from_slice(&[0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0]);
-    packet[26..30].copy_from_slice(&from[..4]);
-    packet[30..34].copy_from_slice(&to[..4]);
-    packet[34..36].copy_from_slice(&from[4..]);
-    packet[36..38].copy_from_slice(&to[4..]);
-    packet[38..42].copy_from_slice(&[0, 26, 0, 0]);
-    packet[50..54].copy_from_slice(&number.to_be_bytes());
-    packet
 }
 
 #[test]

@@ -33,3 +33,21 @@ pub fn frame(octets: usize, spread: u8, number: u32) -> Vec<u8> {
 pub fn number(bytes: &[u8]) -> u32 {
     u32::from_be_bytes([bytes[14], bytes[15], bytes[16], bytes[17]])
 }
+
+/// A UDP packet of flow `flow`, in one direction or back.
+pub fn udp(flow: u8, back: bool, number: u32) -> Vec<u8> {
+    let mut packet = frame(60, 0, number);
+    let (mut from, mut to) = ([10, 0, 0, flow, 0x30, flow], [10, 0, 1, 1, 0x00, 53]);
+    if back {
+        std::mem::swap(&mut from, &mut to);
+    }
+    packet[12..14].copy_from_slice(&0x0800_u16.to_be_bytes());
+    packet[14..26].copy_from_slice(&[0x45, 0, 0, 46, 0, 0, 0, 0, 64, 17, 0, 0]);
+    packet[26..30].copy_from_slice(&from[..4]);
+    packet[30..34].copy_from_slice(&to[..4]);
+    packet[34..36].copy_from_slice(&from[4..]);
+    packet[36..38].copy_from_slice(&to[4..]);
+    packet[38..42].copy_from_slice(&[0, 26, 0, 0]);
+    packet[50..54].copy_from_slice(&number.to_be_bytes());
+    packet
+}
