@@ -16,6 +16,15 @@ pub struct Frame<'a> {
     pub stripped_vlan: Option<u16>,
 }
 
+/// What stands in the unused places of a live source's burst.
+pub(super) const NO_FRAME: Frame<'static> = Frame {
+    bytes: &[],
+    original_octets: 0,
+    timestamp_nanoseconds: 0,
+    link_layer: LinkLayer::Ethernet,
+    stripped_vlan: None,
+};
+
 /// What a frame begins with. Live sources see Ethernet; the others are link types of capture files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkLayer {

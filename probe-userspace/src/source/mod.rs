@@ -13,8 +13,10 @@ use flow_wire::ledger::QueueTerms;
 
 pub mod capture_file;
 mod frame;
+pub mod packet;
 pub mod xsk;
 
+use frame::NO_FRAME;
 pub use frame::{Frame, LinkLayer};
 
 /// Frames in a burst at most: enough to hide a cache miss behind the others, few enough that their headers and
@@ -79,6 +81,15 @@ pub trait Source: Send {
     /// # Errors
     /// The kernel refused its statistics.
     fn terms(&mut self) -> Result<QueueTerms, Error>;
+
+    /// Once nothing new can come in (the XDP program redirects no more, the packet socket's gate is closed): whether all
+    /// that came before has been received. A block of a packet socket's ring is handed over some time after its last packet.
+    ///
+    /// # Errors
+    /// The kernel refused its statistics.
+    fn is_drained(&mut self) -> Result<bool, Error> {
+        Ok(true)
+    }
 
     /// What a person should know once the source has ended (a file that was cut off in a record).
     fn notice(&self) -> Option<String> {

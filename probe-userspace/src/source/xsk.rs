@@ -7,19 +7,10 @@ use flow_wire::fault::{self, Fault, Hop};
 use flow_wire::ledger::{Amount, QueueTerms};
 use xsk::{Burst, Socket};
 
-use super::{BURST_CAPACITY, Error, Frame, LinkLayer, ObservationPoint, Source, State};
+use super::{BURST_CAPACITY, Error, Frame, NO_FRAME, ObservationPoint, Source, State};
 
 const _: () =
     assert!(xsk::burst::PACKETS <= BURST_CAPACITY, "a burst of the socket is a burst of the source");
-
-/// What stands in a burst's unused places.
-const NO_FRAME: Frame<'static> = Frame {
-    bytes: &[],
-    original_octets: 0,
-    timestamp_nanoseconds: 0,
-    link_layer: LinkLayer::Ethernet,
-    stripped_vlan: None,
-};
 
 /// One socket; it belongs to the worker that polls it.
 #[derive(Debug)]

@@ -1,0 +1,175 @@
+//! A packet socket as a source: it listens, and takes nothing away. The socket and its ring are the `xsk` crate's.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+use flow_wire::fault::{self, Fault, Hop};
+use flow_wire::ledger::{Amount, QueueTerms};
+use xsk::packet::{PACKETS, Packet, Socket};
+
+use super::{BURST_CAPACITY, Error, Frame, LinkLayer, NO_FRAME, ObservationPoint, Source, State};
+
+const _: () = assert!(PACKETS <= BURST_CAPACITY, "a burst of the socket is a burst of the source");
+
+/// A packet's own time is believed up to so much before the worker's: the ring hands a block over after some tens of
+/// milliseconds. Anything else is a step of the host's clock.
+const BELIEVED_NANOSECONDS: u64 = 10_000_000_000;
+
+/// Devices without a link-layer header (tunnels): the packet begins with the IP header.
+const ARPHRD_NONE: u16 = libc::ARPHRD_NONE;
+
+/// One packet socket.
+#[derive(Debug)]
+pub struct PacketSocket {
+    socket: Socket,
+    point: ObservationPoint,
+    received: Amount,
+}
+
+impl PacketSocket {
+    /// Over an open socket. Queue 0 stands for all of the interface's.
+    pub fn new(socket: Socket) -> Self {
+        let interface = socket.interface();
+        let point = ObservationPoint {
+            interface: interface.name().to_string(),
+            ingress_interface: interface.index(),
+            queue: 0,
+        };
+        Self { socket, point, received: Amount::ZERO }
+    }
+
+    fn error(
+        &self,
+        operation: &'static str,
+        error: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
+        Error::System {
+            interface: self.point.interface.clone(),
+            operation,
+            error: std::io::Error::other(error),
+        }
+    }
+}
+
+impl Source for PacketSocket {
+    fn observation_point(&self) -> &ObservationPoint {
+        &self.point
+    }
+
+    fn receive(&mut self, now_nanoseconds: u64, lend: &mut dyn FnMut(&[Frame<'_>])) -> Result<State, Error> {
+        let lent = self.socket.receive();
+        if lent.is_empty() {
+            return Ok(State::Idle);
+        }
+        let mut frames = [NO_FRAME; BURST_CAPACITY];
+        let mut amount = Amount { packets: lent.len() as u64, octets: 0 };
+        for (place, packet) in frames.iter_mut().zip(lent.iter()) {
+            *place = frame(packet, now_nanoseconds);
+            amount.octets += u64::from(packet.original_octets);
+        }
+        let mut frames = &frames[..lent.len()];
+        match fault::take(Hop::Receive) {
+            None => {}
+            Some(Fault::Double) => lend(&frames[..1]),
+            Some(Fault::Lose) => {
+                amount.packets -= 1;
+                amount.octets -= u64::from(frames[0].original_octets);
+                frames = &frames[1..];
+            }
+        }
+        self.received += amount;
+        if !frames.is_empty() {
+            lend(frames);
+        }
+        Ok(State::Some)
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Result<(), Error> {
+        self.socket.wait(Some(timeout)).map(drop).map_err(|error| self.error("ppoll", error))
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.socket.as_fd())
+    }
+
+    /// What the socket saw is what it was to hand over: a packet socket takes all or drops. The kernel counts both in
+    /// packets only; the octets are those of what was received.
+    fn terms(&mut self) -> Result<QueueTerms, Error> {
+        // Downstream first: packets that come in between are seen and not yet received.
+        let received = self.received;
+        let unreadable = self.socket.unreadable();
+        let statistics =
+            self.socket.statistics().map_err(|error| self.error("getsockopt(PACKET_STATISTICS)", error))?;
+        let seen = Amount { packets: statistics.packets, octets: received.octets };
+        Ok(QueueTerms {
+            interface: self.point.interface.clone(),
+            queue: self.point.queue,
+            seen,
+            redirected: seen,
+            received,
+            rx_ring_full: statistics.drops,
+            rx_dropped: unreadable,
+            ..QueueTerms::default()
+        })
+    }
+
+    fn is_drained(&mut self) -> Result<bool, Error> {
+        self.socket.is_drained().map_err(|error| self.error("getsockopt(PACKET_STATISTICS)", error))
+    }
+}
+
+fn frame<'a>(packet: &Packet<'a>, now_nanoseconds: u64) -> Frame<'a> {
+    let stamp = packet.timestamp.nanoseconds;
+    let believed = stamp <= now_nanoseconds && now_nanoseconds - stamp < BELIEVED_NANOSECONDS;
+    Frame {
+        bytes: packet.bytes,
+        original_octets: packet.original_octets,
+        timestamp_nanoseconds: if believed { stamp } else { now_nanoseconds },
+        link_layer: link_layer(packet.hardware_type),
+        stripped_vlan: packet.vlan.map(|vlan| vlan.tci),
+    }
+}
+
+/// By ARPHRD type; one that is not read is counted as such by the walk.
+fn link_layer(hardware_type: u16) -> LinkLayer {
+    match hardware_type {
+        libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => LinkLayer::Ethernet,
+        ARPHRD_NONE => LinkLayer::Ip,
+        other => LinkLayer::Other(other.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use xsk::packet::{Timestamp, Vlan};
+
+    use super::*;
+
+    fn packet(nanoseconds: u64, hardware_type: u16) -> Packet<'static> {
+        Packet {
+            bytes: &[1, 2, 3],
+            original_octets: 7,
+            timestamp: Timestamp { nanoseconds, of_device: false },
+            vlan: Some(Vlan { tci: 5, tpid: 0x8100 }),
+            hardware_type,
+            packet_type: 0,
+        }
+    }
+
+    #[test]
+    fn a_stamp_is_believed_unless_a_clock_has_stepped() {
+        let now = 1_700_000_000_000_000_000;
+        let at = |stamp| frame(&packet(stamp, 1), now).timestamp_nanoseconds;
+        assert_eq!(at(now - 20_000_000), now - 20_000_000);
+        assert_eq!(at(now + 1), now);
+        assert_eq!(at(0), now);
+    }
+
+    #[test]
+    fn tags_and_link_layers_are_carried_over() {
+        assert_eq!(frame(&packet(0, 1), 0).stripped_vlan, Some(5));
+        assert_eq!(frame(&packet(0, 772), 0).link_layer, LinkLayer::Ethernet);
+        assert_eq!(frame(&packet(0, 65534), 0).link_layer, LinkLayer::Ip);
+        assert_eq!(frame(&packet(0, 512), 0).link_layer, LinkLayer::Other(512));
+    }
+}
