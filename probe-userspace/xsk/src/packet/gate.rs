@@ -4,12 +4,35 @@
 //! others once more. Closed again before the end, so that the kernel's count stands still while the ring is drained.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::syscall;
+use crate::{Error, Interface, syscall};
 
 /// BPF_RET | BPF_K: as many octets of the packet are captured as the constant says; 0 = it is not for this socket.
 const RETURN: u16 = 0x06;
+
+/// The gate of a socket, for who does not have the socket: it is read by one thread and stopped by another.
+#[derive(Debug)]
+pub struct Gate {
+    descriptor: OwnedFd,
+    interface: Interface,
+}
+
+impl Gate {
+    pub(super) fn of(fd: BorrowedFd<'_>, interface: &Interface) -> io::Result<Self> {
+        Ok(Self { descriptor: fd.try_clone_to_owned()?, interface: interface.clone() })
+    }
+
+    /// As [`super::Socket::stop`]. Packets that are on their way through it still come.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] as setsockopt(2).
+    pub fn close(&self) -> Result<(), Error> {
+        close(self.descriptor.as_fd()).map_err(|source| {
+            Error::kernel("setsockopt(SO_ATTACH_FILTER)", format!("interface {}", self.interface), source)
+        })
+    }
+}
 
 /// Captures nothing from now on.
 pub(super) fn close(fd: BorrowedFd<'_>) -> io::Result<()> {

@@ -14,6 +14,7 @@
 //!
 //! - [`Options`], [`Fanout`]: what to open.
 //! - [`Socket`]: opened inert, [`Socket::start`]ed, read in bursts, [`Socket::stop`]ped and drained.
+//! - [`Gate`]: stops it from another thread.
 //! - [`Statistics`]: the kernel's books: `packets = received + drops`, exactly, once drained.
 
 mod block;
@@ -27,6 +28,7 @@ mod statistics;
 
 pub use block::{Packet, Timestamp, Vlan};
 pub use fanout::{Fanout, Spread};
+pub use gate::Gate;
 pub use options::Options;
 pub use socket::{Lent, PACKETS, Socket};
 pub use statistics::Statistics;

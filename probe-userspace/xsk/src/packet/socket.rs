@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::block::{Cursor, Packet};
 use super::layout::{RAW_HARDWARE, RawStatistics, RingRequest, VERSION_3, option};
 use super::ring::Ring;
-use super::{Options, Statistics, fanout, gate};
+use super::{Gate, Options, Statistics, fanout, gate};
 use crate::memory::Memory;
 use crate::promiscuous::Promiscuous;
 use crate::{Error, Interface, syscall, wait};
@@ -104,6 +104,14 @@ impl Socket {
     /// [`Error::Kernel`] as setsockopt(2).
     pub fn stop(&self) -> Result<(), Error> {
         gate::close(self.as_fd()).map_err(|source| self.refused("setsockopt(SO_ATTACH_FILTER)", source))
+    }
+
+    /// Its gate, to be closed by another thread than the one that receives.
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] where no descriptor is left.
+    pub fn gate(&self) -> Result<Gate, Error> {
+        Gate::of(self.as_fd(), &self.interface).map_err(|source| self.refused("fcntl(F_DUPFD)", source))
     }
 
     /// Lends the next packets, [`PACKETS`] at most, all of one block; none where no block is ready. What was lent before is returned
