@@ -117,9 +117,14 @@ impl Shard {
     }
 
     /// Before the first packet of a next capture file: where that lies before all that is still open, the old flows end
-    /// here and time begins anew. `true` = so it was. A file that goes on where the last one ended continues its flows.
-    pub fn rewind(&mut self, first_nanoseconds: u64, out: &mut impl Records) -> bool {
-        self.cache.rewind(first_nanoseconds, out)
+    /// here and time begins anew. A file that goes on where the last one ended continues its flows.
+    pub fn rewind(&mut self, first_nanoseconds: u64, out: &mut impl Records) {
+        self.cache.rewind(first_nanoseconds, out);
+    }
+
+    /// What was taken from sources so far.
+    pub fn received(&self) -> Amount {
+        self.received
     }
 
     /// The latest time that was seen.

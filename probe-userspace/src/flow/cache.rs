@@ -339,17 +339,16 @@ impl Cache {
     }
 
     /// Begins a new time when `first_nanoseconds` is older than the clock by more than the idle time-out, after ending
-    /// every flow of the old one. `true` = so it was.
-    pub fn rewind(&mut self, first_nanoseconds: u64, out: &mut impl Records) -> bool {
+    /// every flow of the old one. `out` has room for all of them.
+    pub fn rewind(&mut self, first_nanoseconds: u64, out: &mut impl Records) {
         if !self.timeouts.is_before(first_nanoseconds, self.clock) {
-            return false;
+            return;
         }
         let mut next = Some(0);
         while let Some(bucket) = next {
             next = self.flush(bucket, out);
         }
         (self.clock, self.base, self.hand_at) = (0, None, 0);
-        true
     }
 
     #[inline]

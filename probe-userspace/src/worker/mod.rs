@@ -37,8 +37,11 @@ const EXPIRY: Budget = Budget { buckets: 2048 };
 /// How long a worker sleeps at most: flows end and cuts are due without packets, too.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Between two cuts.
+/// Between two cuts of a live worker.
 const CUT_NANOSECONDS: u64 = 1_000_000_000;
+
+/// Packets between two cuts of a file: its seconds pass at any speed, and each cut closes a batch.
+const CUT_PACKETS: u64 = 1 << 17;
 
 /// What the caller decides while the loop runs.
 pub trait Control {
@@ -64,6 +67,7 @@ pub struct Worker {
     /// Packets that other workers handed over, a burst at most.
     taken: Vec<Packet>,
     clock: Clock,
+    /// When the next cut is due: nanoseconds of the clock, or packets received.
     next_cut: u64,
 }
 
@@ -81,7 +85,7 @@ impl Worker {
     /// A worker with its shard and its way out.
     pub fn new(shard: Shard, outlet: Outlet, clock: Clock) -> Self {
         let taken = Vec::with_capacity(BURST_CAPACITY);
-        Self { sources: Vec::new(), shard, outlet, taken, clock, next_cut: 0 }
+        Self { sources: Vec::new(), shard, outlet, taken, clock, next_cut: clock.now().unwrap_or(0) }
     }
 
     /// Meters all that comes from `sources` until they have all ended, or `control` wants to stop; then empties them,
@@ -133,11 +137,11 @@ impl Worker {
         now: Option<u64>,
         control: &mut impl Control,
     ) -> bool {
-        let Self { shard, outlet, sources, next_cut, .. } = self;
+        let Self { shard, outlet, sources, .. } = self;
         let feed = &mut sources[index];
         let state = source.receive(now.unwrap_or(0), &mut |frames| {
-            if !feed.begun && now.is_none() && shard.rewind(frames[0].timestamp_nanoseconds, outlet) {
-                *next_cut = 0;
+            if !feed.begun && now.is_none() {
+                shard.rewind(frames[0].timestamp_nanoseconds, outlet);
             }
             feed.begun = true;
             shard.process(frames, feed.ingress_interface, outlet);
@@ -183,20 +187,21 @@ impl Worker {
         }
         let now = self.clock.now().unwrap_or_else(|| self.shard.clock());
         let cut = self.cut(now, true, sources, control);
-        self.outlet.send_last(cut);
+        self.outlet.send(cut);
     }
 
     fn cut_if_due(&mut self, now: u64, sources: &mut [Box<dyn Source>], control: &mut impl Control) {
-        if self.next_cut == 0 {
-            self.next_cut = now.saturating_add(CUT_NANOSECONDS);
-        }
+        let (progress, interval) = match self.clock {
+            Clock::OfPackets => (self.shard.received().packets, CUT_PACKETS),
+            Clock::Monotonic { .. } => (now, CUT_NANOSECONDS),
+        };
         // A ring without room for a cut gets it in the next turn.
-        if now < self.next_cut || !self.outlet.has_room_for_cut() {
+        if progress < self.next_cut || !self.outlet.has_room_for_cut() {
             return;
         }
         let cut = self.cut(now, false, sources, control);
         self.outlet.send(cut);
-        self.next_cut = now.saturating_add(CUT_NANOSECONDS);
+        self.next_cut = progress.saturating_add(interval);
     }
 
     fn cut(

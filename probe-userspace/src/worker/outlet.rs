@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use flow_wire::fault::{Fault, Hop, take};
 use flow_wire::ledger::{Amount, ByReason, Discard};
 use flow_wire::record::FlowRecord;
 use rtrb::{Producer, PushError};
@@ -57,13 +56,9 @@ impl Outlet {
         self.when_full == WhenFull::Wait || self.ring.slots() > 0
     }
 
-    /// Sends a cut; the caller has made sure that there is room.
+    /// Sends a cut. The caller has made sure that there is room, or packets no longer come in, so that waiting costs
+    /// nothing.
     pub(super) fn send(&mut self, cut: Cut) {
-        self.push(Export::Cut(Box::new(cut)), WhenFull::Wait);
-    }
-
-    /// Sends the last cut. Packets no longer come in, so that waiting costs nothing.
-    pub(super) fn send_last(&mut self, cut: Cut) {
         self.push(Export::Cut(Box::new(cut)), WhenFull::Wait);
     }
 
@@ -88,8 +83,10 @@ impl Outlet {
             std::thread::sleep(PAUSE);
         }
     }
+}
 
-    fn push_record(&mut self, record: FlowRecord) {
+impl Records for Outlet {
+    fn record(&mut self, record: FlowRecord) {
         let amount = Amount {
             packets: record.packet_delta_count + record.reverse_packet_delta_count,
             octets: record.layer2_octet_delta_count + record.reverse_layer2_octet_delta_count,
@@ -97,17 +94,6 @@ impl Outlet {
         if !self.push(Export::Record(record), self.when_full) {
             self.discarded += amount;
         }
-    }
-}
-
-impl Records for Outlet {
-    fn record(&mut self, record: FlowRecord) {
-        match take(Hop::Export) {
-            None => {}
-            Some(Fault::Lose) => return,
-            Some(Fault::Double) => self.push_record(record.clone()),
-        }
-        self.push_record(record);
     }
 
     fn room(&self) -> usize {
