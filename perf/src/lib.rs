@@ -9,6 +9,8 @@
 //!
 //! Nothing here imports the probe: what it says is compared with what was sent, through files and counters.
 
+/// Headless Chromium, for the test that reads the collector's page.
+pub mod browser;
 /// Packets and capture files built by hand, broken ones too.
 pub mod craft;
 /// Flows as JSON lines, summed per conversation, whoever wrote them.
