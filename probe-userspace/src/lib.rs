@@ -8,6 +8,7 @@
 
 pub mod books;
 pub mod config;
+pub mod export;
 
 pub mod flow;
 pub mod meter;

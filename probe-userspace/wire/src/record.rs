@@ -76,3 +76,25 @@ pub enum FlowEndReason {
     /// Its bucket in the flow cache was full.
     LackOfResources = 5,
 }
+
+impl FlowEndReason {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::IdleTimeout, Self::ActiveTimeout, Self::EndOfFlow, Self::ForcedEnd, Self::LackOfResources];
+
+    /// By its number in IPFIX.
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| *reason as u8 == number)
+    }
+
+    /// As in JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::IdleTimeout => "idle_timeout",
+            Self::ActiveTimeout => "active_timeout",
+            Self::EndOfFlow => "end_of_flow",
+            Self::ForcedEnd => "forced_end",
+            Self::LackOfResources => "lack_of_resources",
+        }
+    }
+}

@@ -45,6 +45,7 @@ fn sound() -> Message {
         open: amount(60),
         in_record_ring: amount(10),
         discarded: BTreeMap::from([(Discard::ExportQueueFull, amount(30))]),
+        open_flows: 7,
         records: 40,
         fragments_without_first: 1,
         evicted_flows: 2,

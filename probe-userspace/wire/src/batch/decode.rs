@@ -96,6 +96,16 @@ pub enum Error {
     /// The counts do not fit into 64 bits.
     #[error("batch column '{0}' sums to more than 2^64")]
     Sum(&'static str),
+    /// A value that no record can have.
+    #[error("batch column '{column}' has the value {value} in row {row}")]
+    Value {
+        /// Which one.
+        column: &'static str,
+        /// Where.
+        row: usize,
+        /// What is there.
+        value: u64,
+    },
     /// The headers beside the body tell of another batch.
     #[error("message headers tell of another batch than the body: {0}")]
     Header(&'static str),

@@ -3,6 +3,7 @@
 //! ```text
 //! field   one table of columns: name, IANA number, type, how to read it off a record
 //! encode  records + stamp ─► Sealed { header, body, exported }
+//! row     columns ─► records, for what is written row by row
 //! decode  body ─► layout (whose columns) ─► columns (whose buffers) ─► Decoded { stamp, batch }, everything checked
 //! ```
 //!
@@ -14,10 +15,12 @@ mod decode;
 mod encode;
 mod field;
 mod layout;
+mod row;
 
 pub use decode::{Decoded, Error, decode, open};
 pub use encode::encode;
 pub use field::{Column, FIELDS, Field, STAMP_FIELDS, schema};
+pub use row::records;
 
 use crate::bus::Kind;
 use crate::header::Header;

@@ -32,6 +32,8 @@ pub enum Discard {
     OutboxFull,
     /// The bus refused the batch for good.
     RefusedByBus,
+    /// The batch could not be encoded: its counts do not fit into 64 bits.
+    NotEncodable,
     /// The file or pipe of `--flows` could not be written.
     WriteFailed,
     /// The time to drain ran out at the stop.

@@ -1,0 +1,184 @@
+//! One step of the exporter: rings in, sealed batches and messages out. No clock, no thread: both are the caller's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_wire::batch::Sealed;
+use flow_wire::bus::BODY_OCTETS_MAX;
+use flow_wire::fault::{self, Fault, Hop};
+use flow_wire::ledger::Message;
+use flow_wire::stamp::StreamId;
+
+use super::message::{Control, complete};
+use super::outbox::Outbox;
+use super::stream::Stream;
+use super::{Books, Identity, Pressure};
+use crate::worker::{Cut, Export};
+
+/// Entries taken from a ring before the next one's turn: some batches, so that one busy worker does not starve the others.
+const TURN_ENTRIES: usize = 4_096;
+
+/// Time after which a message is made though a worker is late with its cut: its older one is as exact as it was.
+const COMPOSE_AGE: Duration = Duration::from_secs(2);
+
+/// One worker's ring and stream.
+struct Lane {
+    ring: rtrb::Consumer<Export>,
+    stream: Stream,
+    cut: Option<Cut>,
+    /// The cut is in no message yet.
+    is_fresh: bool,
+    has_ended: bool,
+}
+
+/// All lanes, and what they flow into.
+pub(super) struct Exporter {
+    lanes: Vec<Lane>,
+    control: Control,
+    outbox: Arc<Outbox>,
+    books: Box<dyn Books>,
+    composed: Duration,
+}
+
+impl Exporter {
+    pub(super) fn new(
+        identity: &Identity,
+        rings: Vec<rtrb::Consumer<Export>>,
+        outbox: Arc<Outbox>,
+        books: Box<dyn Books>,
+    ) -> Self {
+        let lane = |(worker, ring)| Lane {
+            ring,
+            stream: Stream::new(identity.clone(), StreamId(worker)),
+            cut: None,
+            is_fresh: false,
+            has_ended: false,
+        };
+        let lanes = (0..).zip(rings).map(lane).collect();
+        let control = Control::new(identity.clone());
+        Self { lanes, control, outbox, books, composed: Duration::ZERO }
+    }
+
+    /// Takes what the rings have, seals what is due, and makes a message when the workers' cuts are in. `false` = there was
+    /// nothing to do.
+    pub(super) fn step(&mut self, now: Duration, wall_nanoseconds: u64, pressure: Pressure) -> bool {
+        let mut worked = false;
+        for lane in &mut self.lanes {
+            worked |= lane.turn(now, pressure, &self.outbox);
+        }
+        if self.is_time_to_compose(now) {
+            self.compose(now, wall_nanoseconds, false);
+            worked = true;
+        }
+        worked
+    }
+
+    /// Whether every worker has said its last.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.has_ended)
+    }
+
+    /// Makes a message, sends it in-band and hands it to the books.
+    pub(super) fn compose(&mut self, now: Duration, wall_nanoseconds: u64, closed: bool) -> Arc<Message> {
+        self.composed = now;
+        let message = Arc::new(self.message(wall_nanoseconds, closed));
+        if let Some(sealed) = self.control.seal(&message) {
+            self.outbox.append(&sealed);
+        }
+        self.books.publish(&message);
+        message
+    }
+
+    /// A message that goes nowhere: what stands at the very end, behind the sinks.
+    pub(super) fn message(&mut self, wall_nanoseconds: u64, closed: bool) -> Message {
+        let mut cuts = Vec::with_capacity(self.lanes.len());
+        for lane in &mut self.lanes {
+            lane.is_fresh = false;
+            cuts.extend(lane.cut.clone());
+        }
+        let streams = self.lanes.iter().map(|lane| lane.stream.cut()).collect();
+        self.control.compose(&cuts, streams, &self.outbox, &mut *self.books, wall_nanoseconds, closed)
+    }
+
+    /// When every worker that still runs has a new cut, or one has and the others are late.
+    fn is_time_to_compose(&self, now: Duration) -> bool {
+        let all_known = self.lanes.iter().all(|lane| lane.cut.is_some() || lane.has_ended);
+        let any_fresh = self.lanes.iter().any(|lane| lane.is_fresh);
+        let all_fresh = self.lanes.iter().all(|lane| lane.is_fresh || lane.has_ended);
+        all_known && any_fresh && (all_fresh || now.saturating_sub(self.composed) >= COMPOSE_AGE)
+    }
+}
+
+impl Lane {
+    fn turn(&mut self, now: Duration, pressure: Pressure, outbox: &Outbox) -> bool {
+        let mut taken = 0;
+        while taken < TURN_ENTRIES {
+            if pressure == Pressure::Wait && !outbox.has_room(BODY_OCTETS_MAX) {
+                break;
+            }
+            match self.ring.pop() {
+                Ok(Export::Record(record)) => match fault::take(Hop::Export) {
+                    None => self.push(record, now, outbox),
+                    Some(Fault::Lose) => {}
+                    Some(Fault::Double) => {
+                        self.push(record.clone(), now, outbox);
+                        self.push(record, now, outbox);
+                    }
+                },
+                Ok(Export::Cut(cut)) => self.cut(*cut, outbox),
+                Err(rtrb::PopError::Empty) => break,
+            }
+            taken += 1;
+        }
+        if self.stream.is_due(now) {
+            self.seal(outbox);
+        }
+        self.notice_the_dead();
+        taken > 0
+    }
+
+    fn push(&mut self, record: flow_wire::record::FlowRecord, now: Duration, outbox: &Outbox) {
+        if let Some(sealed) = self.stream.push(record, now) {
+            deliver(sealed, outbox);
+        }
+    }
+
+    /// The batch is closed at the cut, so that the cut is exact and lies at a batch's edge.
+    fn cut(&mut self, mut cut: Cut, outbox: &Outbox) {
+        self.seal(outbox);
+        complete(&mut cut, &self.stream);
+        self.has_ended = cut.last;
+        self.cut = Some(cut);
+        self.is_fresh = true;
+    }
+
+    fn seal(&mut self, outbox: &Outbox) {
+        if let Some(sealed) = self.stream.seal() {
+            deliver(sealed, outbox);
+        }
+    }
+
+    /// A worker that is gone without its last cut has panicked: the stop must not wait for it. The books will not balance,
+    /// and say so.
+    fn notice_the_dead(&mut self) {
+        if !self.has_ended && self.ring.is_abandoned() && self.ring.is_empty() {
+            tracing::error!("a worker ended without its last cut: the ledger cannot balance");
+            self.has_ended = true;
+        }
+    }
+}
+
+fn deliver(sealed: Sealed, outbox: &Outbox) {
+    let sealed = Arc::new(sealed);
+    let times = match fault::take(Hop::Batch) {
+        None => 1,
+        Some(Fault::Lose) => 0,
+        Some(Fault::Double) => 2,
+    };
+    for _ in 0..times {
+        outbox.append(&sealed);
+    }
+}
+
+#[cfg(test)]
+mod tests;

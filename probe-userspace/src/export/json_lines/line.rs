@@ -1,0 +1,80 @@
+//! One flow as one line: the keys of the contract in their order, then ours.
+
+use std::fmt::Display;
+use std::io::Write as _;
+
+use flow_wire::record::FlowRecord;
+
+/// Appends the line of a record, with its line feed.
+pub(super) fn write(record: &FlowRecord, line: &mut Vec<u8>) {
+    let mut object = Object { line, is_first: true };
+    object.line.push(b'{');
+    contract(record, &mut object);
+    beyond(record, &mut object);
+    line.extend_from_slice(b"}\n");
+}
+
+/// The keys that scripts rely on.
+fn contract(record: &FlowRecord, object: &mut Object<'_>) {
+    object.number("observation_domain_id", record.observation_domain_id);
+    object.number("flow_start_nanoseconds", record.flow_start_nanoseconds);
+    object.number("flow_end_nanoseconds", record.flow_end_nanoseconds);
+    object.text("source_ip_address", record.source_ip_address);
+    object.text("destination_ip_address", record.destination_ip_address);
+    object.number("source_transport_port", record.source_transport_port);
+    object.number("destination_transport_port", record.destination_transport_port);
+    object.number("protocol_identifier", record.protocol_identifier);
+    object.optional("vlan_id", record.vlan_id);
+    object.number("packet_delta_count", record.packet_delta_count);
+    object.number("reverse_packet_delta_count", record.reverse_packet_delta_count);
+    object.number("octet_delta_count", record.octet_delta_count);
+    object.number("reverse_octet_delta_count", record.reverse_octet_delta_count);
+    object.number("layer2_octet_delta_count", record.layer2_octet_delta_count);
+    object.number("reverse_layer2_octet_delta_count", record.reverse_layer2_octet_delta_count);
+    object.optional("tcp_control_bits", record.tcp_control_bits);
+    object.optional("reverse_tcp_control_bits", record.reverse_tcp_control_bits);
+    object.text("flow_end_reason", record.flow_end_reason.name());
+    object.optional("icmp_type", record.icmp_type);
+    object.optional("icmp_code", record.icmp_code);
+}
+
+/// What this release knows beyond the contract.
+fn beyond(record: &FlowRecord, object: &mut Object<'_>) {
+    object.number("ip_version", if record.source_ip_address.is_ipv4() { 4 } else { 6 });
+    object.number("ingress_interface", record.ingress_interface);
+    object.optional("customer_vlan_id", record.customer_vlan_id);
+    object.number("ip_class_of_service", record.ip_class_of_service);
+    object.optional("reverse_ip_class_of_service", record.reverse_ip_class_of_service);
+    object.number("minimum_ttl", record.minimum_ttl);
+    object.number("maximum_ttl", record.maximum_ttl);
+}
+
+/// A JSON object whose keys and texts need no escape: names of ours, addresses, words.
+struct Object<'a> {
+    line: &'a mut Vec<u8>,
+    is_first: bool,
+}
+
+impl Object<'_> {
+    fn number(&mut self, key: &str, value: impl Display) {
+        self.member(key, "", value);
+    }
+
+    fn text(&mut self, key: &str, value: impl Display) {
+        self.member(key, "\"", value);
+    }
+
+    fn optional(&mut self, key: &str, value: Option<impl Display>) {
+        match value {
+            Some(value) => self.number(key, value),
+            None => self.number(key, "null"),
+        }
+    }
+
+    fn member(&mut self, key: &str, quote: &str, value: impl Display) {
+        let comma = if self.is_first { "" } else { "," };
+        self.is_first = false;
+        // Writing to a Vec cannot fail.
+        let _ = write!(self.line, "{comma}\"{key}\":{quote}{value}{quote}");
+    }
+}

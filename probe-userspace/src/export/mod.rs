@@ -1,0 +1,102 @@
+//! From finished records to acknowledged batches. Workers never wait for anything here.
+//!
+//! ```text
+//! ring of worker 0 ─► stream 0 ─┐ sealed                 ┌─► cursor ─► kafka       (a thread each)
+//! ring of worker 1 ─► stream 1 ─┼────────► outbox ───────┼─► cursor ─► zmq
+//! cuts of all ─► message ─► control ─┘  (bounded, octets) └─► cursor ─► json_lines
+//! ```
+//!
+//! A cut of a worker closes its open batch, so that what it says is exact: metered = exported + open + discarded.
+
+mod exporter;
+pub mod json_lines;
+mod message;
+pub mod outbox;
+mod stream;
+mod thread;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use flow_wire::ledger::{Guarantee, Message, QueueTerms};
+use flow_wire::stamp::{Epoch, ProbeId};
+
+use crate::worker::{Cut, Export};
+use outbox::Cursor;
+
+pub use thread::{Error, Finished, Handle, start};
+
+/// Memory that sealed batches of one sink may take while it cannot send: some minutes of 10,000 flows a second.
+pub const OUTBOX_OCTETS: usize = 256 << 20;
+
+/// Time that sinks get to send what is left at the stop; with what `thread` adds the whole stop
+/// stays below the 10 s that contracts.md promises.
+pub const DRAIN: Duration = Duration::from_secs(5);
+
+/// What an exporter works with.
+pub struct Plan {
+    /// Who it speaks for.
+    pub identity: Identity,
+    /// One per worker; its number is the stream.
+    pub rings: Vec<rtrb::Consumer<Export>>,
+    /// Where batches go. None at all: records are sealed and counted, and discarded as `no_sink`.
+    pub sinks: Vec<Box<dyn Sink>>,
+    /// The other side of the books.
+    pub books: Box<dyn Books>,
+    /// Bound of the outbox, per sink.
+    pub outbox_octets: usize,
+    /// See [`DRAIN`].
+    pub drain: Duration,
+    /// What to do where a sink cannot follow.
+    pub pressure: Pressure,
+}
+
+/// What goes into stamps and messages.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Which probe.
+    pub probe: ProbeId,
+    /// Which start of it.
+    pub epoch: Epoch,
+    /// When that was, since the UNIX epoch.
+    pub epoch_start_nanoseconds: u64,
+    /// Name of the host, for people.
+    pub exporter: String,
+    /// Of the flow cache, for readers of time series.
+    pub active_timeout: Duration,
+}
+
+/// What happens where a sink cannot follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pressure {
+    /// The network does not wait: what does not fit is discarded and counted.
+    Discard,
+    /// A capture file does: rings are left unread until there is room, until [`Handle::hurry`].
+    Wait,
+}
+
+/// What the exporter asks of the rest of the probe.
+pub trait Books: Send {
+    /// The terms of all queues: those of the workers' sources, and the kernel's counters, which are read now, behind the
+    /// cuts (downstream first).
+    fn queues(&mut self, cuts: &[Cut]) -> Vec<QueueTerms>;
+
+    /// The newest message, once a second and at the end.
+    fn publish(&mut self, message: &Arc<Message>);
+}
+
+/// A place that batches go to. It has a thread of its own, and a cursor into the outbox.
+pub trait Sink: Send {
+    /// As in ledger, metrics and messages: the endpoint, without secrets.
+    fn name(&self) -> String;
+
+    /// What its acknowledgement promises.
+    fn guarantee(&self) -> Guarantee;
+
+    /// Takes batches off the cursor until it says [`Next::End`](outbox::Next::End). Failures are its own affair: it reports,
+    /// tries again, or refuses batches to the cursor with a reason.
+    fn run(self: Box<Self>, cursor: Cursor);
+}
+
+#[cfg(test)]
+mod tests;

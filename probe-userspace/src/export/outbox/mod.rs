@@ -1,0 +1,118 @@
+//! What is sealed and not yet acknowledged, per sink: a bounded queue in memory, with the interface that a spool on disk
+//! has as well (append, a cursor per sink, acknowledge).
+//!
+//! ```text
+//!             acknowledged │ handed to the sink │ waiting            │ appended here
+//! cursor kafka ............├────────────────────┼────────────────────┤
+//! cursor zmq   .....................................├────┼───────────┤
+//! ```
+//!
+//! Each sink has a bound of its own in octets: one that cannot send loses its own batches (`outbox_full`, counted in
+//! records), never another's. What is handed to a sink is never discarded under it. Ledger messages have room reserved: they
+//! are cumulative, so where even that is full the oldest of them goes, and the newest stays.
+
+mod cursor;
+mod queue;
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use flow_wire::batch::Sealed;
+use flow_wire::ledger::{CursorTerms, Discard, Guarantee};
+
+pub use cursor::{Cursor, Next};
+use queue::Queue;
+
+/// Room for ledger messages beside the flows, per sink: about three hours of a message a second with four workers.
+pub const LEDGER_OCTETS: usize = 32 << 20;
+
+/// All cursors.
+#[derive(Debug)]
+pub struct Outbox {
+    state: Mutex<State>,
+    /// Something was appended, acknowledged, or ended.
+    changed: Condvar,
+}
+
+#[derive(Debug)]
+struct State {
+    queues: Vec<Queue>,
+    /// Nothing will be appended any more.
+    ended: bool,
+}
+
+impl Outbox {
+    /// With one queue per sink, each of so many octets of flow batches. Without sinks whatever is appended is discarded
+    /// as `no_sink`.
+    pub fn new(sinks: &[(String, Guarantee)], octets: usize) -> Arc<Self> {
+        let mut queues: Vec<_> =
+            sinks.iter().map(|(name, guarantee)| Queue::new(name.clone(), *guarantee, octets)).collect();
+        if queues.is_empty() {
+            queues.push(Queue::none());
+        }
+        Arc::new(Self { state: Mutex::new(State { queues, ended: false }), changed: Condvar::new() })
+    }
+
+    /// The cursor of the sink with this index in [`Outbox::new`].
+    pub fn cursor(self: &Arc<Self>, sink: usize) -> Cursor {
+        Cursor::new(Arc::clone(self), sink)
+    }
+
+    /// Puts a batch behind every cursor. Never waits.
+    pub fn append(&self, sealed: &Arc<Sealed>) {
+        let mut state = self.lock();
+        for queue in &mut state.queues {
+            queue.append(sealed);
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Whether a batch of this size would be kept for every sink.
+    pub fn has_room(&self, octets: usize) -> bool {
+        self.lock().queues.iter().all(|queue| queue.has_room(octets))
+    }
+
+    /// Where every stream stands for every sink, of one moment.
+    pub fn terms(&self) -> Vec<CursorTerms> {
+        self.lock().queues.iter().flat_map(Queue::terms).collect()
+    }
+
+    /// Nothing will be appended any more: cursors end when they are empty.
+    pub fn end(&self) {
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Discards what no sink has been handed yet; flows only, the ledger goes on.
+    pub fn abandon(&self, reason: Discard) {
+        for queue in &mut self.lock().queues {
+            queue.abandon(reason);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits until nothing waits and nothing is handed, or the time is over; says which.
+    pub fn wait_empty(&self, timeout: Duration) -> bool {
+        let (_state, timed_out) = self
+            .changed
+            .wait_timeout_while(self.lock(), timeout, |state| {
+                state.queues.iter().any(|queue| !queue.is_empty())
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        !timed_out.timed_out()
+    }
+
+    /// A sink that panicked while it held the lock has left whole numbers: every change is one call of `Queue`.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&'a self, state: MutexGuard<'a, State>, until: Instant) -> MutexGuard<'a, State> {
+        let timeout = until.saturating_duration_since(Instant::now());
+        self.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! The batches of one sink, and their terms per stream.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use flow_wire::batch::Sealed;
+use flow_wire::bus::Kind;
+use flow_wire::ledger::{CursorTerms, Discard, Guarantee};
+use flow_wire::stamp::{Stamp, StreamId};
+
+use super::LEDGER_OCTETS;
+
+/// One sink's part of the outbox.
+#[derive(Debug)]
+pub(super) struct Queue {
+    sink: String,
+    guarantee: Guarantee,
+    /// `None` = there is no sink.
+    capacity: Option<usize>,
+    /// In order; the first `handed` of them are with the sink.
+    batches: VecDeque<Arc<Sealed>>,
+    handed: usize,
+    flow_octets: usize,
+    ledger_octets: usize,
+    streams: BTreeMap<StreamId, Terms>,
+}
+
+/// In records.
+#[derive(Debug, Default)]
+struct Terms {
+    out: u64,
+    acknowledged: u64,
+    waiting: u64,
+    discarded: BTreeMap<Discard, u64>,
+    discarded_batches: u64,
+}
+
+impl Queue {
+    pub(super) fn new(sink: String, guarantee: Guarantee, capacity: usize) -> Self {
+        Self {
+            sink,
+            guarantee,
+            capacity: Some(capacity),
+            batches: VecDeque::new(),
+            handed: 0,
+            flow_octets: 0,
+            ledger_octets: 0,
+            streams: BTreeMap::new(),
+        }
+    }
+
+    /// Stands where no sink does, so that the books say what became of the records.
+    pub(super) fn none() -> Self {
+        Self { capacity: None, ..Self::new("none".to_owned(), Guarantee::AtMostOnce, 0) }
+    }
+
+    pub(super) fn append(&mut self, sealed: &Arc<Sealed>) {
+        let octets = sealed.body.len();
+        let terms = self.streams.entry(sealed.header.stamp.stream).or_default();
+        terms.out += u64::from(sealed.header.rows);
+        if self.capacity.is_none() {
+            return terms.discard(sealed, Discard::NoSink);
+        }
+        match sealed.header.kind {
+            Kind::Flows if self.has_room(octets) => self.flow_octets += octets,
+            Kind::Flows => return self.terms_of(sealed).discard(sealed, Discard::OutboxFull),
+            Kind::Ledger => {
+                self.make_room_for_ledger(octets);
+                self.ledger_octets += octets;
+            }
+        }
+        self.terms_of(sealed).waiting += u64::from(sealed.header.rows);
+        self.batches.push_back(Arc::clone(sealed));
+    }
+
+    pub(super) fn has_room(&self, octets: usize) -> bool {
+        self.capacity.is_none_or(|capacity| self.flow_octets + octets <= capacity)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// The next batches, which are handed from now on: at least one where one waits, else as many as both bounds let through.
+    pub(super) fn hand(&mut self, batches: usize, octets: usize) -> Vec<Arc<Sealed>> {
+        let mut handed = Vec::new();
+        let mut sum = 0;
+        for sealed in self.batches.iter().skip(self.handed).take(batches) {
+            sum += sealed.body.len();
+            if sum > octets && !handed.is_empty() {
+                break;
+            }
+            handed.push(Arc::clone(sealed));
+        }
+        self.handed += handed.len();
+        handed
+    }
+
+    /// The first `count` that were handed have arrived.
+    pub(super) fn acknowledge(&mut self, count: usize) {
+        for _ in 0..count.min(self.handed) {
+            self.handed -= 1;
+            if let Some(sealed) = self.take(0) {
+                self.terms_of(&sealed).acknowledged += u64::from(sealed.header.rows);
+            }
+        }
+    }
+
+    /// None of the handed ones has arrived: they are the next ones again.
+    pub(super) fn give_back(&mut self) {
+        self.handed = 0;
+    }
+
+    /// Takes one batch out for good.
+    pub(super) fn discard(&mut self, stamp: Stamp, reason: Discard) {
+        if let Some(index) = self.batches.iter().position(|sealed| sealed.header.stamp == stamp) {
+            self.discard_at(index, reason);
+        }
+    }
+
+    /// Takes out all flows that are not handed.
+    pub(super) fn abandon(&mut self, reason: Discard) {
+        for index in (self.handed..self.batches.len()).rev() {
+            if self.batches[index].header.kind == Kind::Flows {
+                self.discard_at(index, reason);
+            }
+        }
+    }
+
+    pub(super) fn set_guarantee(&mut self, guarantee: Guarantee) {
+        self.guarantee = guarantee;
+    }
+
+    pub(super) fn terms(&self) -> impl Iterator<Item = CursorTerms> {
+        // The control stream carries no records; what it dropped shows as gaps in its sequences.
+        let flows = self.streams.iter().filter(|(stream, _)| **stream != StreamId::CONTROL);
+        flows.map(|(stream, terms)| CursorTerms {
+            sink: self.sink.clone(),
+            stream: *stream,
+            guarantee: self.guarantee,
+            records_out: terms.out,
+            acknowledged: terms.acknowledged,
+            in_spool: terms.waiting,
+            discarded: terms.discarded.clone(),
+            discarded_batches: terms.discarded_batches,
+        })
+    }
+
+    fn make_room_for_ledger(&mut self, octets: usize) {
+        while self.ledger_octets + octets > LEDGER_OCTETS {
+            let waiting = self.batches.iter().enumerate().skip(self.handed);
+            let mut ledgers = waiting.filter(|(_, sealed)| sealed.header.kind == Kind::Ledger);
+            match ledgers.next().map(|(index, _)| index) {
+                Some(oldest) => self.discard_at(oldest, Discard::OutboxFull),
+                None => return,
+            }
+        }
+    }
+
+    fn discard_at(&mut self, index: usize, reason: Discard) {
+        if index < self.handed {
+            self.handed -= 1;
+        }
+        if let Some(sealed) = self.take(index) {
+            self.terms_of(&sealed).discard(&sealed, reason);
+        }
+    }
+
+    fn take(&mut self, index: usize) -> Option<Arc<Sealed>> {
+        let sealed = self.batches.remove(index)?;
+        match sealed.header.kind {
+            Kind::Flows => self.flow_octets -= sealed.body.len(),
+            Kind::Ledger => self.ledger_octets -= sealed.body.len(),
+        }
+        self.terms_of(&sealed).waiting -= u64::from(sealed.header.rows);
+        Some(sealed)
+    }
+
+    fn terms_of(&mut self, sealed: &Sealed) -> &mut Terms {
+        self.streams.entry(sealed.header.stamp.stream).or_default()
+    }
+}
+
+impl Terms {
+    fn discard(&mut self, sealed: &Sealed, reason: Discard) {
+        *self.discarded.entry(reason).or_default() += u64::from(sealed.header.rows);
+        self.discarded_batches += 1;
+    }
+}

@@ -1,0 +1,183 @@
+//! The exporter's thread and those of the sinks: start, run, drain, end.
+//!
+//! ```text
+//! last cut of every worker ─► DRAIN: sinks send ─► rest discarded{drain_timeout} ─► SETTLE: what is handed comes back
+//!   ─► closed message ─► FAREWELL: it is sent ─► end
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use flow_wire::ledger::{Discard, Message};
+
+use super::exporter::Exporter;
+use super::outbox::{Cursor, Outbox};
+use super::{Plan, Pressure, Sink};
+
+/// Time that sinks get to settle what they were handed: a transaction is committed or aborted within.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Time that the closed message gets to be sent.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Time without work after which the rings are looked at again: a ring of a worker holds many times what arrives within.
+const IDLE: Duration = Duration::from_millis(2);
+
+/// A capture file is drained for as long as it takes; so often it is looked whether somebody wants the end.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// A running exporter.
+#[derive(Debug)]
+pub struct Handle {
+    thread: JoinHandle<Finished>,
+    is_hurried: Arc<AtomicBool>,
+}
+
+/// How it ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// The last books: closed, with everything that happened up to the end.
+    pub message: Arc<Message>,
+    /// Names of sinks that did not come to their end in time.
+    pub stuck: Vec<String>,
+}
+
+/// Why an exporter cannot be started or joined.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No thread.
+    #[error("thread '{name}' cannot be started: {error}")]
+    Thread {
+        /// Which one.
+        name: String,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// It panicked: a broken invariant, reported where it happened.
+    #[error("the exporter ended by a panic: what it had not sent is lost, and the books are not closed")]
+    Panicked,
+}
+
+/// Starts the exporter and its sinks, a thread each. It ends by itself behind the last cut of every worker.
+///
+/// # Errors
+/// The system gives no thread.
+pub fn start(plan: Plan) -> Result<Handle, Error> {
+    let names: Vec<_> = plan.sinks.iter().map(|sink| (sink.name(), sink.guarantee())).collect();
+    let outbox = Outbox::new(&names, plan.outbox_octets);
+    let mut sinks = Vec::new();
+    for (index, sink) in plan.sinks.into_iter().enumerate() {
+        sinks.push(Running::start(sink, outbox.cursor(index))?);
+    }
+    let exporter = Exporter::new(&plan.identity, plan.rings, Arc::clone(&outbox), plan.books);
+    let is_hurried = Arc::new(AtomicBool::new(plan.pressure == Pressure::Discard));
+    let flag = Arc::clone(&is_hurried);
+    let thread = spawn("exporter", move || {
+        let mut exporter = exporter;
+        run(&mut exporter, &flag);
+        drain(exporter, &outbox, sinks, plan.drain, &flag)
+    })?;
+    Ok(Handle { thread, is_hurried })
+}
+
+impl Handle {
+    /// From now on nothing waits for a sink any more ([`Pressure::Wait`] becomes [`Pressure::Discard`]): the run is being
+    /// stopped.
+    pub fn hurry(&self) {
+        self.is_hurried.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has come to its end.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for the end, which comes in bounded time behind the last cut of every worker.
+    ///
+    /// # Errors
+    /// It panicked.
+    pub fn join(self) -> Result<Finished, Error> {
+        self.thread.join().map_err(|_| Error::Panicked)
+    }
+}
+
+fn run(exporter: &mut Exporter, is_hurried: &AtomicBool) {
+    let start = Instant::now();
+    while !exporter.has_ended() {
+        let pressure = if is_hurried.load(Ordering::Relaxed) { Pressure::Discard } else { Pressure::Wait };
+        if !exporter.step(start.elapsed(), wall_nanoseconds(), pressure) {
+            std::thread::park_timeout(IDLE);
+        }
+    }
+}
+
+fn drain(
+    mut exporter: Exporter,
+    outbox: &Outbox,
+    sinks: Vec<Running>,
+    time: Duration,
+    is_hurried: &AtomicBool,
+) -> Finished {
+    while !is_hurried.load(Ordering::Relaxed) && !outbox.wait_empty(PATIENCE) {}
+    if !outbox.wait_empty(time) {
+        tracing::warn!(
+            seconds = time.as_secs_f64(),
+            "sinks could not send everything in time: the rest is discarded"
+        );
+        outbox.abandon(Discard::DrainTimeout);
+        outbox.wait_empty(SETTLE);
+    }
+    exporter.compose(time, wall_nanoseconds(), true);
+    outbox.end();
+    let until = Instant::now() + FAREWELL;
+    let stuck = sinks.into_iter().filter_map(|sink| sink.join(until)).collect();
+    outbox.abandon(Discard::DrainTimeout);
+    // Whatever the farewell changed belongs into the local books as well.
+    Finished { message: Arc::new(exporter.message(wall_nanoseconds(), true)), stuck }
+}
+
+/// A sink's thread.
+struct Running {
+    name: String,
+    thread: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(sink: Box<dyn Sink>, cursor: Cursor) -> Result<Self, Error> {
+        let name = sink.name();
+        // The kernel shows 15 characters of a thread's name.
+        let short: String = format!("sink-{name}").chars().take(15).collect();
+        let thread = spawn(&short, move || sink.run(cursor))?;
+        Ok(Self { name, thread })
+    }
+
+    /// `Some(name)` = it is stuck in a call that does not come back (a pipe that nobody reads); it ends with the process.
+    fn join(self, until: Instant) -> Option<String> {
+        while !self.thread.is_finished() {
+            if Instant::now() >= until {
+                tracing::error!(sink = self.name, "the sink did not end in time");
+                return Some(self.name);
+            }
+            std::thread::park_timeout(IDLE);
+        }
+        self.thread.join().err().map(|_| self.name)
+    }
+}
+
+fn spawn<T: Send + 'static>(
+    name: &str,
+    run: impl FnOnce() -> T + Send + 'static,
+) -> Result<JoinHandle<T>, Error> {
+    let failed = |error| Error::Thread { name: name.to_owned(), error };
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map_err(failed)
+}
+
+fn wall_nanoseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+//! The whole life of an exporter with its sinks' threads.
+
+use flow_wire::ledger::{Amount, Guarantee, QueueTerms, WorkerTerms, of_probe, residual};
+use flow_wire::stamp::{Epoch, ProbeId};
+use rtrb::{Producer, RingBuffer};
+use uuid::Uuid;
+
+use super::*;
+use crate::export::outbox::Next;
+use crate::export::{Books, Identity};
+use crate::worker::{Cut, Export};
+
+struct NoQueues;
+
+impl Books for NoQueues {
+    fn queues(&mut self, _cuts: &[Cut]) -> Vec<QueueTerms> {
+        Vec::new()
+    }
+
+    fn publish(&mut self, _message: &Arc<Message>) {}
+}
+
+/// Takes nothing before the end, then everything or nothing.
+struct Late {
+    acknowledges: bool,
+}
+
+impl Sink for Late {
+    fn name(&self) -> String {
+        "late".to_owned()
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::AtMostOnce
+    }
+
+    fn run(self: Box<Self>, cursor: Cursor) {
+        while !self.acknowledges && !cursor.is_ending() {
+            std::thread::yield_now();
+        }
+        while let Next::Batches(batches) = cursor.next(9, usize::MAX, Duration::from_secs(60)) {
+            cursor.acknowledge(batches.len());
+        }
+    }
+}
+
+fn start_with(sink: Late, pressure: Pressure) -> (Handle, Producer<Export>) {
+    let (worker, ring) = RingBuffer::new(10);
+    let identity = Identity {
+        probe: ProbeId(Uuid::nil()),
+        epoch: Epoch(Uuid::nil()),
+        epoch_start_nanoseconds: 0,
+        exporter: "host".to_owned(),
+        active_timeout: Duration::from_secs(120),
+    };
+    let plan = Plan {
+        identity,
+        rings: vec![ring],
+        sinks: vec![Box::new(sink)],
+        books: Box::new(NoQueues),
+        outbox_octets: usize::MAX,
+        drain: Duration::from_millis(20),
+        pressure,
+    };
+    (start(plan).unwrap(), worker)
+}
+
+fn end(worker: &mut Producer<Export>) {
+    let record = crate::export::tests::record();
+    worker.push(Export::Record(record)).unwrap();
+    let metered = Amount { packets: 3, octets: 300 };
+    let worker_terms = WorkerTerms { metered, ..WorkerTerms::default() };
+    let cut = Cut { time_nanoseconds: 0, worker: worker_terms, sources: Vec::new(), last: true };
+    worker.push(Export::Cut(Box::new(cut))).unwrap();
+}
+
+fn export_residual(message: &Message) -> Amount {
+    let identities = of_probe(message, None);
+    let downstream: Vec<_> = identities.into_iter().filter(|identity| identity.name != "received").collect();
+    residual(&downstream)
+}
+
+#[test]
+fn what_is_sealed_is_sent_before_the_end() {
+    let (handle, mut worker) = start_with(Late { acknowledges: true }, Pressure::Discard);
+    end(&mut worker);
+    let finished = handle.join().unwrap();
+    assert_eq!((finished.message.cursors[0].acknowledged, finished.message.cursors[0].in_spool), (1, 0));
+    assert!(finished.message.closed && finished.stuck.is_empty());
+    assert_eq!(export_residual(&finished.message), Amount::ZERO);
+}
+
+#[test]
+fn what_cannot_be_sent_in_time_is_counted() {
+    let (handle, mut worker) = start_with(Late { acknowledges: false }, Pressure::Discard);
+    end(&mut worker);
+    let finished = handle.join().unwrap();
+    assert_eq!(finished.message.cursors[0].discarded[&Discard::DrainTimeout], 1);
+    assert_eq!(export_residual(&finished.message), Amount::ZERO);
+}
+
+#[test]
+fn a_capture_file_is_drained_until_somebody_hurries() {
+    let (handle, mut worker) = start_with(Late { acknowledges: false }, Pressure::Wait);
+    end(&mut worker);
+    std::thread::park_timeout(5 * PATIENCE);
+    assert!(!handle.is_finished());
+    handle.hurry();
+    assert_eq!(handle.join().unwrap().message.cursors[0].discarded[&Discard::DrainTimeout], 1);
+}
