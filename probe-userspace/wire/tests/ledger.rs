@@ -40,6 +40,8 @@ fn sound() -> Message {
         metered: amount(900),
         undecodable: BTreeMap::from([(Undecodable::TcpTruncated, amount(30))]),
         non_flow: BTreeMap::from([(NonFlow::Arp, amount(20))]),
+        handed_over: amount(7),
+        taken_over: amount(7),
         handover_full: amount(10),
         exported: amount(800),
         open: amount(60),
@@ -82,7 +84,7 @@ fn named(message: &Message) -> Option<Hop> {
 fn sound_books_balance() {
     let identities = of_probe(&sound(), None);
     assert_eq!(residual(&identities), Amount::ZERO);
-    assert_eq!(identities.len(), 8);
+    assert_eq!(identities.len(), 9);
 }
 
 type Change = fn(&mut Message);
@@ -107,6 +109,8 @@ const CHANGES: &[(&str, Hop, Change)] = &[
     ("non_flow", Hop::Meter, |m| {
         m.workers[0].non_flow.insert(NonFlow::Lldp, Amount::one(60));
     }),
+    ("handed_over", Hop::Meter, |m| m.workers[0].handed_over += Amount::one(60)),
+    ("taken_over", Hop::Meter, |m| m.workers[0].taken_over += Amount::one(60)),
     ("handover_full", Hop::Meter, |m| m.workers[0].handover_full += Amount::one(60)),
     ("metered octets", Hop::Meter, |m| m.workers[0].metered.octets += 1),
     ("exported", Hop::Export, |m| m.workers[0].exported += Amount::one(60)),

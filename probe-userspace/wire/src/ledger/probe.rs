@@ -5,7 +5,8 @@
 //! kernel     seen      = passed.* + shunted + redirected + refused.*
 //! receive    redirected= received + rx_ring_full + rx_dropped + not_delivered
 //!            received of the queues = received of the workers
-//! meter      received  = metered + undecodable.* + non_flow.* + handover_full
+//! meter      received + taken_over = metered + undecodable.* + non_flow.* + handed_over + handover_full   per worker
+//!            handed_over of all workers = taken_over of all workers
 //! export     metered + shunted = exported + open + in_record_ring + discarded.*
 //! batch      sealed    = records_out                                       per sink and stream
 //!            records_out = acknowledged + in_spool + discarded.*           per sink and stream
@@ -19,7 +20,7 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 
 use super::identity::{Identity, Unit};
-use super::{Amount, ByReason, CursorTerms, Message, QueueTerms};
+use super::{Amount, ByReason, CursorTerms, Message, QueueTerms, WorkerTerms};
 use crate::fault::Hop;
 
 /// Packets that a queue's rings hold beside what the interval brought: the largest receive ring that a socket has (16 bits
@@ -40,7 +41,8 @@ pub fn of_probe(message: &Message, previous: Option<&Message>) -> Vec<Identity> 
         identities.push(receive(queue, bound));
     }
     identities.push(handed_to_workers(message));
-    identities.push(meter(message));
+    identities.extend(message.workers.iter().map(meter));
+    identities.push(handover(message, previous));
     identities.push(export(message));
     for cursor in &message.cursors {
         identities.push(sealed(message, cursor));
@@ -106,20 +108,30 @@ fn handed_to_workers(message: &Message) -> Identity {
     identity
 }
 
-/// Over all workers: a digest that crosses is received by one and metered by another, and their cuts are not of the same
-/// moment.
-fn meter(message: &Message) -> Identity {
+/// Per worker, and exact at any time: a cut lies between two bursts.
+fn meter(worker: &WorkerTerms) -> Identity {
+    let scope = format!("worker {}", worker.worker);
+    let mut identity = Identity::new("received", Hop::Meter, scope, Unit::PacketsAndOctets)
+        .left("received", worker.received)
+        .left("taken_over", worker.taken_over)
+        .right("metered", worker.metered);
+    identity = by_reason(identity, "undecodable", &worker.undecodable);
+    identity = by_reason(identity, "non_flow", &worker.non_flow);
+    identity.right("handed_over", worker.handed_over).right("handover_full", worker.handover_full)
+}
+
+/// Over all workers: their cuts are not of the same moment, so a digest may be counted by either side first. What the rings
+/// hold and what was handed over since the message before bounds the difference.
+fn handover(message: &Message, previous: Option<&Message>) -> Identity {
+    let handed_over = |message: &Message| total(message, |worker| worker.handed_over).packets;
     let pairs = message.workers.len().saturating_mul(message.workers.len().saturating_sub(1)) as u64;
-    let crossing = if message.closed { 0 } else { signed(pairs.saturating_mul(HANDOVER_PACKETS_MAX)) };
-    let mut identity = Identity::new("received", Hop::Meter, "", Unit::PacketsAndOctets)
+    let since = handed_over(message).saturating_sub(previous.map_or(0, handed_over));
+    let in_flight = pairs.saturating_mul(HANDOVER_PACKETS_MAX).saturating_add(since);
+    let crossing = if message.closed { 0 } else { signed(in_flight) };
+    Identity::new("handed_over", Hop::Meter, "", Unit::PacketsAndOctets)
         .within(-crossing..=crossing)
-        .left("received", total(message, |worker| worker.received))
-        .right("metered", total(message, |worker| worker.metered));
-    for worker in &message.workers {
-        identity = by_reason(identity, "undecodable", &worker.undecodable);
-        identity = by_reason(identity, "non_flow", &worker.non_flow);
-    }
-    identity.right("handover_full", total(message, |worker| worker.handover_full))
+        .left("handed_over", total(message, |worker| worker.handed_over))
+        .right("taken_over", total(message, |worker| worker.taken_over))
 }
 
 /// Exact at any time: the cut is in the ring behind the records it covers, and closes their batch.
@@ -170,7 +182,7 @@ pub(super) fn named<R: Serialize>(reason: &R) -> String {
     }
 }
 
-fn total(message: &Message, of: impl Fn(&super::WorkerTerms) -> Amount) -> Amount {
+fn total(message: &Message, of: impl Fn(&WorkerTerms) -> Amount) -> Amount {
     message.workers.iter().map(of).fold(Amount::ZERO, plus)
 }
 
