@@ -67,9 +67,18 @@ pub(crate) fn set_option<T: Plain>(fd: BorrowedFd<'_>, level: i32, name: i32, va
 
 /// setsockopt(SO_ATTACH_FILTER) of a classic BPF program; replaces the one before.
 pub(crate) fn attach_filter(fd: BorrowedFd<'_>, program: &[libc::sock_filter]) -> io::Result<()> {
+    set_program(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, program)
+}
+
+/// setsockopt of a classic BPF program.
+pub(crate) fn set_program(
+    fd: BorrowedFd<'_>,
+    level: i32,
+    name: i32,
+    program: &[libc::sock_filter],
+) -> io::Result<()> {
     let length = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
     let program = libc::sock_fprog { len: length, filter: program.as_ptr().cast_mut() };
-    let (level, name) = (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER);
     let size = length_of::<libc::sock_fprog>();
     // SAFETY: pointer and length describe `program`, which points to as many instructions as it says; the kernel copies them.
     check(unsafe { libc::setsockopt(fd.as_raw_fd(), level, name, (&raw const program).cast(), size) })

@@ -124,9 +124,15 @@ fn a_packet_that_was_cut_off_keeps_its_octets() {
 
 #[test]
 fn a_group_shares_packets_and_keeps_both_directions_of_a_flow_together() {
+    for spread in [Spread::Hash, Spread::Addresses] {
+        shares_and_keeps_flows_together(&spread);
+    }
+}
+
+fn shares_and_keeps_flows_together(spread: &Spread) {
     Namespace::with_veth(1, 1500).run(|| {
         let (inside, outside) = ends();
-        let fanout = Fanout { group: 7, spread: Spread::Hash };
+        let fanout = Fanout { group: 7, spread: spread.clone() };
         let options = Options { fanout: Some(fanout), ..Options::receiver(&inside) };
         let mut members = [(); 2].map(|()| Socket::open(&options).expect("member"));
         members.iter().for_each(|member| member.start().expect("start"));

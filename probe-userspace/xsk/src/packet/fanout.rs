@@ -21,6 +21,8 @@ pub enum Spread {
     /// By the kernel's symmetric flow hash: both directions of a flow go to one member. First fragments have ports and later ones have
     /// not, so a fragmented packet may reach two members.
     Hash,
+    /// By the addresses, both directions alike: fragments and whole packets of a flow go to one member.
+    Addresses,
     /// In turns.
     LoadBalance,
     /// By the CPU that received it.
@@ -38,6 +40,7 @@ impl Spread {
             Self::LoadBalance => 1,
             Self::Cpu => 2,
             Self::Queue => 5,
+            Self::Addresses => 6,
             Self::Program(_) => 7,
         }
     }
@@ -49,6 +52,10 @@ pub(super) fn join(fd: BorrowedFd<'_>, interface: &Interface, fanout: &Fanout) -
     let argument = u32::from(fanout.group) | u32::from(fanout.spread.kernel_type()) << 16;
     syscall::set_option(fd, libc::SOL_PACKET, option::FANOUT, &argument)
         .map_err(|source| Error::kernel("setsockopt(PACKET_FANOUT)", thing(), source))?;
+    if let Spread::Addresses = fanout.spread {
+        syscall::set_program(fd, libc::SOL_PACKET, option::FANOUT_DATA, &super::addresses::program())
+            .map_err(|source| Error::kernel("setsockopt(PACKET_FANOUT_DATA)", thing(), source))?;
+    }
     if let Spread::Program(program) = &fanout.spread {
         let program = program.as_fd().as_raw_fd();
         syscall::set_option(fd, libc::SOL_PACKET, option::FANOUT_DATA, &program)

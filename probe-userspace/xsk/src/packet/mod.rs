@@ -17,6 +17,7 @@
 //! - [`Gate`]: stops it from another thread.
 //! - [`Statistics`]: the kernel's books: `packets = received + drops`, exactly, once drained.
 
+mod addresses;
 mod block;
 mod fanout;
 mod gate;
