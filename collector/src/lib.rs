@@ -8,5 +8,9 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
 
+pub mod ingest;
 pub mod query;
+pub mod reconcile;
 pub mod store;
+#[doc(hidden)]
+pub mod testing;

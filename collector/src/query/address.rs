@@ -63,7 +63,9 @@ mod tests {
 
     #[test]
     fn what_is_no_prefix_is_refused() {
-        for wrong in ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "10.0.0", "::/129", "host", "10.0.0.0/8/8"] {
+        for wrong in
+            ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "10.0.0", "::/129", "host", "10.0.0.0/8/8"]
+        {
             assert_eq!(range(wrong), None, "{wrong}");
         }
     }

@@ -263,7 +263,10 @@ impl Timeseries {
         let bucket = |at| {
             let start_nanoseconds = self.from_nanoseconds + at * self.step_nanoseconds;
             let end = start_nanoseconds + self.step_nanoseconds;
-            Bucket { start_nanoseconds, complete: self.complete_until_nanoseconds.is_none_or(|until| end <= until) }
+            Bucket {
+                start_nanoseconds,
+                complete: self.complete_until_nanoseconds.is_none_or(|until| end <= until),
+            }
         };
         (0..self.buckets()).map(bucket).collect()
     }

@@ -39,7 +39,8 @@ const PROTOCOLS: [(&str, u64); 12] = [
 ];
 
 /// The words, for messages.
-pub const WORDS: &str = "use src, dst, host, sport, dport, port, proto, vlan, probe, interface, or an IANA name";
+pub const WORDS: &str =
+    "use src, dst, host, sport, dport, port, proto, vlan, probe, interface, or an IANA name";
 
 /// The field of a filter's term.
 pub fn field(word: &str) -> Option<Field> {

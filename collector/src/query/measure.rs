@@ -18,7 +18,8 @@ pub enum Measure {
 }
 
 /// The words, for messages.
-pub const WORDS: &str = "use octets, packets, layer2_octets, flows, or a counter by its IANA name (octet_delta_count)";
+pub const WORDS: &str =
+    "use octets, packets, layer2_octets, flows, or a counter by its IANA name (octet_delta_count)";
 
 impl Measure {
     /// By its word or IANA name.

@@ -9,7 +9,8 @@ const NANOSECONDS_FROM: u64 = 1_000_000_000_000_000;
 pub const SECOND: u64 = 1_000_000_000;
 
 /// What a time may look like: the mend of a refusal.
-pub const TIME_FORMS: &str = "write 2026-11-23T09:00:00Z, UNIX seconds, nanoseconds (16 digits or more), now, or -5m";
+pub const TIME_FORMS: &str =
+    "write 2026-11-23T09:00:00Z, UNIX seconds, nanoseconds (16 digits or more), now, or -5m";
 
 /// What a duration may look like.
 pub const DURATION_FORMS: &str = "write a number and a unit: 10s, 5m, 1h, 1d";

@@ -66,7 +66,9 @@ impl Words<'_> {
         match self.value(name) {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(value) => Err(BadParameter::new(name, value, "neither true nor false", "write true or false")),
+            Some(value) => {
+                Err(BadParameter::new(name, value, "neither true nor false", "write true or false"))
+            }
         }
     }
 
@@ -82,7 +84,11 @@ impl Words<'_> {
     pub fn only(&self, known: &[&str]) -> Result<(), BadParameter> {
         for (at, (name, value)) in self.pairs.iter().enumerate() {
             if !known.contains(&name.as_str()) {
-                let mend = if known.is_empty() { "leave it out".to_owned() } else { format!("use {}", known.join(", ")) };
+                let mend = if known.is_empty() {
+                    "leave it out".to_owned()
+                } else {
+                    format!("use {}", known.join(", "))
+                };
                 return Err(BadParameter::new(name, value, "no such parameter", mend));
             }
             if name != "filter" && self.pairs[..at].iter().any(|(earlier, _)| earlier == name) {
@@ -106,7 +112,12 @@ impl Words<'_> {
             && from >= to
         {
             let value = self.value("to").unwrap_or_default();
-            return Err(BadParameter::new("to", value, "not later than from", "give a later time, or leave it out"));
+            return Err(BadParameter::new(
+                "to",
+                value,
+                "not later than from",
+                "give a later time, or leave it out",
+            ));
         }
         Ok(Selection { range, filter })
     }
@@ -138,7 +149,8 @@ impl Words<'_> {
             let known = field::column(word).filter(|column| field::groups(column));
             let column = known.ok_or_else(|| {
                 let names: Vec<_> = field::group_names().collect();
-                let mend = format!("use src, dst, sport, dport, proto, vlan, probe, or one of {}", names.join(", "));
+                let mend =
+                    format!("use src, dst, sport, dport, proto, vlan, probe, or one of {}", names.join(", "));
                 BadParameter::new("by", value, "no such field to group by", mend)
             })?;
             if !columns.contains(&column) {

@@ -46,9 +46,10 @@ const fn counter(name: &'static str) -> Column {
 }
 
 /// All of them, in the order of the table.
-pub static COLUMNS: [Column; 31] = [
+pub static COLUMNS: [Column; 32] = [
     column("flow_start_nanoseconds", Kind::U64),
     column("flow_end_nanoseconds", Kind::U64),
+    column("ip_version", Kind::U8),
     column("source_ip_address", Kind::Address),
     column("destination_ip_address", Kind::Address),
     column("source_transport_port", Kind::U16),
@@ -87,12 +88,25 @@ pub fn by_name(name: &str) -> Option<&'static Column> {
 
 #[cfg(test)]
 mod tests {
+    use arrow_schema::DataType;
+
     use super::*;
 
     #[test]
-    fn names_are_unique() {
+    fn columns_are_those_of_the_wire() {
+        let schema = flow_wire::batch::schema();
+        assert_eq!(schema.fields().len(), COLUMNS.len());
         for column in &COLUMNS {
-            assert_eq!(COLUMNS.iter().filter(|other| other.name == column.name).count(), 1, "{}", column.name);
+            let field = schema.field_with_name(column.name).unwrap();
+            let kind = match field.data_type() {
+                DataType::UInt8 => Kind::U8,
+                DataType::UInt16 => Kind::U16,
+                DataType::UInt32 => Kind::U32,
+                DataType::UInt64 => Kind::U64,
+                _ if column.name.ends_with("address") => Kind::Address,
+                _ => Kind::Uuid,
+            };
+            assert_eq!((kind, field.is_nullable()), (column.kind, column.nullable), "{}", column.name);
         }
     }
 }

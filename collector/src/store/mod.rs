@@ -1,7 +1,63 @@
 //! What is kept: rows, and beside them, in the same transaction, which batches they came in and how far the bus was read.
+//!
+//! ```text
+//! Intake ─► Writer::commit ─┬─ flow      rows
+//!                           ├─ batch     stamp, CRC, sums of each batch
+//!                           ├─ received  floor and ranges per (probe, epoch, stream)
+//!                           ├─ offset    per partition of the bus
+//!                           └─ ledger, second, refused, kept_aside
+//! Reader ─► flows, top, timeseries, books
+//! ```
 
 mod columns;
+pub mod duckdb;
+mod error;
+mod intake;
+mod lock;
 pub mod received;
+mod tables;
 
 pub use columns::{COLUMNS, Column, Kind, by_name};
+pub use error::Error;
+pub use intake::{
+    Arrival, BODY_KEPT_OCTETS, Batch, Books, Intake, Mark, Offset, Refusal, RefusalReason, StreamKey,
+};
+pub use lock::Lock;
 pub use received::Received;
+pub use tables::{Committed, Counted, EpochBooks, Second, StoreTerms, Stored, StreamBooks};
+
+use crate::query::{Flows, Timeseries, Top, answer};
+
+/// The one who writes. Each call to `commit` is one transaction: all of it is there afterwards, or nothing.
+pub trait Writer: Send {
+    /// Takes in what is new; what is there already with the same CRC is counted and left out.
+    fn commit(&mut self, intake: &Intake) -> Result<Committed, Error>;
+
+    /// How far each partition of that cluster was read.
+    fn offsets(&self, cluster: &str) -> Result<Vec<Offset>, Error>;
+
+    /// The store's own UUID, made with it.
+    fn id(&self) -> uuid::Uuid;
+
+    /// A reader of the same store.
+    fn reader(&self) -> Result<Box<dyn Reader>, Error>;
+}
+
+/// Whoever asks. Each call sees one state between two commits.
+pub trait Reader: Send + Sync {
+    /// The last flows.
+    fn flows(&self, query: &Flows) -> Result<answer::Flows, Error>;
+
+    /// The largest groups.
+    fn top(&self, query: &Top) -> Result<answer::Top, Error>;
+
+    /// A measure over time; `complete_until` is left to the caller, who knows the probes.
+    fn timeseries(&self, query: &Timeseries) -> Result<answer::Timeseries, Error>;
+
+    /// Every epoch with its last ledger message and its streams. `from_rows`: sums each stream's rows again, beside what
+    /// the batches said when they were stored.
+    fn books(&self, from_rows: bool) -> Result<StoreTerms, Error>;
+
+    /// The per-second counters of each epoch since then.
+    fn seconds(&self, since_nanoseconds: u64) -> Result<Vec<Second>, Error>;
+}

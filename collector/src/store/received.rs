@@ -103,7 +103,8 @@ impl Received {
         let mut ranges: Vec<(u64, u64)> = Vec::new();
         for word in above.split(',').filter(|word| !word.is_empty()) {
             let (first, last) = word.split_once('-').ok_or_else(malformed)?;
-            let range: (u64, u64) = (first.parse().map_err(|_| malformed())?, last.parse().map_err(|_| malformed())?);
+            let range: (u64, u64) =
+                (first.parse().map_err(|_| malformed())?, last.parse().map_err(|_| malformed())?);
             let before = ranges.last().map_or(floor, |(_, last)| last + 1);
             if range.0 > range.1 || range.0 <= before || range.1 == u64::MAX {
                 return Err(malformed());

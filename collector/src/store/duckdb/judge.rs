@@ -1,0 +1,153 @@
+//! Which arrivals are new. Nothing is written here: the verdict is a plan, so that a transaction that fails leaves no trace.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use duckdb::{Connection, params};
+use flow_wire::stamp::Stamp;
+
+use super::super::{Batch, Books, Counted, Error, Intake, StreamKey};
+use super::stream::Stream;
+
+/// What one commit will write.
+#[derive(Default)]
+pub(super) struct Plan<'a> {
+    /// New flows.
+    pub(super) batches: Vec<&'a Batch>,
+    /// New ledger messages.
+    pub(super) books: Vec<&'a Books>,
+    /// Stamps that are there with another CRC.
+    pub(super) conflicts: Vec<Conflict<'a>>,
+    /// Batches that are there already.
+    pub(super) duplicates: u64,
+    /// Streams as they will be.
+    pub(super) streams: HashMap<StreamKey, Stream>,
+}
+
+/// One stamp, two contents.
+pub(super) struct Conflict<'a> {
+    pub(super) stamp: Stamp,
+    pub(super) stored_crc32c: u32,
+    pub(super) arrived_crc32c: u32,
+    pub(super) body: Cow<'a, [u8]>,
+}
+
+/// Holds an intake against the received sets, in the order of arrival.
+pub(super) fn judge<'a>(
+    connection: &Connection,
+    streams: &HashMap<StreamKey, Stream>,
+    intake: &'a Intake,
+) -> Result<Plan<'a>, Error> {
+    let mut plan = Plan::default();
+    for arrival in &intake.arrivals {
+        let stream = plan.stream(streams, arrival.stamp);
+        stream.arrived.add(u64::from(arrival.records));
+        stream.last_nanoseconds = intake.now_nanoseconds;
+    }
+    for refusal in &intake.refusals {
+        if let Some(stamp) = refusal.stamp {
+            plan.stream(streams, stamp).refused.add(u64::from(refusal.records));
+        }
+    }
+    let mut crcs = stored_crcs(connection, streams, intake)?;
+    for batch in &intake.batches {
+        let candidate =
+            Candidate { stamp: batch.stamp, crc32c: batch.crc32c, records: batch.rows.num_rows() as u64 };
+        let body = || Cow::Borrowed(batch.body.as_slice());
+        if plan.is_new(streams, candidate, &mut crcs, body)? {
+            plan.batches.push(batch);
+        }
+    }
+    for books in &intake.books {
+        let candidate = Candidate { stamp: books.stamp, crc32c: books.crc32c, records: 0 };
+        let body = || Cow::Owned(books.message.encode().unwrap_or_default());
+        if plan.is_new(streams, candidate, &mut crcs, body)? {
+            plan.books.push(books);
+        }
+    }
+    Ok(plan)
+}
+
+#[derive(Clone, Copy)]
+struct Candidate {
+    stamp: Stamp,
+    crc32c: u32,
+    records: u64,
+}
+
+impl<'a> Plan<'a> {
+    fn stream(&mut self, streams: &HashMap<StreamKey, Stream>, stamp: Stamp) -> &mut Stream {
+        let key = StreamKey::from(stamp);
+        self.streams.entry(key).or_insert_with(|| streams.get(&key).cloned().unwrap_or_default())
+    }
+
+    fn is_new(
+        &mut self,
+        streams: &HashMap<StreamKey, Stream>,
+        candidate: Candidate,
+        crcs: &mut HashMap<Stamp, u32>,
+        body: impl FnOnce() -> Cow<'a, [u8]>,
+    ) -> Result<bool, Error> {
+        let Candidate { stamp, crc32c, records } = candidate;
+        let stream = self.stream(streams, stamp);
+        let inserted = stream.received.insert(stamp.sequence.0).map_err(|source| Error::Full {
+            probe: stamp.probe.0,
+            stream: stamp.stream.0,
+            source,
+        })?;
+        if inserted {
+            crcs.insert(stamp, crc32c);
+            return Ok(true);
+        }
+        let count = |counted: &mut Counted| counted.add(records);
+        match crcs.get(&stamp) {
+            Some(&stored_crc32c) if stored_crc32c != crc32c => {
+                count(&mut stream.conflict);
+                let conflict = Conflict { stamp, stored_crc32c, arrived_crc32c: crc32c, body: body() };
+                self.conflicts.push(conflict);
+            }
+            Some(_) => {
+                count(&mut stream.duplicate);
+                self.duplicates += 1;
+            }
+            // Every batch in a set has its row in the table `batch`: both are written in one transaction.
+            None => return Err(Error::Malformed { table: "batch", found: format!("no row for {stamp:?}") }),
+        }
+        Ok(false)
+    }
+}
+
+/// The CRCs of those that are stored already: one look-up per stream that has any.
+fn stored_crcs(
+    connection: &Connection,
+    streams: &HashMap<StreamKey, Stream>,
+    intake: &Intake,
+) -> Result<HashMap<Stamp, u32>, Error> {
+    let stamps =
+        intake.batches.iter().map(|batch| batch.stamp).chain(intake.books.iter().map(|books| books.stamp));
+    let mut there: BTreeMap<StreamKey, Vec<Stamp>> = BTreeMap::new();
+    for stamp in stamps {
+        let key = StreamKey::from(stamp);
+        if streams.get(&key).is_some_and(|stream| stream.received.contains(stamp.sequence.0)) {
+            there.entry(key).or_default().push(stamp);
+        }
+    }
+    let mut crcs = HashMap::new();
+    for (key, stamps) in there {
+        // Numbers only: nothing here comes as text from outside.
+        let list = stamps.iter().map(|stamp| stamp.sequence.0.to_string()).collect::<Vec<_>>().join(", ");
+        let mut statement = connection.prepare(&format!(
+            "SELECT sequence, crc32c FROM batch
+             WHERE probe_id = ? AND epoch = ? AND stream = ? AND sequence IN ({list})"
+        ))?;
+        let found = statement.query_map(
+            params![key.probe.0.as_bytes().as_slice(), key.epoch.0.as_bytes().as_slice(), key.stream.0],
+            |row| Ok((row.get::<_, u64>(0)?, row.get::<_, u32>(1)?)),
+        )?;
+        let by_sequence = found.collect::<Result<HashMap<_, _>, _>>()?;
+        crcs.extend(
+            stamps.into_iter().filter_map(|stamp| Some((stamp, *by_sequence.get(&stamp.sequence.0)?))),
+        );
+    }
+    Ok(crcs)
+}

@@ -1,0 +1,323 @@
+//! The store against a plain model.
+
+use std::net::IpAddr;
+
+use flow_wire::ledger::Amount;
+use flow_wire::record::FlowRecord;
+use proptest::prelude::*;
+
+use super::super::{Arrival, Intake, Offset, Reader, Refusal, RefusalReason, Stored, StreamKey, Writer};
+use super::DuckDb;
+use crate::query::answer::Cell;
+use crate::query::words::Words;
+use crate::testing::{batch, books, intake, message, record, stamp};
+
+fn words(query: &[(&str, &str)]) -> Vec<(String, String)> {
+    query.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn ask<'a>(pairs: &'a [(String, String)]) -> Words<'a> {
+    Words { pairs, now_nanoseconds: 0 }
+}
+
+fn store() -> (tempfile::TempDir, DuckDb) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DuckDb::open(directory.path(), None).unwrap();
+    (directory, store)
+}
+
+fn filled(records: &[FlowRecord]) -> (tempfile::TempDir, DuckDb, Box<dyn Reader>) {
+    let (directory, mut store) = store();
+    let batches = records
+        .chunks(100)
+        .enumerate()
+        .map(|(sequence, records)| batch(stamp(0, sequence as u64), records))
+        .collect();
+    store.commit(&intake(batches, vec![])).unwrap();
+    let reader = store.reader().unwrap();
+    (directory, store, reader)
+}
+
+fn octets(record: &FlowRecord) -> u64 {
+    record.octet_delta_count + record.reverse_octet_delta_count
+}
+
+#[test]
+fn the_same_batch_is_stored_once() {
+    let (_directory, mut store) = store();
+    let once = batch(stamp(0, 0), &[record(1), record(2)]);
+    let committed = store.commit(&intake(vec![once.clone(), once.clone()], vec![])).unwrap();
+    assert_eq!((committed.rows, committed.batches, committed.duplicates), (2, 1, 1));
+    let committed = store.commit(&intake(vec![once], vec![])).unwrap();
+    assert_eq!((committed.rows, committed.batches, committed.duplicates), (0, 0, 1));
+    let books = store.reader().unwrap().books(true).unwrap();
+    let stream = books.epochs[0].streams.values().next().unwrap();
+    assert_eq!((books.rows, stream.arrived.batches, stream.duplicate.batches), (2, 3, 2));
+    assert_eq!(stream.rows, Some(stream.stored));
+}
+
+#[test]
+fn another_content_under_the_same_stamp_is_a_conflict_and_kept() {
+    let (_directory, mut store) = store();
+    store.commit(&intake(vec![batch(stamp(0, 0), &[record(1)])], vec![])).unwrap();
+    let other = batch(stamp(0, 0), &[record(2)]);
+    let body = other.body.clone();
+    let committed = store.commit(&intake(vec![other], vec![])).unwrap();
+    assert_eq!((committed.rows, committed.duplicates, committed.conflicts), (0, 0, 1));
+    let kept: Vec<u8> =
+        store.connection.query_row("SELECT body FROM kept_aside", [], |row| row.get(0)).unwrap();
+    assert_eq!(kept, body);
+    assert_eq!(store.reader().unwrap().books(false).unwrap().refused["conflict"], 1);
+}
+
+#[test]
+fn a_late_batch_below_others_is_stored() {
+    let (_directory, mut store) = store();
+    let at = |sequence| batch(stamp(0, sequence), &[record(sequence)]);
+    store.commit(&intake(vec![at(0), at(2), at(3)], vec![])).unwrap();
+    let committed = store.commit(&intake(vec![at(1)], vec![])).unwrap();
+    assert_eq!((committed.rows, committed.duplicates), (1, 0));
+}
+
+#[test]
+fn a_reopened_store_knows_sets_offsets_and_refusals() {
+    let directory = tempfile::tempdir().unwrap();
+    let offset =
+        |partition, last| Offset { cluster: "c".into(), topic: "t".into(), partition, last, mark: None };
+    let refusal = Refusal {
+        source: "zmq".into(),
+        reason: RefusalReason::Crc,
+        detail: "test".into(),
+        stamp: Some(stamp(0, 5)),
+        records: 3,
+        body: vec![1, 2],
+    };
+    let first = {
+        let mut store = DuckDb::open(directory.path(), None).unwrap();
+        let all = vec![batch(stamp(0, 0), &[record(0)]), batch(stamp(0, 2), &[record(2)])];
+        let offsets = vec![offset(0, 4), offset(1, 9), offset(0, 5)];
+        store.commit(&Intake { offsets, refusals: vec![refusal], ..intake(all, vec![]) }).unwrap();
+        store.id()
+    };
+    let mut store = DuckDb::open(directory.path(), None).unwrap();
+    assert_eq!(store.id(), first);
+    let mut offsets = store.offsets("c").unwrap();
+    offsets.sort_by_key(|offset| offset.partition);
+    assert_eq!(offsets, [offset(0, 5), offset(1, 9)]);
+    assert!(store.offsets("another cluster").unwrap().is_empty());
+    let stream = &store.streams[&StreamKey::from(stamp(0, 0))];
+    assert_eq!((stream.received.floor(), stream.received.above_text().as_str()), (1, "2-2"));
+    assert_eq!((stream.refused.batches, stream.refused.records), (1, 3));
+    let committed = store.commit(&intake(vec![batch(stamp(0, 2), &[record(2)])], vec![])).unwrap();
+    assert_eq!(committed.duplicates, 1);
+}
+
+#[test]
+fn a_commit_that_fails_leaves_no_trace() {
+    let (_directory, mut store) = store();
+    let mut broken = batch(stamp(0, 1), &[record(1)]);
+    broken.rows = broken.rows.project(&[0, 1]).unwrap();
+    let good = batch(stamp(0, 0), &[record(0)]);
+    assert!(store.commit(&intake(vec![good.clone(), broken], vec![])).is_err());
+    assert!(store.reader().unwrap().books(true).unwrap().epochs.is_empty());
+    assert_eq!(store.commit(&intake(vec![good], vec![])).unwrap().rows, 1);
+}
+
+#[test]
+fn cuts_are_held_against_the_batches_below_them() {
+    let (_directory, mut store) = store();
+    let at = |sequence| batch(stamp(0, sequence), &[record(sequence), record(7)]);
+    let said = message(&[(0, 2, 4, Amount { packets: 1, octets: 1 })], false);
+    store.commit(&intake(vec![at(0), at(1), at(2)], vec![books(1, said.clone())])).unwrap();
+    let older = message(&[(0, 1, 2, Amount::ZERO)], false);
+    store.commit(&intake(vec![], vec![books(0, older)])).unwrap();
+    let found = store.reader().unwrap().books(true).unwrap();
+    assert_eq!(found.epochs[0].message.as_ref(), Some(&said));
+    let stream = &found.epochs[0].streams[&stamp(0, 0).stream];
+    assert_eq!((stream.stored.records, stream.stored_below_cut.records), (6, 4));
+    assert_eq!(store.reader().unwrap().seconds(0).unwrap().len(), 2);
+}
+
+#[test]
+fn empty_store_answers_with_nothing() {
+    let (_directory, store) = store();
+    let reader = store.reader().unwrap();
+    assert!(reader.flows(&ask(&[]).flows().unwrap()).unwrap().rows.is_empty());
+    let top = reader.top(&ask(&words(&[("measure", "flows,octets")])).top().unwrap()).unwrap();
+    assert_eq!((top.rows.len(), &top.rows[0].sums, top.total), (1, &vec![0, 0], vec![0, 0]));
+    let by = words(&[("by", "src")]);
+    assert!(reader.top(&ask(&by).top().unwrap()).unwrap().rows.is_empty());
+    let series = reader.timeseries(&ask(&by).timeseries().unwrap()).unwrap();
+    assert_eq!((series.buckets(), series.series.len()), (0, 0));
+}
+
+#[test]
+fn filters_select_what_they_say() {
+    let records: Vec<_> = (0..300).map(record).collect();
+    let (_directory, _store, reader) = filled(&records);
+    let holds = |query: &str, model: &dyn Fn(&FlowRecord) -> bool| {
+        let pairs = words(&[("filter", query), ("measure", "flows,octets")]);
+        let top = reader.top(&ask(&pairs).top().unwrap()).unwrap();
+        let kept: Vec<_> = records.iter().filter(|record| model(record)).collect();
+        let sum = kept.iter().map(|record| octets(record)).sum::<u64>();
+        assert!(!kept.is_empty(), "{query} selects nothing and so shows nothing");
+        assert_eq!(top.rows[0].sums, [kept.len() as u64, sum], "{query}");
+    };
+    let ip = |text: &str| -> IpAddr { text.parse().unwrap() };
+    holds("src=10.0.0.4", &|r| r.source_ip_address == ip("10.0.0.4"));
+    holds("host=10.0.1.44/30", &|r| {
+        [r.source_ip_address, r.destination_ip_address].iter().any(
+            |a| matches!(a, IpAddr::V4(v4) if u32::from(*v4) >> 2 == u32::from_be_bytes([10, 0, 1, 44]) >> 2),
+        )
+    });
+    holds("src=0.0.0.0/0", &|r| r.source_ip_address.is_ipv4());
+    holds("src=2001:db8::/32 dport=53,443", &|r| {
+        r.source_ip_address.is_ipv6() && [53, 443].contains(&r.destination_transport_port)
+    });
+    holds("port=40010-40019 proto=tcp", &|r| {
+        (40_010..=40_019).contains(&r.source_transport_port) && r.protocol_identifier == 6
+    });
+    holds("vlan=none", &|r| r.vlan_id.is_none());
+    holds("vlan!=100", &|r| r.vlan_id != Some(100));
+    holds("vlan=100,none", &|_| true);
+    holds("tcp_control_bits=27 flow_end_reason=idle_timeout", &|r| r.tcp_control_bits == Some(27));
+    holds("probe=00000000-0000-0000-0000-000000000001", &|_| true);
+}
+
+#[test]
+fn flows_are_the_last_ones_with_every_element() {
+    let records: Vec<_> = (0..300).map(record).collect();
+    let (_directory, _store, reader) = filled(&records);
+    let pairs = words(&[("limit", "7")]);
+    let flows = reader.flows(&ask(&pairs).flows().unwrap()).unwrap();
+    assert!(flows.truncated);
+    let mut ends: Vec<_> = records.iter().map(|record| record.flow_end_nanoseconds).collect();
+    ends.sort_unstable_by_key(|end| std::cmp::Reverse(*end));
+    let found: Vec<_> = flows.rows.iter().map(|row| row[1]).collect();
+    assert_eq!(found, ends[..7].iter().map(|end| Cell::Unsigned(*end)).collect::<Vec<_>>());
+    let value = serde_json::to_value(&flows).unwrap();
+    let first = &value["flows"][0];
+    let number = first["sequence"].as_u64().unwrap() * 100 + first["row"].as_u64().unwrap();
+    let expected = &records[number as usize];
+    assert_eq!(first["source_ip_address"], expected.source_ip_address.to_string());
+    assert_eq!(first["vlan_id"].as_u64(), expected.vlan_id.map(u64::from));
+    assert_eq!(first["flow_end_reason"], "idle_timeout");
+    assert_eq!(first["epoch"], "00000000-0000-0000-0000-000000000002");
+}
+
+#[test]
+fn ranges_count_each_flow_once() {
+    let records: Vec<_> = (0..300).map(record).collect();
+    let (_directory, _store, reader) = filled(&records);
+    let middle = 1_700_000_012_345_678_901_u64.to_string();
+    let flows = |name: &str| {
+        let pairs = words(&[(name, &middle), ("measure", "flows")]);
+        reader.top(&ask(&pairs).top().unwrap()).unwrap().total[0]
+    };
+    let (before, after) = (flows("to"), flows("from"));
+    assert!(before > 0 && after > 0);
+    assert_eq!(before + after, 300);
+}
+
+#[test]
+fn hostile_times_and_counts_break_no_query() {
+    let mut hostile = record(1);
+    hostile.flow_start_nanoseconds = u64::MAX;
+    hostile.flow_end_nanoseconds = 0;
+    hostile.octet_delta_count = u64::MAX;
+    hostile.reverse_octet_delta_count = 0;
+    let mut long = record(2);
+    long.flow_start_nanoseconds = 0;
+    long.flow_end_nanoseconds = u64::MAX;
+    let (_directory, _store, reader) = filled(&[hostile, long.clone()]);
+    assert!(matches!(reader.top(&ask(&[]).top().unwrap()), Err(super::Error::Overflow)));
+    assert!(reader.timeseries(&ask(&[]).timeseries().unwrap()).is_ok());
+    let pairs = words(&[("measure", "packets")]);
+    let series = reader.timeseries(&ask(&pairs).timeseries().unwrap()).unwrap();
+    assert_eq!(series.series[0].values[0], long.packet_delta_count + long.reverse_packet_delta_count);
+}
+
+fn any_record() -> impl Strategy<Value = FlowRecord> {
+    let times = (0_u64..400, 0_u64..20_000_000_000, 0_u64..30_000_000_000);
+    (any::<u64>(), times, any::<u32>(), 0_u64..1 << 50).prop_map(
+        |(seed, (second, offset, duration), octets, big)| {
+            let start = 1_700_000_000_000_000_000 + second * 1_000_000_000 + offset;
+            FlowRecord {
+                flow_start_nanoseconds: start,
+                flow_end_nanoseconds: start + if seed.is_multiple_of(4) { 0 } else { duration },
+                octet_delta_count: u64::from(octets),
+                reverse_octet_delta_count: if seed.is_multiple_of(5) { big } else { 0 },
+                ..record(seed % 1_000)
+            }
+        },
+    )
+}
+
+/// The share of a flow in `[begin, end)`, by the definition and nothing else.
+fn share(record: &FlowRecord, begin: u64, end: u64) -> u64 {
+    let (s, e) = (record.flow_start_nanoseconds, record.flow_end_nanoseconds);
+    if s == e {
+        return if (begin..end).contains(&s) { octets(record) } else { 0 };
+    }
+    let until = |time: u64| u128::from(octets(record)) * u128::from(time.clamp(s, e) - s) / u128::from(e - s);
+    (until(end) - until(begin)) as u64
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn answers_agree_with_a_plain_model(records in proptest::collection::vec(any_record(), 1..120), step in 1_u64..40, limit in 1_u32..6) {
+        let (_directory, _store, reader) = filled(&records);
+
+        let mut sums = std::collections::BTreeMap::<(IpAddr, u8), [u64; 2]>::new();
+        for record in &records {
+            let entry = sums.entry((record.source_ip_address, record.protocol_identifier)).or_default();
+            entry[0] += octets(record);
+            entry[1] += 1;
+        }
+        let limit_text = limit.to_string();
+        let pairs = words(&[("by", "src,proto"), ("measure", "octets,flows"), ("limit", &limit_text)]);
+        let top = reader.top(&ask(&pairs).top().unwrap()).unwrap();
+        let mut model: Vec<_> = sums.values().map(|sums| sums[0]).collect();
+        model.sort_unstable_by_key(|sum| std::cmp::Reverse(*sum));
+        model.truncate(limit as usize);
+        prop_assert_eq!(top.rows.iter().map(|group| group.sums[0]).collect::<Vec<_>>(), model);
+        for group in &top.rows {
+            let (Cell::Address(address), Cell::Unsigned(protocol)) = (group.key[0], group.key[1]) else { panic!() };
+            prop_assert_eq!(&group.sums[..], &sums[&(address, protocol as u8)][..]);
+        }
+        let all: u64 = records.iter().map(octets).sum();
+        prop_assert_eq!(&top.total, &vec![all, records.len() as u64]);
+
+        let step_text = format!("{step}s");
+        let pairs = words(&[("step", &step_text), ("by", "vlan"), ("limit", "1")]);
+        let series = reader.timeseries(&ask(&pairs).timeseries().unwrap()).unwrap();
+        let total: u64 = series.series.iter().map(|series| series.total()).sum();
+        prop_assert_eq!(total, all);
+        for at in 0..series.buckets() {
+            let begin = series.from_nanoseconds + at * series.step_nanoseconds;
+            let model: u64 = records.iter().map(|record| share(record, begin, begin + series.step_nanoseconds)).sum();
+            let found: u64 = series.series.iter().map(|series| series.values[at as usize]).sum();
+            prop_assert_eq!(found, model);
+        }
+        // A part of the range gives the same buckets.
+        let middle = 1_700_000_000 / step * step + 200 / step * step;
+        let middle_text = middle.to_string();
+        let pairs = words(&[("step", &step_text), ("from", &middle_text)]);
+        let part = reader.timeseries(&ask(&pairs).timeseries().unwrap()).unwrap();
+        let found: u64 = part.series.iter().map(|series| series.total()).sum();
+        let model: u64 = records.iter().map(|record| share(record, part.from_nanoseconds, u64::MAX)).sum();
+        prop_assert_eq!(found, model);
+    }
+}
+
+#[test]
+fn arrivals_that_never_reach_the_store_stay_visible() {
+    let (_directory, mut store) = store();
+    let lost = Arrival { stamp: stamp(0, 0), records: 5 };
+    store.commit(&Intake { arrivals: vec![lost], ..Intake::default() }).unwrap();
+    let books = store.reader().unwrap().books(false).unwrap();
+    let stream = &books.epochs[0].streams[&stamp(0, 0).stream];
+    assert_eq!((stream.arrived.records, stream.stored), (5, Stored::default()));
+}

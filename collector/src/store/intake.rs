@@ -1,0 +1,164 @@
+//! What one commit takes in: everything that arrived since the last one, refusals and offsets included.
+
+use arrow_array::RecordBatch;
+use flow_wire::ledger::Message;
+use flow_wire::stamp::{Epoch, ProbeId, Stamp, StreamId};
+
+/// Which stream of which start of which probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StreamKey {
+    /// Which probe.
+    pub probe: ProbeId,
+    /// Which start of it.
+    pub epoch: Epoch,
+    /// Which worker.
+    pub stream: StreamId,
+}
+
+impl From<Stamp> for StreamKey {
+    fn from(stamp: Stamp) -> Self {
+        Self { probe: stamp.probe, epoch: stamp.epoch, stream: stamp.stream }
+    }
+}
+
+/// Counted when a message with a sound header came off the bus, before anything else could lose it: the books hold what
+/// became of it against it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// By its header.
+    pub stamp: Stamp,
+    /// Records in it; 0 for a ledger message.
+    pub records: u32,
+}
+
+/// A decoded batch of flows.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// By its header; its columns say the same.
+    pub stamp: Stamp,
+    /// Of its body.
+    pub crc32c: u32,
+    /// The columns of the table, in its order.
+    pub rows: RecordBatch,
+    /// Packets in its records, both directions.
+    pub packets: u64,
+    /// Frame octets in its records, both directions.
+    pub layer2_octets: u64,
+    /// As it came, to be kept aside where its stamp is there with another CRC.
+    pub body: Vec<u8>,
+}
+
+/// A decoded ledger message.
+#[derive(Clone, Debug)]
+pub struct Books {
+    /// By its header.
+    pub stamp: Stamp,
+    /// Of its body.
+    pub crc32c: u32,
+    /// What it says.
+    pub message: Message,
+}
+
+/// A message that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The input it came from, without secrets.
+    pub source: String,
+    /// A word of a closed list, for counters.
+    pub reason: RefusalReason,
+    /// A sentence.
+    pub detail: String,
+    /// Where its header could be read.
+    pub stamp: Option<Stamp>,
+    /// Records in it, as far as its header says so.
+    pub records: u32,
+    /// As it came, its first [`BODY_KEPT_OCTETS`] at most.
+    pub body: Vec<u8>,
+}
+
+/// Octets of a body that are kept aside: every batch that a probe seals fits.
+pub const BODY_KEPT_OCTETS: usize = flow_wire::bus::BODY_OCTETS_MAX;
+
+/// Why a message could not be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RefusalReason {
+    /// Header missing, malformed, or of an unknown version.
+    Header,
+    /// The body is longer than any probe sends.
+    TooLong,
+    /// The body's CRC is not the header's.
+    Crc,
+    /// The body is not what its kind says.
+    Body,
+    /// Its stamp is in the set with another CRC.
+    Conflict,
+}
+
+impl RefusalReason {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Header, Self::TooLong, Self::Crc, Self::Body, Self::Conflict];
+
+    /// As in tables, metrics and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Header => "header",
+            Self::TooLong => "too_long",
+            Self::Crc => "crc",
+            Self::Body => "body",
+            Self::Conflict => "conflict",
+        }
+    }
+}
+
+/// How far a partition was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offset {
+    /// The broker's name of the cluster.
+    pub cluster: String,
+    /// Which topic.
+    pub topic: String,
+    /// Which partition.
+    pub partition: i32,
+    /// Of the last message that was taken in (not of the next one: transactions make holes).
+    pub last: i64,
+    /// Stamp and CRC of that message: another one there means that the log is a new one.
+    pub mark: Option<Mark>,
+}
+
+/// What recognises a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// Its stamp.
+    pub stamp: Stamp,
+    /// CRC32C of its body.
+    pub crc32c: u32,
+}
+
+/// Everything since the last commit.
+#[derive(Debug, Default)]
+pub struct Intake {
+    /// When: nanoseconds since the UNIX epoch, by the collector's clock.
+    pub now_nanoseconds: u64,
+    /// All that had a sound header, stored or not.
+    pub arrivals: Vec<Arrival>,
+    /// Flows.
+    pub batches: Vec<Batch>,
+    /// Ledger messages.
+    pub books: Vec<Books>,
+    /// What could not be used.
+    pub refusals: Vec<Refusal>,
+    /// Partitions that moved; the last entry of a partition counts.
+    pub offsets: Vec<Offset>,
+}
+
+impl Intake {
+    /// Rows that it would add.
+    pub fn rows(&self) -> usize {
+        self.batches.iter().map(|batch| batch.rows.num_rows()).sum()
+    }
+
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.arrivals.is_empty() && self.refusals.is_empty() && self.offsets.is_empty()
+    }
+}

@@ -1,0 +1,125 @@
+//! What the tables beside the rows say, in the words of the ledger.
+
+use std::collections::BTreeMap;
+
+use flow_wire::ledger::{Amount, Message};
+use flow_wire::stamp::{Epoch, ProbeId, StreamId};
+
+use super::Received;
+
+/// What one commit did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// Rows that were added.
+    pub rows: u64,
+    /// Batches that were added, ledger messages included.
+    pub batches: u64,
+    /// Batches that were there already.
+    pub duplicates: u64,
+    /// Batches whose stamp was there with another CRC.
+    pub conflicts: u64,
+    /// Messages that could not be used.
+    pub refusals: u64,
+}
+
+/// Cumulative counters of one second of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Second {
+    /// Which probe.
+    pub probe: ProbeId,
+    /// Which start of it.
+    pub epoch: Epoch,
+    /// By the probe's clock.
+    pub time_nanoseconds: u64,
+    /// What it saw.
+    pub seen: Amount,
+    /// What went into flows.
+    pub metered: Amount,
+    /// Packets that were passed, refused, undecodable or not IP.
+    pub excepted_packets: u64,
+    /// Packets that ring, device or probe dropped.
+    pub lost_packets: u64,
+}
+
+/// Batches and what is in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Stored {
+    /// Batches.
+    pub batches: u64,
+    /// Rows.
+    pub records: u64,
+    /// Packets in them, both directions.
+    pub packets: u64,
+    /// Frame octets in them, both directions.
+    pub octets: u64,
+}
+
+/// What the store has of one stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StreamBooks {
+    /// Which sequences.
+    pub received: Received,
+    /// Summed when each batch was stored.
+    pub stored: Stored,
+    /// The same, of the batches below the last cut only.
+    pub stored_below_cut: Stored,
+    /// Summed from the rows now, where that was asked for.
+    pub rows: Option<Stored>,
+    /// Batches and records that came off the bus, counted before anything else.
+    pub arrived: Counted,
+    /// Of them: there already.
+    pub duplicate: Counted,
+    /// Of them: their stamp was there with another CRC.
+    pub conflict: Counted,
+    /// Of them: their body could not be used.
+    pub refused: Counted,
+    /// By the collector's clock.
+    pub last_nanoseconds: u64,
+}
+
+/// Batches and records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Batches.
+    pub batches: u64,
+    /// Rows in them.
+    pub records: u64,
+}
+
+impl Counted {
+    /// One batch of so many rows.
+    pub fn add(&mut self, records: u64) {
+        self.batches += 1;
+        self.records += records;
+    }
+}
+
+/// What the store has of one start of one probe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EpochBooks {
+    /// Which probe.
+    pub probe: ProbeId,
+    /// Which start of it.
+    pub epoch: Epoch,
+    /// Its latest ledger message, where one came.
+    pub message: Option<Message>,
+    /// When a batch or message of it came last, by the collector's clock.
+    pub heard_nanoseconds: u64,
+    /// By number; [`StreamId::CONTROL`] among them.
+    pub streams: BTreeMap<StreamId, StreamBooks>,
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreTerms {
+    /// Latest heard first.
+    pub epochs: Vec<EpochBooks>,
+    /// Messages that could not be used, by reason; conflicts among them.
+    pub refused: BTreeMap<String, u64>,
+    /// All rows of the table of flows.
+    pub rows: u64,
+    /// The last commit, by the collector's clock.
+    pub last_commit_nanoseconds: u64,
+    /// Whether [`StreamBooks::rows`] was summed.
+    pub from_rows: bool,
+}
