@@ -9,7 +9,7 @@ use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 use uuid::Uuid;
 
 use crate::ingest::message::{Content, read};
-use crate::store::{Arrival, Batch, Books, Intake};
+use crate::store::{Arrival, Batch, Books, Bus, Intake};
 
 /// A stamp of the one test epoch.
 pub fn stamp(stream: u16, sequence: u64) -> Stamp {
@@ -76,7 +76,7 @@ pub fn sealed(stamp: Stamp, records: &[FlowRecord]) -> Sealed {
 /// Where the records cannot be encoded.
 pub fn batch(stamp: Stamp, records: &[FlowRecord]) -> Batch {
     let sealed = sealed(stamp, records);
-    match read("test", Ok(sealed.header), &sealed.body).content {
+    match read(Bus::Kafka, "test", Ok(sealed.header), &sealed.body).content {
         Content::Flows(batch) => batch,
         other => panic!("not a batch: {other:?}"),
     }
@@ -84,9 +84,8 @@ pub fn batch(stamp: Stamp, records: &[FlowRecord]) -> Batch {
 
 /// What came of these batches, each once.
 pub fn intake(batches: Vec<Batch>, books: Vec<Books>) -> Intake {
-    let flows =
-        batches.iter().map(|batch| Arrival { stamp: batch.stamp, records: batch.rows.num_rows() as u32 });
-    let ledger = books.iter().map(|books| Arrival { stamp: books.stamp, records: 0 });
+    let flows = batches.iter().map(|batch| arrival(batch.stamp, batch.rows.num_rows() as u32));
+    let ledger = books.iter().map(|books| arrival(books.stamp, 0));
     Intake {
         now_nanoseconds: 1_700_000_500_000_000_000,
         arrivals: flows.chain(ledger).collect(),
@@ -94,6 +93,11 @@ pub fn intake(batches: Vec<Batch>, books: Vec<Books>) -> Intake {
         books,
         ..Intake::default()
     }
+}
+
+/// A batch that came over Kafka.
+pub fn arrival(stamp: Stamp, records: u32) -> Arrival {
+    Arrival { stamp, records, bus: Bus::Kafka, refused: false, reread: false }
 }
 
 /// A ledger message that says only how far its streams reach.

@@ -8,7 +8,9 @@ use flow_wire::header::{self, Header};
 use flow_wire::ledger::Message;
 use flow_wire::stamp::Stamp;
 
-use crate::store::{Arrival, BODY_KEPT_OCTETS, Batch, Books, COLUMNS, Mark, Offset, Refusal, RefusalReason};
+use crate::store::{
+    Arrival, BODY_KEPT_OCTETS, Batch, Books, Bus, COLUMNS, Mark, Offset, Refusal, RefusalReason,
+};
 
 /// A message that came off the bus.
 #[derive(Debug)]
@@ -33,7 +35,7 @@ pub enum Content {
 }
 
 /// Reads a message: the header as the transport gave it, and the body.
-pub fn read(source: &str, header: Result<Header, header::Error>, body: &[u8]) -> Arrived {
+pub fn read(bus: Bus, source: &str, header: Result<Header, header::Error>, body: &[u8]) -> Arrived {
     let refused = |reason, detail: String, stamp: Option<(Stamp, u32)>| {
         Content::Refused(Refusal {
             source: source.to_owned(),
@@ -59,14 +61,20 @@ pub fn read(source: &str, header: Result<Header, header::Error>, body: &[u8]) ->
             return Arrived { arrival: None, content, offset: None };
         }
     };
-    let arrival = Some(Arrival { stamp: header.stamp, records: header.rows });
     let named = Some((header.stamp, header.rows));
     let content = match header.kind {
         Kind::Flows => flows(&header, body),
         Kind::Ledger => books(&header, body),
     };
     let content = content.unwrap_or_else(|(reason, detail)| refused(reason, detail, named));
-    Arrived { arrival, content, offset: None }
+    let arrival = Arrival {
+        stamp: header.stamp,
+        records: header.rows,
+        bus,
+        refused: matches!(content, Content::Refused(_)),
+        reread: false,
+    };
+    Arrived { arrival: Some(arrival), content, offset: None }
 }
 
 impl Arrived {
@@ -129,8 +137,9 @@ mod tests {
     #[test]
     fn a_sealed_batch_becomes_rows_of_the_table() {
         let sealed = sealed(stamp(0, 7), &[record(1), record(2)]);
-        let arrived = read("test", Ok(sealed.header), &sealed.body);
-        assert_eq!(arrived.arrival, Some(Arrival { stamp: stamp(0, 7), records: 2 }));
+        let arrived = read(Bus::Zmq, "test", Ok(sealed.header), &sealed.body);
+        let (bus, refused, reread) = (Bus::Zmq, false, false);
+        assert_eq!(arrived.arrival, Some(Arrival { stamp: stamp(0, 7), records: 2, bus, refused, reread }));
         let Content::Flows(batch) = &arrived.content else { panic!("{arrived:?}") };
         assert_eq!((batch.packets, batch.layer2_octets), (sealed.exported.packets, sealed.exported.octets));
         let names: Vec<_> = batch.rows.schema().fields().iter().map(|field| field.name().clone()).collect();
@@ -143,7 +152,7 @@ mod tests {
         let sealed = sealed(stamp(0, 7), &[record(1)]);
         let mut body = sealed.body.clone();
         body[100] ^= 1;
-        let arrived = read("test", Ok(sealed.header), &body);
+        let arrived = read(Bus::Zmq, "test", Ok(sealed.header), &body);
         let Content::Refused(refusal) = &arrived.content else { panic!("{arrived:?}") };
         assert_eq!((refusal.reason, refusal.records, &refusal.body), (RefusalReason::Crc, 1, &body));
         assert_eq!(
@@ -151,11 +160,11 @@ mod tests {
             (Some(stamp(0, 7)), Some(stamp(0, 7)))
         );
 
-        let arrived = read("test", Err(header::Error::Magic), b"hello");
+        let arrived = read(Bus::Zmq, "test", Err(header::Error::Magic), b"hello");
         let Content::Refused(refusal) = &arrived.content else { panic!("{arrived:?}") };
         assert_eq!((refusal.reason, arrived.arrival, refusal.stamp), (RefusalReason::Header, None, None));
         let garbage = Header::seal(Kind::Ledger, stamp(9, 9), 0, b"{}");
-        let arrived = read("test", Ok(garbage), b"{}");
+        let arrived = read(Bus::Zmq, "test", Ok(garbage), b"{}");
         assert!(matches!(arrived.content, Content::Refused(Refusal { reason: RefusalReason::Body, .. })));
     }
 }

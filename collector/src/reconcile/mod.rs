@@ -1,5 +1,18 @@
 //! The books, closed: what the probes say against what the store has.
+//!
+//! ```text
+//! ledger message ─► identities of the probe (device .. batch) ─┐
+//! store terms    ─► identities of each stream (bus .. store)  ─┴─► Ledger: verdict, residual, hops, loss
+//! ```
 
+mod epoch;
+mod ledger;
 mod second;
+pub mod state;
+mod stream;
+mod totals;
 
+pub use epoch::Epoch;
+pub use ledger::{Ledger, Loss, Verdict};
 pub use second::second;
+pub use state::State;

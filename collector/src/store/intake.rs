@@ -29,6 +29,32 @@ pub struct Arrival {
     pub stamp: Stamp,
     /// Records in it; 0 for a ledger message.
     pub records: u32,
+    /// Which kind of bus it came on.
+    pub bus: Bus,
+    /// Its body could not be used.
+    pub refused: bool,
+    /// A log is being read again, on purpose: a batch that is there already is no wonder.
+    pub reread: bool,
+}
+
+/// A kind of bus.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bus {
+    /// `kafka://`, `kafka-ssl://`
+    #[default]
+    Kafka,
+    /// `zmq://`
+    Zmq,
+}
+
+impl Bus {
+    /// How the endpoints of this kind begin.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Zmq => "zmq",
+        }
+    }
 }
 
 /// A decoded batch of flows.
@@ -149,6 +175,8 @@ pub struct Intake {
     pub refusals: Vec<Refusal>,
     /// Partitions that moved; the last entry of a partition counts.
     pub offsets: Vec<Offset>,
+    /// Everything that was on the bus until now is in this intake or in an earlier one.
+    pub drained: bool,
 }
 
 impl Intake {
@@ -159,6 +187,6 @@ impl Intake {
 
     /// Whether there is nothing to commit.
     pub fn is_empty(&self) -> bool {
-        self.arrivals.is_empty() && self.refusals.is_empty() && self.offsets.is_empty()
+        self.arrivals.is_empty() && self.refusals.is_empty() && self.offsets.is_empty() && !self.drained
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! Intake ─► Writer::commit ─┬─ flow      rows
 //!                           ├─ batch     stamp, CRC, sums of each batch
+//!                           ├─ arrival   what came off the bus, counted there
 //!                           ├─ received  floor and ranges per (probe, epoch, stream)
 //!                           ├─ offset    per partition of the bus
 //!                           └─ ledger, second, refused, kept_aside
@@ -20,7 +21,7 @@ mod tables;
 pub use columns::{COLUMNS, Column, Kind, by_name};
 pub use error::Error;
 pub use intake::{
-    Arrival, BODY_KEPT_OCTETS, Batch, Books, Intake, Mark, Offset, Refusal, RefusalReason, StreamKey,
+    Arrival, BODY_KEPT_OCTETS, Batch, Books, Bus, Intake, Mark, Offset, Refusal, RefusalReason, StreamKey,
 };
 pub use lock::Lock;
 pub use received::Received;

@@ -81,6 +81,11 @@ impl Received {
         (ranges, count)
     }
 
+    /// One more than the highest that is in; 0 while there is none.
+    pub fn end(&self) -> u64 {
+        self.above.last().map_or(self.floor, |(_, last)| last.saturating_add(1))
+    }
+
     /// All below it are in.
     pub fn floor(&self) -> u64 {
         self.floor

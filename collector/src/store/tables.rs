@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use flow_wire::ledger::{Amount, Message};
 use flow_wire::stamp::{Epoch, ProbeId, StreamId};
 
-use super::Received;
+use super::{Bus, Received};
 
 /// What one commit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,27 +54,35 @@ pub struct Stored {
     pub octets: u64,
 }
 
-/// What the store has of one stream.
+/// What the store has of one stream. "Below the cut" is below `next` of the epoch's latest ledger message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamBooks {
-    /// Which sequences.
-    pub received: Received,
-    /// Summed when each batch was stored.
-    pub stored: Stored,
-    /// The same, of the batches below the last cut only.
-    pub stored_below_cut: Stored,
-    /// Summed from the rows now, where that was asked for.
-    pub rows: Option<Stored>,
-    /// Batches and records that came off the bus, counted before anything else.
-    pub arrived: Counted,
-    /// Of them: there already.
-    pub duplicate: Counted,
-    /// Of them: their stamp was there with another CRC.
-    pub conflict: Counted,
-    /// Of them: their body could not be used.
-    pub refused: Counted,
+    /// On which kind of bus it came.
+    pub bus: Bus,
     /// By the collector's clock.
     pub last_nanoseconds: u64,
+    /// Which sequences are stored.
+    pub received: Received,
+    /// Which sequences came off the bus, by ingest's own count.
+    pub arrived: Received,
+    /// Batches that were handed to the store for the first time, by its own list of them.
+    pub stored: Stored,
+    /// The same, below the cut.
+    pub stored_below_cut: Stored,
+    /// Counted and summed from the rows now, below the cut; where that was asked for.
+    pub rows_below_cut: Option<Stored>,
+    /// What came off the bus for the first time, below the cut.
+    pub arrived_below_cut: Counted,
+    /// What came and could not be used, below the cut.
+    pub refused_below_cut: Counted,
+    /// Arrivals of a sequence that had come before.
+    pub again: Counted,
+    /// Of them: on purpose, since a log was read from its beginning or comes on two buses.
+    pub reread: Counted,
+    /// Batches handed to the store that were there already.
+    pub duplicate: Counted,
+    /// Likewise, with another CRC.
+    pub conflict: Counted,
 }
 
 /// Batches and records.
@@ -103,6 +111,10 @@ pub struct EpochBooks {
     pub epoch: Epoch,
     /// Its latest ledger message, where one came.
     pub message: Option<Message>,
+    /// The one before it.
+    pub previous: Option<Message>,
+    /// Whether the bus was read to its end after the latest message: what is not here by then will not come.
+    pub drained: bool,
     /// When a batch or message of it came last, by the collector's clock.
     pub heard_nanoseconds: u64,
     /// By number; [`StreamId::CONTROL`] among them.
@@ -120,6 +132,6 @@ pub struct StoreTerms {
     pub rows: u64,
     /// The last commit, by the collector's clock.
     pub last_commit_nanoseconds: u64,
-    /// Whether [`StreamBooks::rows`] was summed.
-    pub from_rows: bool,
+    /// Rows with a stamp and row number that another row has too; where that was asked for.
+    pub doubled_rows: Option<u64>,
 }

@@ -6,39 +6,44 @@ use duckdb::{Connection, Row};
 use flow_wire::ledger::{Amount, Message};
 use flow_wire::stamp::{Epoch, ProbeId, StreamId};
 
-use super::super::{EpochBooks, Error, Second, StoreTerms, Stored, StreamBooks, StreamKey};
+use super::super::{Counted, EpochBooks, Error, Second, StoreTerms, Stored, StreamBooks, StreamKey};
 use super::read::{collect, unsigned};
 use super::render::Sql;
 use super::stream::{self, Stream};
 
-/// Latest messages with their control sequence, by epoch.
-type Messages = HashMap<(ProbeId, Epoch), Message>;
+/// The messages of an epoch: the latest one, the one before it, and when the latest was heard.
+struct Said {
+    message: Message,
+    previous: Option<Message>,
+    heard_nanoseconds: u64,
+}
+
+type Messages = HashMap<(ProbeId, Epoch), Said>;
 
 /// All of it, in the transaction of the connection.
 pub(super) fn books(connection: &Connection, from_rows: bool) -> Result<StoreTerms, Error> {
-    let messages = messages(connection)?;
-    let mut batches = summed(connection, &BATCHES)?;
-    let mut below = summed(connection, &below_cuts(&messages))?;
-    let mut rows = if from_rows { Some(summed(connection, &ROWS)?) } else { None };
+    let mut messages = messages(connection)?;
+    let cuts = cuts(&messages);
+    let mut sums = Sums::read(connection, &cuts, from_rows)?;
+    let drained: u64 = connection.query_row("SELECT drained_nanoseconds FROM meta", [], |row| row.get(0))?;
     let mut epochs: BTreeMap<(ProbeId, Epoch), EpochBooks> = BTreeMap::new();
     for (key, stream) in stream::load(connection)? {
-        let books = StreamBooks {
-            stored: batches.remove(&key).unwrap_or_default(),
-            stored_below_cut: below.remove(&key).unwrap_or_default(),
-            rows: rows.as_mut().map(|rows| rows.remove(&key).unwrap_or_default()),
-            ..from_stream(stream)
-        };
-        let epoch = epochs.entry((key.probe, key.epoch)).or_insert_with(|| EpochBooks {
-            probe: key.probe,
-            epoch: key.epoch,
-            message: messages.get(&(key.probe, key.epoch)).cloned(),
-            heard_nanoseconds: 0,
-            streams: BTreeMap::new(),
+        let epoch = epochs.entry((key.probe, key.epoch)).or_insert_with(|| {
+            let said = messages.remove(&(key.probe, key.epoch));
+            EpochBooks {
+                probe: key.probe,
+                epoch: key.epoch,
+                drained: said.as_ref().is_some_and(|said| drained >= said.heard_nanoseconds),
+                previous: said.as_ref().and_then(|said| said.previous.clone()),
+                message: said.map(|said| said.message),
+                heard_nanoseconds: 0,
+                streams: BTreeMap::new(),
+            }
         });
-        epoch.heard_nanoseconds = epoch.heard_nanoseconds.max(books.last_nanoseconds);
-        epoch.streams.insert(key.stream, books);
+        epoch.heard_nanoseconds = epoch.heard_nanoseconds.max(stream.last_nanoseconds);
+        epoch.streams.insert(key.stream, sums.of_stream(key, stream));
     }
-    orphans(batches.into_iter().chain(rows.unwrap_or_default()))?;
+    sums.nothing_left()?;
     let mut epochs: Vec<_> = epochs.into_values().collect();
     epochs.sort_by_key(|epoch| std::cmp::Reverse(epoch.heard_nanoseconds));
     Ok(StoreTerms {
@@ -50,71 +55,101 @@ pub(super) fn books(connection: &Connection, from_rows: bool) -> Result<StoreTer
             [],
             |row| row.get(0),
         )?,
-        from_rows,
+        doubled_rows: if from_rows { Some(doubled_rows(connection)?) } else { None },
     })
 }
 
-/// Rows or batches of a stream that has no received set: no transaction of ours leaves such.
-fn orphans(mut left: impl Iterator<Item = (StreamKey, Stored)>) -> Result<(), Error> {
-    match left.next() {
-        None => Ok(()),
-        Some((key, stored)) => Err(Error::Malformed {
-            table: "received",
-            found: format!("no row for {key:?}, which has {stored:?}"),
-        }),
+/// Sums by stream, each from its own table.
+struct Sums {
+    batches: HashMap<StreamKey, Stored>,
+    below_cut: HashMap<StreamKey, Stored>,
+    arrived: HashMap<StreamKey, Stored>,
+    refused: HashMap<StreamKey, Stored>,
+    rows: Option<HashMap<StreamKey, Stored>>,
+}
+
+impl Sums {
+    fn read(connection: &Connection, cuts: &str, from_rows: bool) -> Result<Self, Error> {
+        let below = |table: &str, condition: &str, sums: &str| {
+            summed(
+                connection,
+                &format!(
+                    "SELECT t.probe_id, t.epoch, t.stream, {sums} FROM {table} t JOIN (VALUES {cuts})
+                    AS cut(probe_id, epoch, stream, next) ON t.probe_id = cut.probe_id AND t.epoch = cut.epoch
+                    AND t.stream = cut.stream AND t.sequence < cut.next
+                 WHERE {condition} GROUP BY t.probe_id, t.epoch, t.stream"
+                ),
+            )
+        };
+        let all = format!(
+            "SELECT probe_id, epoch, stream, {OF_BATCHES} FROM batch GROUP BY probe_id, epoch, stream"
+        );
+        Ok(Self {
+            batches: summed(connection, &all)?,
+            below_cut: below("batch", "true", OF_BATCHES)?,
+            arrived: below("arrival", "NOT refused", OF_ARRIVALS)?,
+            refused: below("arrival", "refused", OF_ARRIVALS)?,
+            rows: if from_rows { Some(below("flow", "true", OF_ROWS)?) } else { None },
+        })
+    }
+
+    fn of_stream(&mut self, key: StreamKey, stream: Stream) -> StreamBooks {
+        let counted = |sums: &mut HashMap<StreamKey, Stored>| {
+            let Stored { batches, records, .. } = sums.remove(&key).unwrap_or_default();
+            Counted { batches, records }
+        };
+        StreamBooks {
+            bus: stream.bus,
+            last_nanoseconds: stream.last_nanoseconds,
+            received: stream.received,
+            arrived: stream.arrived,
+            stored: self.batches.remove(&key).unwrap_or_default(),
+            stored_below_cut: self.below_cut.remove(&key).unwrap_or_default(),
+            rows_below_cut: self.rows.as_mut().map(|rows| rows.remove(&key).unwrap_or_default()),
+            arrived_below_cut: counted(&mut self.arrived),
+            refused_below_cut: counted(&mut self.refused),
+            again: stream.again,
+            reread: stream.reread,
+            duplicate: stream.duplicate,
+            conflict: stream.conflict,
+        }
+    }
+
+    /// Rows or batches of a stream that has no received set: no transaction of ours leaves such.
+    fn nothing_left(self) -> Result<(), Error> {
+        match self.batches.into_iter().chain(self.rows.unwrap_or_default()).next() {
+            None => Ok(()),
+            Some((key, stored)) => Err(Error::Malformed {
+                table: "received",
+                found: format!("no row for {key:?}, which has {stored:?}"),
+            }),
+        }
     }
 }
 
-fn from_stream(stream: Stream) -> StreamBooks {
-    StreamBooks {
-        received: stream.received,
-        arrived: stream.arrived,
-        duplicate: stream.duplicate,
-        conflict: stream.conflict,
-        refused: stream.refused,
-        last_nanoseconds: stream.last_nanoseconds,
-        ..StreamBooks::default()
-    }
-}
+const OF_BATCHES: &str =
+    "count(*), coalesce(sum(records), 0), coalesce(sum(packets), 0), coalesce(sum(layer2_octets), 0)";
+const OF_ARRIVALS: &str = "count(*), coalesce(sum(records), 0), 0, 0";
+const OF_ROWS: &str =
+    "count(DISTINCT sequence), count(*), sum(packet_delta_count) + sum(reverse_packet_delta_count),
+    sum(layer2_octet_delta_count) + sum(reverse_layer2_octet_delta_count)";
 
-/// A query for key columns, batches, records, packets, octets.
-struct Summing(std::borrow::Cow<'static, str>);
-
-static BATCHES: Summing = Summing(std::borrow::Cow::Borrowed(
-    "SELECT probe_id, epoch, stream, count(*), coalesce(sum(records), 0), coalesce(sum(packets), 0),
-            coalesce(sum(layer2_octets), 0)
-     FROM batch GROUP BY probe_id, epoch, stream",
-));
-
-static ROWS: Summing = Summing(std::borrow::Cow::Borrowed(
-    "SELECT probe_id, epoch, stream, count(DISTINCT sequence), count(*),
-            sum(packet_delta_count) + sum(reverse_packet_delta_count),
-            sum(layer2_octet_delta_count) + sum(reverse_layer2_octet_delta_count)
-     FROM flow GROUP BY probe_id, epoch, stream",
-));
-
-/// Of the batches below the last cut of each stream. The values are numbers and UUIDs that were parsed before.
-fn below_cuts(messages: &Messages) -> Summing {
+/// `(probe, epoch, stream, next), ...`: numbers and UUIDs that were parsed before, no text from outside.
+fn cuts(messages: &Messages) -> String {
     let cuts: Vec<_> = messages
         .iter()
-        .flat_map(|((probe, epoch), message)| {
-            message.cuts.iter().map(move |cut| {
+        .flat_map(|((probe, epoch), said)| {
+            said.message.cuts.iter().map(move |cut| {
                 let (probe, epoch) = (blob(probe.0), blob(epoch.0));
                 format!("({probe}, {epoch}, {}::USMALLINT, {}::UBIGINT)", cut.stream.0, cut.next.0)
             })
         })
         .collect();
-    let cuts = if cuts.is_empty() { "(NULL, NULL, NULL, NULL)".to_owned() } else { cuts.join(", ") };
-    Summing(
-        format!(
-            "SELECT b.probe_id, b.epoch, b.stream, count(*), coalesce(sum(records), 0), coalesce(sum(packets), 0),
-                    coalesce(sum(layer2_octets), 0)
-             FROM batch b JOIN (VALUES {cuts}) AS cut(probe_id, epoch, stream, next)
-                ON b.probe_id = cut.probe_id AND b.epoch = cut.epoch AND b.stream = cut.stream AND b.sequence < cut.next
-             GROUP BY b.probe_id, b.epoch, b.stream"
-        )
-        .into(),
-    )
+    if cuts.is_empty() {
+        "(NULL::BLOB, NULL::BLOB, NULL::USMALLINT, NULL::UBIGINT)".to_owned()
+    } else {
+        cuts.join(", ")
+    }
 }
 
 fn blob(uuid: uuid::Uuid) -> String {
@@ -122,8 +157,8 @@ fn blob(uuid: uuid::Uuid) -> String {
     format!("'{octets}'::BLOB")
 }
 
-fn summed(connection: &Connection, Summing(text): &Summing) -> Result<HashMap<StreamKey, Stored>, Error> {
-    let sql = Sql { text: text.clone().into_owned(), values: Vec::new() };
+fn summed(connection: &Connection, text: &str) -> Result<HashMap<StreamKey, Stored>, Error> {
+    let sql = Sql { text: text.to_owned(), values: Vec::new() };
     let rows = collect(connection, &sql, |row| {
         let stored = Stored {
             batches: unsigned(row, 3)?,
@@ -138,14 +173,31 @@ fn summed(connection: &Connection, Summing(text): &Summing) -> Result<HashMap<St
 }
 
 fn messages(connection: &Connection) -> Result<Messages, Error> {
-    let sql = Sql { text: "SELECT probe_id, epoch, message FROM ledger".to_owned(), values: Vec::new() };
-    let rows = collect(connection, &sql, |row| {
-        let text: String = row.get(2)?;
-        let message = Message::decode(text.as_bytes())
-            .map_err(|error| Error::Malformed { table: "ledger", found: error.to_string() })?;
-        Ok(((ProbeId(stream::uuid(row, 0)?), Epoch(stream::uuid(row, 1)?)), message))
+    let text = "SELECT probe_id, epoch, message, previous, heard_nanoseconds FROM ledger".to_owned();
+    let rows = collect(connection, &Sql { text, values: Vec::new() }, |row| {
+        let decode = |text: String| {
+            let malformed = |found: String| Error::Malformed { table: "ledger", found };
+            Message::decode(text.as_bytes()).map_err(|error| malformed(error.to_string()))
+        };
+        let said = Said {
+            message: decode(row.get(2)?)?,
+            previous: row.get::<_, Option<String>>(3)?.map(decode).transpose()?,
+            heard_nanoseconds: row.get(4)?,
+        };
+        Ok(((ProbeId(stream::uuid(row, 0)?), Epoch(stream::uuid(row, 1)?)), said))
     })?;
     Ok(rows.into_iter().collect())
+}
+
+/// Every row has a stamp and number of its own, or it is there twice.
+fn doubled_rows(connection: &Connection) -> Result<u64, Error> {
+    Ok(connection.query_row(
+        "SELECT count(*) - (SELECT count(*) FROM (SELECT DISTINCT probe_id, epoch, stream, sequence, \"row\" FROM flow))
+         FROM flow",
+        [],
+        |row| row.get::<_, i64>(0),
+    )?
+    .unsigned_abs())
 }
 
 fn refused(connection: &Connection) -> Result<BTreeMap<String, u64>, Error> {

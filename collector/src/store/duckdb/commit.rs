@@ -5,7 +5,7 @@ use duckdb::{Connection, Transaction, params};
 use flow_wire::fault::{Fault, Hop, take};
 use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 
-use super::super::{Books, Committed, Error, Intake, Mark, Offset, RefusalReason};
+use super::super::{Arrival, Books, Committed, Error, Intake, Mark, Offset, RefusalReason};
 use super::judge::{Conflict, Plan};
 use super::schema::{KEPT_ASIDE_MAX, SECONDS_KEPT_NANOSECONDS};
 use super::stream;
@@ -24,6 +24,7 @@ pub(super) fn commit(
     let transaction = connection.unchecked_transaction()?;
     let rows = append_flows(&transaction, plan)?;
     append_batches(&transaction, plan)?;
+    append_arrivals(&transaction, plan)?;
     for (key, stream) in &plan.streams {
         stream::save(&transaction, *key, stream)?;
     }
@@ -39,6 +40,9 @@ pub(super) fn commit(
         transaction.execute("DELETE FROM second WHERE heard_nanoseconds < ?", params![oldest])?;
     }
     transaction.execute("UPDATE meta SET last_commit_nanoseconds = ?", params![intake.now_nanoseconds])?;
+    if intake.drained {
+        transaction.execute("UPDATE meta SET drained_nanoseconds = ?", params![intake.now_nanoseconds])?;
+    }
     transaction.commit()?;
     Ok(Committed {
         rows,
@@ -95,6 +99,16 @@ fn append_batches(transaction: &Transaction<'_>, plan: &Plan<'_>) -> Result<(), 
     Ok(())
 }
 
+fn append_arrivals(transaction: &Transaction<'_>, plan: &Plan<'_>) -> Result<(), Error> {
+    let mut appender = transaction.appender("arrival")?;
+    for Arrival { stamp, records, refused, .. } in &plan.arrivals {
+        let (probe, epoch) = (stamp.probe.0.as_bytes().as_slice(), stamp.epoch.0.as_bytes().as_slice());
+        appender.append_row(params![probe, epoch, stamp.stream.0, stamp.sequence.0, records, refused])?;
+    }
+    appender.flush()?;
+    Ok(())
+}
+
 /// The latest message of an epoch is the one with the highest sequence, whatever came last.
 fn save_books(transaction: &Transaction<'_>, books: &Books, now_nanoseconds: u64) -> Result<(), Error> {
     let Books { stamp, message, .. } = books;
@@ -102,10 +116,11 @@ fn save_books(transaction: &Transaction<'_>, books: &Books, now_nanoseconds: u64
     let text = serde_json::to_string(message)
         .map_err(|error| Error::Malformed { table: "ledger", found: error.to_string() })?;
     transaction.execute(
-        "INSERT INTO ledger VALUES (?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET sequence = excluded.sequence, message = excluded.message
+        "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, NULL)
+         ON CONFLICT DO UPDATE SET sequence = excluded.sequence, heard_nanoseconds = excluded.heard_nanoseconds,
+            message = excluded.message, previous = ledger.message
          WHERE excluded.sequence > ledger.sequence",
-        params![probe, epoch, stamp.sequence.0, text],
+        params![probe, epoch, stamp.sequence.0, now_nanoseconds, text],
     )?;
     let second = second(stamp, message);
     transaction.execute(

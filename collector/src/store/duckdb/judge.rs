@@ -6,12 +6,15 @@ use std::collections::{BTreeMap, HashMap};
 use duckdb::{Connection, params};
 use flow_wire::stamp::Stamp;
 
-use super::super::{Batch, Books, Counted, Error, Intake, StreamKey};
+use super::super::received::Full;
+use super::super::{Arrival, Batch, Books, Counted, Error, Intake, StreamKey};
 use super::stream::Stream;
 
 /// What one commit will write.
 #[derive(Default)]
 pub(super) struct Plan<'a> {
+    /// Arrivals of a sequence for the first time, and those that could not be used.
+    pub(super) arrivals: Vec<&'a Arrival>,
     /// New flows.
     pub(super) batches: Vec<&'a Batch>,
     /// New ledger messages.
@@ -40,14 +43,7 @@ pub(super) fn judge<'a>(
 ) -> Result<Plan<'a>, Error> {
     let mut plan = Plan::default();
     for arrival in &intake.arrivals {
-        let stream = plan.stream(streams, arrival.stamp);
-        stream.arrived.add(u64::from(arrival.records));
-        stream.last_nanoseconds = intake.now_nanoseconds;
-    }
-    for refusal in &intake.refusals {
-        if let Some(stamp) = refusal.stamp {
-            plan.stream(streams, stamp).refused.add(u64::from(refusal.records));
-        }
+        plan.arrive(streams, arrival, intake.now_nanoseconds)?;
     }
     let mut crcs = stored_crcs(connection, streams, intake)?;
     for batch in &intake.batches {
@@ -81,6 +77,38 @@ impl<'a> Plan<'a> {
         self.streams.entry(key).or_insert_with(|| streams.get(&key).cloned().unwrap_or_default())
     }
 
+    /// Counts what ingest took off the bus, apart from what the store makes of it.
+    fn arrive(
+        &mut self,
+        streams: &HashMap<StreamKey, Stream>,
+        arrival: &'a Arrival,
+        now_nanoseconds: u64,
+    ) -> Result<(), Error> {
+        let known =
+            streams.contains_key(&arrival.stamp.into()) || self.streams.contains_key(&arrival.stamp.into());
+        let stream = self.stream(streams, arrival.stamp);
+        if !known {
+            stream.bus = arrival.bus;
+        }
+        stream.last_nanoseconds = now_nanoseconds;
+        let records = u64::from(arrival.records);
+        let first = arrival.refused
+            || stream
+                .arrived
+                .insert(arrival.stamp.sequence.0)
+                .map_err(|source| full(arrival.stamp, source))?;
+        if first {
+            self.arrivals.push(arrival);
+        } else {
+            stream.again.add(records);
+            // A probe with two sinks, and a collector that reads both: everything comes twice.
+            if arrival.reread || arrival.bus != stream.bus {
+                stream.reread.add(records);
+            }
+        }
+        Ok(())
+    }
+
     fn is_new(
         &mut self,
         streams: &HashMap<StreamKey, Stream>,
@@ -90,11 +118,7 @@ impl<'a> Plan<'a> {
     ) -> Result<bool, Error> {
         let Candidate { stamp, crc32c, records } = candidate;
         let stream = self.stream(streams, stamp);
-        let inserted = stream.received.insert(stamp.sequence.0).map_err(|source| Error::Full {
-            probe: stamp.probe.0,
-            stream: stamp.stream.0,
-            source,
-        })?;
+        let inserted = stream.received.insert(stamp.sequence.0).map_err(|source| full(stamp, source))?;
         if inserted {
             crcs.insert(stamp, crc32c);
             return Ok(true);
@@ -115,6 +139,10 @@ impl<'a> Plan<'a> {
         }
         Ok(false)
     }
+}
+
+fn full(stamp: Stamp, source: Full) -> Error {
+    Error::Full { probe: stamp.probe.0, stream: stamp.stream.0, source }
 }
 
 /// The CRCs of those that are stored already: one look-up per stream that has any.

@@ -197,6 +197,7 @@ pub(super) fn unsigned(row: &Row<'_>, at: usize) -> Result<u64, Error> {
         ValueRef::USmallInt(number) => i128::from(number),
         ValueRef::UInt(number) => i128::from(number),
         ValueRef::UBigInt(number) => i128::from(number),
+        ValueRef::Int(number) => i128::from(number),
         ValueRef::BigInt(number) => i128::from(number),
         ValueRef::HugeInt(number) => number,
         other => return Err(Error::Malformed { table: "an answer", found: format!("{other:?}") }),

@@ -4,9 +4,10 @@
 //! |---|---|---|
 //! | `flow` | record | the rows themselves, with the stamp they came under |
 //! | `batch` | stored batch | CRC (same stamp, same CRC = duplicate; another = conflict) and sums of each batch |
-//! | `received` | stream | the set of stored sequences; what arrived, was doubled, conflicted |
+//! | `arrival` | batch that came | what ingest took off the bus, counted before the store saw it |
+//! | `received` | stream | the sets of stored and of arrived sequences; what came again, was doubled, conflicted |
 //! | `bus_offset` | partition | last message taken in, and what recognises it |
-//! | `ledger` | epoch | the probe's latest message |
+//! | `ledger` | epoch | the probe's latest message, and the one before it |
 //! | `second` | epoch and second | counters for the view of now, for [`SECONDS_KEPT_NANOSECONDS`] |
 //! | `refused` | reason | how many messages could not be used |
 //! | `kept_aside` | such a message | what came, the last [`KEPT_ASIDE_MAX`] |
@@ -34,23 +35,29 @@ pub(super) const SECONDS_KEPT_NANOSECONDS: u64 = 3_600 * 1_000_000_000;
 pub(super) const KEPT_ASIDE_MAX: u64 = 256;
 
 const TABLES: &str = "
-CREATE TABLE meta (version UINTEGER NOT NULL, store_id VARCHAR NOT NULL, last_commit_nanoseconds UBIGINT NOT NULL);
+CREATE TABLE meta (version UINTEGER NOT NULL, store_id VARCHAR NOT NULL, last_commit_nanoseconds UBIGINT NOT NULL,
+    drained_nanoseconds UBIGINT NOT NULL);
 CREATE TABLE batch (
     probe_id BLOB NOT NULL, epoch BLOB NOT NULL, stream USMALLINT NOT NULL, sequence UBIGINT NOT NULL,
     crc32c UINTEGER NOT NULL, records UINTEGER NOT NULL, packets UBIGINT NOT NULL, layer2_octets UBIGINT NOT NULL);
+CREATE TABLE arrival (
+    probe_id BLOB NOT NULL, epoch BLOB NOT NULL, stream USMALLINT NOT NULL, sequence UBIGINT NOT NULL,
+    records UINTEGER NOT NULL, refused BOOLEAN NOT NULL);
 CREATE TABLE received (
-    probe_id BLOB, epoch BLOB, stream USMALLINT, floor UBIGINT NOT NULL, above VARCHAR NOT NULL,
-    arrived_batches UBIGINT NOT NULL, arrived_records UBIGINT NOT NULL,
+    probe_id BLOB, epoch BLOB, stream USMALLINT, bus VARCHAR NOT NULL, last_nanoseconds UBIGINT NOT NULL,
+    floor UBIGINT NOT NULL, above VARCHAR NOT NULL, arrived_floor UBIGINT NOT NULL, arrived_above VARCHAR NOT NULL,
+    again_batches UBIGINT NOT NULL, again_records UBIGINT NOT NULL,
+    reread_batches UBIGINT NOT NULL, reread_records UBIGINT NOT NULL,
     duplicate_batches UBIGINT NOT NULL, duplicate_records UBIGINT NOT NULL,
     conflict_batches UBIGINT NOT NULL, conflict_records UBIGINT NOT NULL,
-    refused_batches UBIGINT NOT NULL, refused_records UBIGINT NOT NULL,
-    last_nanoseconds UBIGINT NOT NULL, PRIMARY KEY (probe_id, epoch, stream));
+    PRIMARY KEY (probe_id, epoch, stream));
 CREATE TABLE bus_offset (
     cluster VARCHAR, topic VARCHAR, partition INTEGER, last BIGINT NOT NULL,
     probe_id BLOB, epoch BLOB, stream USMALLINT, sequence UBIGINT, crc32c UINTEGER,
     PRIMARY KEY (cluster, topic, partition));
 CREATE TABLE ledger (
-    probe_id BLOB, epoch BLOB, sequence UBIGINT NOT NULL, message VARCHAR NOT NULL, PRIMARY KEY (probe_id, epoch));
+    probe_id BLOB, epoch BLOB, sequence UBIGINT NOT NULL, heard_nanoseconds UBIGINT NOT NULL, message VARCHAR NOT NULL,
+    previous VARCHAR, PRIMARY KEY (probe_id, epoch));
 CREATE TABLE second (
     probe_id BLOB NOT NULL, epoch BLOB NOT NULL, time_nanoseconds UBIGINT NOT NULL, heard_nanoseconds UBIGINT NOT NULL,
     seen_packets UBIGINT NOT NULL, seen_octets UBIGINT NOT NULL,
@@ -90,7 +97,7 @@ fn create(connection: &Connection) -> Result<(), Error> {
     let id = uuid::Uuid::new_v4();
     let flow = flow_table();
     connection.execute_batch(&format!(
-        "BEGIN; {flow} {TABLES} INSERT INTO meta VALUES ({VERSION}, '{id}', 0); COMMIT;"
+        "BEGIN; {flow} {TABLES} INSERT INTO meta VALUES ({VERSION}, '{id}', 0, 0); COMMIT;"
     ))?;
     Ok(())
 }

@@ -60,7 +60,7 @@ struct Axis {
 pub(super) fn timeseries(connection: &Connection, query: &Timeseries) -> Result<Answer, Error> {
     let axis = match bounds(connection, query)? {
         Some((from, to)) => axis(from, to, query.step_nanoseconds)?,
-        None => Axis { first: 0, end: 0, step: query.step_nanoseconds.unwrap_or(SECOND) },
+        None => nothing(query),
     };
     let sql = series_sql(query, axis);
     let cells_of = |row: &duckdb::Row<'_>| {
@@ -82,6 +82,13 @@ pub(super) fn timeseries(connection: &Connection, query: &Timeseries) -> Result<
         complete_until_nanoseconds: None,
         series: series(points, axis, u64::from(query.limit)),
     })
+}
+
+/// The axis of no flows: it begins where the question does, and has no bucket.
+fn nothing(query: &Timeseries) -> Axis {
+    let step = query.step_nanoseconds.unwrap_or(SECOND);
+    let first = query.selection.range.from.unwrap_or(0) / step;
+    Axis { first, end: first, step }
 }
 
 struct Point {

@@ -1,0 +1,133 @@
+//! One start of one probe.
+
+use flow_wire::fault::Hop;
+use flow_wire::ledger::{Amount, Identity, Message, broken, of_probe, residual};
+use flow_wire::stamp::{Epoch as EpochId, ProbeId, StreamId};
+use serde::Serialize;
+
+use super::ledger::Loss;
+use super::stream::{self, Stream};
+use super::totals::Totals;
+use super::{State, second, state};
+use crate::store::EpochBooks;
+
+/// An epoch in the report.
+#[derive(Debug, Serialize)]
+pub struct Epoch {
+    /// Which probe.
+    pub probe_id: ProbeId,
+    /// Which start of it.
+    pub epoch: EpochId,
+    /// The name of its host; `None` before its first message.
+    pub exporter: Option<String>,
+    /// Whether it goes on.
+    pub state: State,
+    /// Whether the bus was read to its end since its latest message.
+    pub drained: bool,
+    /// By the collector's clock.
+    pub last_heard_nanoseconds: u64,
+    /// What no term explains.
+    pub residual: Amount,
+    /// What is known to be lost.
+    pub lost: Loss,
+    /// The terms summed over queues, workers and streams.
+    pub total: Totals,
+    /// Per stream, the control stream left out.
+    pub streams: Vec<Stream>,
+    /// All of them, with their numbers.
+    pub identities: Vec<Line>,
+    /// The latest message, as it came.
+    pub message: Option<Message>,
+}
+
+/// An identity with what comes of it.
+#[derive(Debug, Serialize)]
+pub struct Line {
+    /// Its terms.
+    #[serde(flatten)]
+    pub identity: Identity,
+    /// Left less right, in its unit.
+    pub left_over: i64,
+    /// Likewise in octets, where those are compared.
+    pub left_over_octets: i64,
+    /// Whether the left-over is within the bound.
+    pub holds: bool,
+    /// For people.
+    pub equation: String,
+}
+
+impl Epoch {
+    pub(super) fn close(books: &EpochBooks, now_nanoseconds: u64) -> Self {
+        let message = books.message.as_ref();
+        let mut identities =
+            message.map_or_else(Vec::new, |message| of_probe(message, books.previous.as_ref()));
+        let mut streams = Vec::new();
+        let data = books.streams.iter().filter(|(stream, _)| **stream != StreamId::CONTROL);
+        for (number, stream) in with_silent_streams(data, message) {
+            let (line, of_stream) = stream::close(message, books.drained, number, &stream);
+            streams.push(line);
+            identities.extend(of_stream);
+        }
+        let lost = streams.iter().map(|stream| stream.lost).fold(lost_by_probe(books), Loss::plus);
+        Self {
+            probe_id: books.probe,
+            epoch: books.epoch,
+            exporter: message.map(|message| message.exporter.clone()),
+            state: state::of(books, now_nanoseconds),
+            drained: books.drained,
+            last_heard_nanoseconds: books.heard_nanoseconds,
+            residual: residual(&identities),
+            lost,
+            total: Totals::of(books),
+            streams,
+            identities: identities.into_iter().map(Line::from).collect(),
+            message: books.message.clone(),
+        }
+    }
+
+    /// Where something is unaccounted for, first hop first.
+    pub fn broken_hops(&self) -> Vec<Hop> {
+        let identities: Vec<_> = self.identities.iter().map(|line| line.identity.clone()).collect();
+        broken(&identities).into_iter().map(|identity| identity.hop).collect()
+    }
+}
+
+impl From<Identity> for Line {
+    fn from(identity: Identity) -> Self {
+        Self {
+            left_over: identity.left_over(),
+            left_over_octets: identity.left_over_octets(),
+            holds: identity.holds(),
+            equation: identity.equation(),
+            identity,
+        }
+    }
+}
+
+/// The streams that came, and those of the cut of which nothing came: all of such a stream is missing.
+fn with_silent_streams<'a>(
+    came: impl Iterator<Item = (&'a StreamId, &'a crate::store::StreamBooks)>,
+    message: Option<&Message>,
+) -> Vec<(StreamId, crate::store::StreamBooks)> {
+    let mut streams: Vec<_> = came.map(|(number, books)| (*number, books.clone())).collect();
+    let bus = streams.first().map_or_else(Default::default, |(_, books)| books.bus);
+    for cut in message.into_iter().flat_map(|message| &message.cuts) {
+        if cut.stream != StreamId::CONTROL && streams.iter().all(|(number, _)| *number != cut.stream) {
+            streams.push((cut.stream, crate::store::StreamBooks { bus, ..Default::default() }));
+        }
+    }
+    streams.sort_by_key(|(number, _)| *number);
+    streams
+}
+
+/// Packets that ring, device or probe dropped.
+fn lost_by_probe(books: &EpochBooks) -> Loss {
+    let control = flow_wire::stamp::Stamp {
+        probe: books.probe,
+        epoch: books.epoch,
+        stream: StreamId::CONTROL,
+        sequence: flow_wire::stamp::Sequence(0),
+    };
+    let packets = books.message.as_ref().map_or(0, |message| second(&control, message).lost_packets);
+    Loss { packets, ..Loss::default() }
+}

@@ -1,0 +1,126 @@
+//! The verdict over all epochs.
+
+use std::collections::BTreeMap;
+
+use flow_wire::fault::Hop;
+use flow_wire::ledger::Amount;
+use serde::Serialize;
+
+use super::epoch::Epoch;
+use super::state;
+use crate::store::StoreTerms;
+
+/// What `/api/v1/ledger` and `gannet-collector ledger` say.
+#[derive(Debug, Serialize)]
+pub struct Ledger {
+    /// In one word.
+    pub verdict: Verdict,
+    /// What no term explains, beyond what can be in flight.
+    pub residual: Amount,
+    /// Where, first hop first.
+    pub hops: Vec<Hop>,
+    /// Whether stored terms were counted from the rows themselves.
+    pub checked_rows: bool,
+    /// Counted loss: it is no residual.
+    pub lost: Loss,
+    /// Batches that came more than once and were stored once.
+    pub doubled: Batches,
+    /// Batches whose stamp was there with another content; kept aside.
+    pub conflicts: Batches,
+    /// Messages that could not be used, by reason; kept aside.
+    pub refused: BTreeMap<String, u64>,
+    /// Latest heard first.
+    pub epochs: Vec<Epoch>,
+}
+
+/// Whether the books balance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Every identity holds exactly: all epochs are closed and drained.
+    Balanced,
+    /// Nothing is wrong; something can still be in flight.
+    Open,
+    /// Something is unaccounted for.
+    Residual,
+}
+
+/// What is known to be lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Loss {
+    /// Before they were records.
+    pub packets: u64,
+    /// After they were sealed.
+    pub records: u64,
+    /// Which held them.
+    pub batches: u64,
+}
+
+impl Loss {
+    /// For `--max-loss`: packets and records alike, each is one thing that is gone.
+    pub fn count(&self) -> u64 {
+        self.packets.saturating_add(self.records)
+    }
+
+    pub(super) fn plus(self, other: Self) -> Self {
+        Self {
+            packets: self.packets.saturating_add(other.packets),
+            records: self.records.saturating_add(other.records),
+            batches: self.batches.saturating_add(other.batches),
+        }
+    }
+}
+
+/// A number of batches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Batches {
+    /// How many.
+    pub batches: u64,
+}
+
+impl Ledger {
+    /// Closes the books at a point in time.
+    pub fn close(terms: &StoreTerms, now_nanoseconds: u64) -> Self {
+        let epochs: Vec<_> = terms.epochs.iter().map(|books| Epoch::close(books, now_nanoseconds)).collect();
+        let streams = || terms.epochs.iter().flat_map(|epoch| epoch.streams.values());
+        let conflicts = streams().map(|stream| stream.conflict.batches).sum();
+        let doubled = streams().map(|stream| stream.again.batches.max(stream.duplicate.batches)).sum::<u64>();
+        let mut residual = epochs.iter().map(|epoch| epoch.residual).fold(Amount::ZERO, plus);
+        let mut hops: Vec<Hop> = epochs.iter().flat_map(Epoch::broken_hops).collect();
+        let doubled_rows = terms.doubled_rows.unwrap_or(0);
+        if doubled_rows > 0 {
+            residual.packets = residual.packets.saturating_add(doubled_rows);
+            hops.push(Hop::Store);
+        }
+        hops.sort_unstable();
+        hops.dedup();
+        Self {
+            verdict: verdict(residual, &epochs),
+            residual,
+            hops,
+            checked_rows: terms.doubled_rows.is_some(),
+            lost: epochs.iter().map(|epoch| epoch.lost).fold(Loss::default(), Loss::plus),
+            doubled: Batches { batches: doubled.saturating_sub(conflicts) },
+            conflicts: Batches { batches: conflicts },
+            refused: terms.refused.clone(),
+            epochs,
+        }
+    }
+}
+
+fn verdict(residual: Amount, epochs: &[Epoch]) -> Verdict {
+    if residual != Amount::ZERO {
+        Verdict::Residual
+    } else if epochs.iter().all(|epoch| epoch.state == state::State::Closed && epoch.drained) {
+        Verdict::Balanced
+    } else {
+        Verdict::Open
+    }
+}
+
+fn plus(one: Amount, other: Amount) -> Amount {
+    Amount {
+        packets: one.packets.saturating_add(other.packets),
+        octets: one.octets.saturating_add(other.octets),
+    }
+}

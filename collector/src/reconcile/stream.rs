@@ -1,0 +1,151 @@
+//! One stream of an epoch: what the last cut says must be there, and what is.
+
+use flow_wire::ledger::{
+    Amount, CursorTerms, Identity, Message, StoredStream, StreamCut, cursor_of, lost_on_bus, of_stream,
+};
+use flow_wire::stamp::StreamId;
+use serde::Serialize;
+
+use super::ledger::Loss;
+use crate::store::{Received, Stored, StreamBooks};
+
+/// Ranges of missing sequences that a report names.
+const RANGES_SHOWN: usize = 100;
+
+/// One stream in the report.
+#[derive(Debug, Serialize)]
+pub struct Stream {
+    /// Its number.
+    pub stream: StreamId,
+    /// The sequence after the last batch that the cut covers; `None` before the first cut.
+    pub next: Option<u64>,
+    /// What the probe sealed below it.
+    pub sent: Option<Sent>,
+    /// What is stored, of all sequences.
+    pub stored: Stored,
+    /// What is not there below the cut.
+    pub missing: Missing,
+    /// Of what is missing: it can still come.
+    pub late: bool,
+    /// What of it is known to be lost.
+    pub lost: Loss,
+    /// Batches that came more than once.
+    pub doubled_batches: u64,
+    /// Batches that could not be used.
+    pub refused_batches: u64,
+}
+
+/// What the probe says of a stream, in its own sums.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Sent {
+    /// Rows.
+    pub records: u64,
+    /// Packets in them.
+    pub packets: u64,
+    /// Frame octets in them.
+    pub octets: u64,
+}
+
+/// What the probe sent below the cut and the store has not.
+#[derive(Debug, Default, Serialize)]
+pub struct Missing {
+    /// Batches.
+    pub batches: u64,
+    /// Rows in them.
+    pub records: u64,
+    /// Packets in those.
+    pub packets: u64,
+    /// Frame octets in those.
+    pub octets: u64,
+    /// Their sequences, both ends included.
+    pub ranges: Vec<(u64, u64)>,
+}
+
+/// A stream's line of the report, and its identities.
+pub(super) fn close(
+    message: Option<&Message>,
+    drained: bool,
+    stream: StreamId,
+    books: &StreamBooks,
+) -> (Stream, Vec<Identity>) {
+    let cut = message.and_then(|message| message.cuts.iter().find(|cut| cut.stream == stream));
+    let mut line = Stream {
+        stream,
+        next: cut.map(|cut| cut.next.0),
+        sent: cut.map(sent),
+        stored: books.stored,
+        missing: Missing::default(),
+        late: false,
+        lost: Loss::default(),
+        doubled_batches: books
+            .again
+            .batches
+            .max(books.duplicate.batches)
+            .saturating_sub(books.conflict.batches),
+        refused_batches: books.refused_below_cut.batches,
+    };
+    let (Some(message), Some(cut)) = (message, cut) else { return (line, Vec::new()) };
+    let cursor = cursor_of(message, stream, books.bus.name());
+    let terms = terms(cut, drained || message.closed && books.bus == crate::store::Bus::Zmq, books);
+    line.missing = missing(cut, books);
+    line.late = terms.awaited_batches > 0;
+    line.lost = lost(cut, cursor, &terms);
+    (line, of_stream(cut, cursor, &terms))
+}
+
+fn sent(cut: &StreamCut) -> Sent {
+    Sent { records: cut.records, packets: cut.exported.packets, octets: cut.exported.octets }
+}
+
+/// The terms of the collector below a cut, each from its own table.
+fn terms(cut: &StreamCut, drained: bool, books: &StreamBooks) -> StoredStream {
+    let (missing_batches, awaited_batches) = gaps(&books.arrived, cut.next.0, drained);
+    let rows = books.rows_below_cut.unwrap_or(books.stored_below_cut);
+    let conflict = books.conflict;
+    // What came again was handed over again: both sides leave it out. A conflict is a batch that nobody sealed.
+    let again = books.again.records.saturating_sub(conflict.records);
+    let handed = books.stored_below_cut.records.saturating_add(books.duplicate.records);
+    let again_batches = books.again.batches.saturating_sub(conflict.batches);
+    StoredStream {
+        missing_batches,
+        awaited_batches,
+        duplicate_batches: again_batches.saturating_sub(books.reread.batches),
+        arrived: books.arrived_below_cut.records + books.refused_below_cut.records + conflict.records,
+        refused: books.refused_below_cut.records + conflict.records,
+        handed: handed.saturating_sub(again),
+        stored: rows.records,
+        stored_amount: Amount { packets: rows.packets, octets: rows.octets },
+    }
+}
+
+/// Sequences below the cut that did not come: those before a later one, and those after the last, which may be on their way
+/// unless the bus was read to its end since.
+fn gaps(arrived: &Received, next: u64, drained: bool) -> (u64, u64) {
+    let (_, all) = arrived.missing_below(next, 0);
+    let after_last = next.saturating_sub(arrived.end());
+    if drained { (all, 0) } else { (all - after_last, after_last) }
+}
+
+fn missing(cut: &StreamCut, books: &StreamBooks) -> Missing {
+    let (ranges, batches) = books.received.missing_below(cut.next.0, RANGES_SHOWN);
+    let stored = books.stored_below_cut;
+    Missing {
+        batches,
+        records: cut.records.saturating_sub(stored.records),
+        packets: cut.exported.packets.saturating_sub(stored.packets),
+        octets: cut.exported.octets.saturating_sub(stored.octets),
+        ranges,
+    }
+}
+
+fn lost(cut: &StreamCut, cursor: Option<&CursorTerms>, terms: &StoredStream) -> Loss {
+    let discarded =
+        cursor.map_or(0, |cursor| cursor.discarded.values().copied().fold(0, u64::saturating_add));
+    let discarded_batches = cursor.map_or(0, |cursor| cursor.discarded_batches);
+    let on_bus = lost_on_bus(cut, cursor, terms);
+    Loss {
+        packets: 0,
+        records: discarded.saturating_add(on_bus),
+        batches: discarded_batches.max(terms.missing_batches),
+    }
+}
