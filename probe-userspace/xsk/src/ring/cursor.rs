@@ -201,3 +201,84 @@ impl<T: Copy> std::fmt::Debug for Consumer<T> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    fn pair(start: u32) -> (Producer<u64>, Consumer<u64>) {
+        let (producer, consumer) = Area::pair(4, start);
+        (Producer::new(producer), Consumer::new(consumer))
+    }
+
+    #[test]
+    fn cursors_wrap_without_loss() {
+        let (mut producer, mut consumer) = pair(u32::MAX - 2);
+        for round in 0..100_u64 {
+            assert_eq!(producer.room(3), 3);
+            (0..3).for_each(|index| producer.write(round * 3 + index));
+            assert_eq!(consumer.available(3), 0, "not yet published");
+            producer.publish();
+            assert_eq!(consumer.available(9), 3);
+            (0..3).for_each(|index| assert_eq!(consumer.read(index), round * 3 + u64::from(index)));
+            consumer.release(3);
+        }
+    }
+
+    #[test]
+    fn a_full_ring_has_no_room_until_its_consumer_releases() {
+        let (mut producer, mut consumer) = pair(0);
+        (0..4).for_each(|value| producer.write(value));
+        producer.publish();
+        assert_eq!((producer.room(1), producer.outstanding()), (0, 4));
+        assert_eq!(consumer.available(1), 1);
+        consumer.release(1);
+        assert_eq!((producer.room(2), producer.outstanding()), (1, 3));
+    }
+
+    #[test]
+    fn a_producers_cursor_beyond_the_ring_or_backwards_is_not_believed() {
+        let (mut producer, mut consumer) = pair(10);
+        (0..2).for_each(|value| producer.write(value));
+        producer.publish();
+        assert_eq!(consumer.available(2), 2);
+        for impossible in [15, 11, 9, 0x8000_0000] {
+            consumer.area.producer().store(impossible, Ordering::Release);
+            assert_eq!(consumer.available(4), 2);
+        }
+        assert_eq!(consumer.impossible(), 4);
+        consumer.area.producer().store(14, Ordering::Release);
+        assert_eq!((consumer.available(4), consumer.impossible()), (4, 4));
+    }
+
+    #[test]
+    fn a_consumers_cursor_ahead_of_the_producer_or_backwards_is_not_believed() {
+        let (mut producer, _consumer) = pair(10);
+        (0..3).for_each(|value| producer.write(value));
+        producer.publish();
+        for impossible in [14, 9, 0] {
+            producer.area.consumer().store(impossible, Ordering::Release);
+            assert_eq!(producer.room(4), 1);
+        }
+        assert_eq!(producer.impossible(), 3);
+        producer.area.consumer().store(13, Ordering::Release);
+        assert_eq!((producer.room(4), producer.impossible()), (4, 3));
+    }
+
+    #[test]
+    #[should_panic(expected = "without room")]
+    fn writing_without_room_is_refused() {
+        let (mut producer, _consumer) = pair(0);
+        (0..5).for_each(|value| producer.write(value));
+    }
+
+    #[test]
+    #[should_panic(expected = "slot 1 of 1")]
+    fn reading_what_is_not_there_is_refused() {
+        let (mut producer, mut consumer) = pair(0);
+        producer.write(1);
+        producer.publish();
+        assert_eq!(consumer.available(1), 1);
+        let _refused = consumer.read(1);
+    }
+}

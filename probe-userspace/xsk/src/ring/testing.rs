@@ -5,12 +5,13 @@
 
 use super::area::Area;
 use super::cursor::{Consumer, Producer};
-use super::{Completion, Descriptor, Fill, Rx, Tx};
-use crate::umem::Umem;
+use super::{CONTINUED, Completion, Descriptor, Fill, Rx, Tx};
+use crate::umem::{Umem, XDP_HEADROOM};
 
 /// The kernel's ends of the four rings of one socket.
 #[derive(Debug)]
 pub struct Kernel {
+    umem: Umem,
     /// Chunks to receive into.
     pub fill: Consumer<u64>,
     /// Chunks that were sent.
@@ -54,7 +55,41 @@ pub fn socket(umem: &Umem, size: u32, start: u32) -> (User, Kernel) {
         rx: Rx::new(umem.clone(), rx),
         tx: Tx::new(umem.clone(), tx),
     };
-    (user, Kernel { fill: kernel_fill, completion: kernel_completion, rx: kernel_rx, tx: kernel_tx })
+    let umem = umem.clone();
+    (user, Kernel { umem, fill: kernel_fill, completion: kernel_completion, rx: kernel_rx, tx: kernel_tx })
+}
+
+impl Kernel {
+    /// Receives a packet as the kernel does in copy mode: takes as many chunks from the fill ring as it needs, copies it behind their
+    /// headroom, and describes it in the RX ring. False where one of the rings has not got enough, and nothing is done.
+    pub fn receive(&mut self, packet: &[u8]) -> bool {
+        let room = self.umem.packet_room() as usize;
+        let count = packet.len().div_ceil(room).max(1) as u32;
+        if self.fill.available(count) < count || self.rx.room(count) < count {
+            return false;
+        }
+        for (index, part) in (0..count).zip(packet.chunks(room).chain(packet.is_empty().then_some(packet))) {
+            let address = self.fill.read(index) + u64::from(XDP_HEADROOM + self.umem.headroom());
+            self.umem.write_as_kernel(address, part);
+            let options = if index + 1 < count { CONTINUED } else { 0 };
+            self.rx.write(Descriptor { address, octets: part.len() as u32, options });
+        }
+        self.fill.release(count);
+        self.rx.publish();
+        true
+    }
+
+    /// Sends what the TX ring describes: completes every buffer that the completion ring has room for. Returns how many.
+    pub fn send(&mut self) -> u32 {
+        let wanted = self.tx.available(self.tx.size());
+        let count = self.completion.room(wanted);
+        for index in 0..count {
+            self.completion.write(self.tx.read(index).address);
+        }
+        self.tx.release(count);
+        self.completion.publish();
+        count
+    }
 }
 
 /// A further socket of the queue: an RX and a TX ring of its own.

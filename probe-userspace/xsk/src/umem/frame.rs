@@ -76,3 +76,13 @@ pub(super) fn bytes_mut(start: NonNull<u8>, length: u32, _frame: &mut Frame) -> 
     // SAFETY: as `bytes`; the token is borrowed mutably and is the only one, so nobody else reads or writes the chunk.
     unsafe { std::slice::from_raw_parts_mut(start.as_ptr(), length as usize) }
 }
+
+/// Writes into a chunk as the kernel does.
+///
+/// # Safety
+/// The chunk, at `start`, is the kernel's: there is no token for it, and whoever calls plays the kernel alone. `offset` and the length of
+/// `bytes` lie within it.
+pub(super) unsafe fn write_as_kernel(start: NonNull<u8>, offset: usize, bytes: &[u8]) {
+    // SAFETY: within the chunk, and nobody else touches it, as the caller says. `bytes` is not in it: no token, no borrow.
+    unsafe { start.add(offset).copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()) };
+}

@@ -11,6 +11,8 @@
 //! A chunk has exactly one owner: the pool, a [`Frame`] token that somebody holds, or the kernel. The table of owners is what makes a
 //! chunk that the kernel returns twice, or never had, a counted error and not two owners of the same bytes.
 
+#![expect(unsafe_code, reason = "plays the kernel's part for rings in plain memory")]
+
 mod frame;
 mod options;
 mod owner;
@@ -232,6 +234,20 @@ impl Umem {
             return Err(BadReason::NotLent);
         }
         Ok(self.hold(chunk))
+    }
+
+    /// Writes `bytes` at `address`, as the kernel does into a chunk that it has: for the kernel's end in plain memory.
+    ///
+    /// # Panics
+    /// Where the kernel has not got that chunk, or the bytes do not fit in it.
+    pub(crate) fn write_as_kernel(&self, address: u64, bytes: &[u8]) {
+        let chunk = (address >> self.shared.frame_shift) as u32;
+        let offset = self.offset_in_chunk(address);
+        assert_eq!(self.shared.owners.get(chunk), Owner::Kernel, "the kernel has not got chunk {chunk}");
+        assert!(bytes.len() <= (self.frame_size() - offset) as usize, "{} bytes do not fit", bytes.len());
+        let start = frame::chunk_start(&self.shared.memory, chunk, self.shared.frame_shift);
+        // SAFETY: the kernel's chunk and within it, as just checked; the caller plays the kernel, see `ring::testing`.
+        unsafe { frame::write_as_kernel(start, offset as usize, bytes) };
     }
 
     /// Where `address` lies within its chunk.
