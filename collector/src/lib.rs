@@ -14,3 +14,5 @@ pub mod reconcile;
 pub mod store;
 #[doc(hidden)]
 pub mod testing;
+#[path = "../ui/mod.rs"]
+pub mod ui;
