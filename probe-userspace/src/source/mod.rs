@@ -14,6 +14,7 @@ use flow_wire::ledger::QueueTerms;
 pub mod capture_file;
 mod frame;
 pub mod packet;
+pub mod xdp;
 pub mod xsk;
 
 use frame::NO_FRAME;

@@ -62,6 +62,14 @@ pub struct Config {
     pub filter: u8,
 }
 
+impl Config {
+    /// As the map holds it.
+    pub const fn to_octets(self) -> [u8; 8] {
+        let [a, b, c, d, e, f] = self.mac_address;
+        [a, b, c, d, e, f, self.has_address, self.filter]
+    }
+}
+
 /// The sockets of one RX queue: slots `first_slot .. first_slot + sockets`, one per worker of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
@@ -95,6 +103,15 @@ pub struct Prefix {
 }
 
 impl Prefix {
+    /// As the map holds it.
+    pub fn to_octets(self) -> [u8; 20] {
+        let mut octets = [0; 20];
+        octets[0] = self.bank;
+        octets[1] = self.ip_version;
+        octets[4..].copy_from_slice(&self.address);
+        octets
+    }
+
     /// Bits before the address.
     pub const HEAD_BITS: u32 = 32;
 

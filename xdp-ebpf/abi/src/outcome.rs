@@ -1,24 +1,25 @@
 //! What became of a frame in the XDP program: exactly one outcome per frame, each with a counter per CPU.
 
 /// Index of a counter. `Seen` is counted for every frame, apart from the outcome, so that the two can be held
-/// against each other.
+/// against each other. It stands last: the kernel copies a queue's counters upwards, and so a reader of a running
+/// program finds at least as many frames seen as outcomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Outcome {
-    /// Every frame that entered the program.
-    Seen = 0,
     /// Passed to the stack: the capture filter did not select it.
-    PassedFilter = 1,
+    PassedFilter = 0,
     /// Passed to the stack: the host's own (its MAC address, broadcast, multicast) on an interface with an address.
-    PassedOwn = 2,
+    PassedOwn = 1,
     /// Passed to the stack: no socket in the slot (the probe is stopping, or dead).
-    PassedNoSocket = 3,
+    PassedNoSocket = 2,
     /// Counted in the shunt table and dropped. Always 0 until the shunt exists.
-    Shunted = 4,
+    Shunted = 3,
     /// Handed to an AF_XDP socket: the helper returned XDP_REDIRECT.
-    Redirected = 5,
+    Redirected = 4,
     /// The helper refused the redirect for another reason than an empty slot.
-    RefusedRedirect = 6,
+    RefusedRedirect = 5,
+    /// Every frame that entered the program.
+    Seen = 6,
 }
 
 impl Outcome {
@@ -26,13 +27,13 @@ impl Outcome {
     pub const COUNT: usize = 7;
     /// All of them, in the order of their index.
     pub const ALL: [Self; Self::COUNT] = [
-        Self::Seen,
         Self::PassedFilter,
         Self::PassedOwn,
         Self::PassedNoSocket,
         Self::Shunted,
         Self::Redirected,
         Self::RefusedRedirect,
+        Self::Seen,
     ];
 }
 
