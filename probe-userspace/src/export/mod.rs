@@ -14,6 +14,7 @@ mod message;
 pub mod outbox;
 mod stream;
 mod thread;
+pub mod zmq;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,0 +1,195 @@
+//! The brokerless bus: one XPUB socket, three frames a message.
+//!
+//! ```text
+//! [ gannet.flow   ] [ header, 64 octets ] [ Arrow batch ]
+//! [ gannet.ledger ] [ header, 64 octets ] [ JSON        ]
+//! ```
+//!
+//! A PUB socket never says what it drops: neither without a subscriber nor for one that is slow (libzmq drops silently at
+//! its high-water mark). So acknowledged means handed to the socket here, the guarantee is at most once, and what was lost
+//! is seen by the reader: sequences count on whatever becomes of a batch, and the ledger message says where they stand.
+
+mod subscribers;
+
+use std::time::{Duration, Instant};
+
+use flow_wire::batch::Sealed;
+use flow_wire::endpoint;
+use flow_wire::fault::{self, Fault, Hop};
+use flow_wire::ledger::{Discard, Guarantee};
+
+use super::Sink;
+use super::outbox::{Cursor, Next};
+use subscribers::Subscribers;
+
+/// Messages that the socket holds for each subscriber: half a minute at 10,000 flows a second, at most 90 MB.
+pub const SEND_QUEUE_MESSAGES: i32 = 512;
+
+/// Octets of a message that a peer may send here: subscriptions are prefixes of a topic.
+const INCOMING_OCTETS_MAX: i64 = 1_024;
+
+/// Silence after which a peer is asked, and after which it is given up with what is queued for it.
+const HEARTBEAT: Duration = Duration::from_secs(5);
+const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Time that the socket gets to send what it holds when it is closed; below `FAREWELL` of the exporter.
+const LINGER: Duration = Duration::from_millis(800);
+
+/// Batches taken at once, and the time after which subscriptions are looked at though nothing is sent.
+const TAKE_BATCHES: usize = 64;
+const LOOK: Duration = Duration::from_millis(100);
+
+/// So often a missing subscriber is reported.
+const REPORT: Duration = Duration::from_secs(60);
+
+/// The publishing socket.
+pub struct Zmq {
+    name: String,
+    prefix: String,
+    socket: ::zmq::Socket,
+    subscribers: Subscribers,
+    /// Batches that nobody had subscribed, since the last report.
+    unheard: u64,
+    reported: Option<Instant>,
+}
+
+/// Why there is no socket.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The probe would connect to every address.
+    #[error(
+        "{0}: '*' is for the side that binds, and with a trailing c that is the collector: name its host"
+    )]
+    Anywhere(String),
+    /// libzmq refused.
+    #[error("{name}: {operation} failed: {error}{mend}")]
+    Socket {
+        /// The endpoint.
+        name: String,
+        /// What was tried.
+        operation: &'static str,
+        /// What libzmq said.
+        error: ::zmq::Error,
+        /// What to do.
+        mend: &'static str,
+    },
+}
+
+impl Zmq {
+    /// Binds (or, with a trailing `c`, connects) the socket. Topics begin with the prefix.
+    ///
+    /// # Errors
+    /// libzmq refuses: the port is taken, or the address is none of this host's.
+    pub fn open(endpoint: &endpoint::Zmq, prefix: &str) -> Result<Self, Error> {
+        let name = endpoint::Endpoint::Zmq(endpoint.clone()).to_string();
+        if endpoint.collector_binds && endpoint.address.host == "*" {
+            return Err(Error::Anywhere(name));
+        }
+        let is_ipv6 = endpoint.address.host.contains(':');
+        let socket =
+            socket(SEND_QUEUE_MESSAGES, is_ipv6).map_err(|error| failed(&name, "a socket", error))?;
+        let transport = endpoint.transport();
+        if endpoint.collector_binds {
+            socket.connect(&transport).map_err(|error| failed(&name, "connecting", error))?;
+        } else {
+            socket.bind(&transport).map_err(|error| failed(&name, "binding", error))?;
+        }
+        Ok(Self::over(socket, name, prefix))
+    }
+
+    fn over(socket: ::zmq::Socket, name: String, prefix: &str) -> Self {
+        let subscribers = Subscribers::default();
+        Self { name, prefix: prefix.to_owned(), socket, subscribers, unheard: 0, reported: None }
+    }
+
+    fn publish(&mut self, sealed: &Sealed) -> Result<(), ::zmq::Error> {
+        let topic = sealed.header.kind.topic(&self.prefix);
+        if !self.subscribers.want(topic.as_bytes()) {
+            self.unheard += 1;
+        }
+        let times = match fault::take(Hop::Bus) {
+            None => 1,
+            Some(Fault::Lose) => 0,
+            Some(Fault::Double) => 2,
+        };
+        // A sealed body is below BODY_OCTETS_MAX.
+        let header = sealed.header.to_frame(u32::try_from(sealed.body.len()).unwrap_or(u32::MAX));
+        for _ in 0..times {
+            let frames: [&[u8]; 3] = [topic.as_bytes(), &header, &sealed.body];
+            self.socket.send_multipart(frames, ::zmq::DONTWAIT)?;
+        }
+        Ok(())
+    }
+
+    /// What nobody heard is gone, which a person should know; but not once a batch.
+    fn report(&mut self) {
+        let is_due = self.reported.is_none_or(|at| at.elapsed() >= REPORT);
+        if self.unheard > 0 && is_due {
+            tracing::warn!(sink = self.name, batches = self.unheard, "no subscriber: these batches are gone");
+            self.unheard = 0;
+            self.reported = Some(Instant::now());
+        }
+    }
+}
+
+impl Sink for Zmq {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::AtMostOnce
+    }
+
+    fn run(mut self: Box<Self>, cursor: Cursor) {
+        loop {
+            self.subscribers.read(&self.socket);
+            let batches = match cursor.next(TAKE_BATCHES, usize::MAX, LOOK) {
+                Next::Batches(batches) => batches,
+                Next::Nothing => continue,
+                Next::End => return,
+            };
+            for sealed in &batches {
+                match self.publish(sealed) {
+                    Ok(()) => cursor.acknowledge(1),
+                    Err(error) => {
+                        tracing::error!(sink = self.name, %error, "a batch could not be sent");
+                        cursor.discard(sealed.header.stamp, Discard::RefusedByBus);
+                    }
+                }
+            }
+            self.report();
+        }
+    }
+}
+
+/// One socket with a context of its own, so that its end waits for nothing but its own queue.
+fn socket(queue_messages: i32, is_ipv6: bool) -> Result<::zmq::Socket, ::zmq::Error> {
+    let socket = ::zmq::Context::new().socket(::zmq::XPUB)?;
+    socket.set_sndhwm(queue_messages)?;
+    socket.set_linger(milliseconds(LINGER))?;
+    socket.set_maxmsgsize(INCOMING_OCTETS_MAX)?;
+    socket.set_heartbeat_ivl(milliseconds(HEARTBEAT))?;
+    socket.set_heartbeat_timeout(milliseconds(HEARTBEAT_TIMEOUT))?;
+    socket.set_ipv6(is_ipv6)?;
+    Ok(socket)
+}
+
+fn failed(name: &str, operation: &'static str, error: ::zmq::Error) -> Error {
+    let mend = match error {
+        ::zmq::Error::EADDRINUSE => ": another process has this port; end it, or choose another port",
+        ::zmq::Error::EADDRNOTAVAIL | ::zmq::Error::ENODEV => {
+            ": this host has no such address; zmq://*:PORT binds all it has"
+        }
+        ::zmq::Error::EACCES => ": ports below 1024 need CAP_NET_BIND_SERVICE",
+        _ => "",
+    };
+    Error::Socket { name: name.to_owned(), operation, error, mend }
+}
+
+fn milliseconds(duration: Duration) -> i32 {
+    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests;
