@@ -29,10 +29,12 @@
 
 pub mod burst;
 mod error;
+#[cfg_attr(loom, allow(dead_code, reason = "no socket is built for loom"))]
 mod memory;
 pub mod refill;
 pub mod ring;
 mod sync;
+#[cfg_attr(loom, allow(dead_code, unused, reason = "no socket is built for loom"))]
 mod syscall;
 pub mod umem;
 

@@ -1,4 +1,5 @@
 //! Packet sockets on veth in a network namespace. Needs root, and says so.
+#![cfg(not(any(loom, miri)))]
 
 mod support;
 

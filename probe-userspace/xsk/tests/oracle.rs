@@ -2,6 +2,7 @@
 //!
 //! Any sequence of what user and kernel may do, and of what a broken kernel might, must leave every chunk where the model has it, hand
 //! over each packet once, whole and in order, and count each that it does not hand over. No system call: runs under Miri too.
+#![cfg(not(loom))]
 
 #[path = "oracle/bench.rs"]
 mod bench;

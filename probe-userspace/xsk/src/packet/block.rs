@@ -153,3 +153,102 @@ fn half(bytes: &[u8], offset: usize) -> Option<u16> {
     let half = bytes.get(offset..offset.checked_add(2)?)?;
     Some(u16::from_ne_bytes([half[0], half[1]]))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BLOCK: usize = 1024;
+
+    fn put(block: &mut [u8], offset: usize, value: u32) {
+        block[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+
+    /// A block of `packets` packets of 60 bytes, the n-th filled with n.
+    fn block(packets: u32) -> Vec<u8> {
+        let mut bytes = vec![0; BLOCK];
+        put(&mut bytes, block::PACKETS, packets);
+        put(&mut bytes, block::FIRST, 48);
+        put(&mut bytes, block::LENGTH, 48 + packets * 144);
+        for number in 0..packets as usize {
+            let at = 48 + number * 144;
+            put(&mut bytes, at + packet::NEXT, 144);
+            put(&mut bytes, at + packet::SECONDS, 2);
+            put(&mut bytes, at + packet::NANOSECONDS, 5);
+            put(&mut bytes, at + packet::CAPTURED, 60);
+            put(&mut bytes, at + packet::OCTETS, 1_500);
+            put(&mut bytes, at + packet::MAC, 82);
+            bytes[at + 82..at + 142].fill(number as u8);
+        }
+        bytes
+    }
+
+    fn walk(block: &[u8]) -> Vec<Packet<'_>> {
+        let Some(mut cursor) = Cursor::new(block) else { return Vec::new() };
+        std::iter::from_fn(|| cursor.next(block)).collect()
+    }
+
+    #[test]
+    fn every_packet_of_a_block_is_read() {
+        let block = block(3);
+        let packets = walk(&block);
+        assert_eq!(
+            packets.iter().map(|packet| packet.bytes).collect::<Vec<_>>(),
+            [[0; 60], [1; 60], [2; 60]]
+        );
+        assert_eq!((packets[0].original_octets, packets[0].vlan), (1_500, None));
+        assert_eq!(packets[0].timestamp, Timestamp { nanoseconds: 2_000_000_005, of_device: false });
+    }
+
+    #[test]
+    fn a_tag_without_its_tpid_is_8021q() {
+        let mut block = block(1);
+        put(&mut block, 48 + packet::STATUS, status::VLAN_VALID);
+        put(&mut block, 48 + packet::VLAN_TCI, 0x2064);
+        assert_eq!(walk(&block)[0].vlan, Some(Vlan { tci: 0x2064, tpid: 0x8100 }));
+        assert_eq!(walk(&block)[0].original_octets, 1_504);
+    }
+
+    #[test]
+    fn a_packet_that_would_run_over_the_blocks_end_is_not_read() {
+        let mut block = block(2);
+        put(&mut block, 48 + 144 + packet::CAPTURED, 2_000);
+        assert_eq!(walk(&block).len(), 1);
+        put(&mut block, 48 + packet::CAPTURED, u32::MAX);
+        assert_eq!(walk(&block).len(), 0);
+    }
+
+    #[test]
+    fn a_block_that_points_backwards_ends() {
+        let mut block = block(2);
+        put(&mut block, 48 + packet::NEXT, 0);
+        assert!(walk(&block).len() < 2);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: if cfg!(miri) { 8 } else { 256 }, failure_persistence: None, ..ProptestConfig::default()
+        })]
+
+        /// Whatever is in a block, what is read of it lies in it, and reading it ends.
+        #[test]
+        fn no_block_is_read_outside(
+            changes in prop::collection::vec((0..BLOCK - 4, any::<u32>()), 0..8),
+            packets in 0..6_u32,
+        ) {
+            let mut bytes = block(packets);
+            changes.iter().for_each(|(offset, value)| put(&mut bytes, *offset, *value));
+            let range = bytes.as_ptr_range();
+            let Some(mut cursor) = Cursor::new(&bytes) else { return Ok(()) };
+            let mut read = 0;
+            while let Some(packet) = cursor.next(&bytes) {
+                let inside = packet.bytes.as_ptr_range();
+                prop_assert!(range.start <= inside.start && inside.end <= range.end);
+                read += 1;
+                prop_assert!(read <= BLOCK);
+            }
+        }
+    }
+}

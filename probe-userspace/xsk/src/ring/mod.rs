@@ -58,6 +58,7 @@ pub const SIZE_MIN: u32 = 64;
 /// Largest ring: a fill ring of this size with 2 kB chunks is 2 GiB, more than any queue can use.
 pub const SIZE_MAX: u32 = 1 << 20;
 
+#[cfg(not(loom))]
 /// The size, where the kernel takes it: a power of two within the bounds.
 pub(crate) fn checked_size(what: &'static str, size: u32) -> Result<u32, crate::Error> {
     if size.is_power_of_two() && (SIZE_MIN..=SIZE_MAX).contains(&size) {
