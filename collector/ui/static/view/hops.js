@@ -2,21 +2,24 @@
 
 import { sum } from '../exact.js';
 
-// Reasons are told apart by the first word of their name, as the ledger writes them.
+// `hops`: the names of the ledger's identities that are broken here. `reasons`: by any word of a reason's name, as the ledger
+// writes it (`discarded.outbox_full`).
 export const HOPS = [
-  { name: 'NIC', title: 'what the device says arrived, where it says so', hops: ['device', 'nic'], reasons: ['device_missed'] },
-  { name: 'XDP', title: 'seen by the program in the kernel; by the packet socket or the file reader where there is none', hops: ['kernel'], reasons: ['passed', 'refused'] },
-  { name: 'AF_XDP', title: 'received from the rings', hops: ['receive', 'ring'], reasons: ['rx_ring_full', 'rx_dropped', 'not_delivered'] },
-  { name: 'worker', title: 'metered into flows', hops: ['meter', 'worker'], reasons: ['undecodable', 'non_flow', 'handover_full'] },
-  { name: 'batch', title: 'in records that were sealed into batches', hops: ['export', 'batch'], reasons: ['export_queue_full', 'no_sink', 'discarded'] },
-  { name: 'bus', title: 'in batches that the probe says it sent', hops: ['bus'], reasons: ['outbox_full', 'refused_by_bus', 'drain_timeout', 'missing'] },
-  { name: 'store', title: 'in rows that are committed', hops: ['ingest', 'store'], reasons: [] },
+  { name: 'NIC', term: 'offered', title: 'what the device says arrived, where it says so', hops: ['device'], reasons: ['device_missed'] },
+  { name: 'XDP', term: 'seen', title: 'seen by the program in the kernel', passive: ['reader', 'seen by the packet socket or the file reader'], hops: ['kernel'], reasons: ['passed', 'refused'] },
+  { name: 'AF_XDP', term: 'received', title: 'received from the AF_XDP rings', passive: ['ring', 'received by the workers'], hops: ['receive'], reasons: ['rx_ring_full', 'rx_dropped', 'not_delivered'] },
+  { name: 'worker', term: 'metered', title: 'put into flows by the workers', hops: ['meter'], reasons: ['undecodable', 'non_flow', 'handover_full'] },
+  { name: 'batch', term: 'exported', title: 'in records that were sealed into batches', hops: ['export', 'batch'], reasons: ['export_queue_full', 'not_encodable', 'no_sink', 'discarded'] },
+  { name: 'bus', term: 'sent', title: 'in batches up to the probe’s last word', hops: ['bus'], reasons: ['outbox_full', 'refused_by_bus', 'write_failed', 'drain_timeout'] },
+  { name: 'store', term: 'stored', title: 'in rows that are committed', hops: ['ingest', 'store'], reasons: [] },
 ];
+const [WORKER, BATCH, BUS, STORE] = ['worker', 'batch', 'bus', 'store'].map((name) => HOPS.findIndex((hop) => hop.name === name));
 
 // The count of each hop for these epochs; null where nothing says it.
 export function counts(epochs) {
   const total = (name) => amounts(epochs.map((epoch) => epoch.total[name]));
-  return [offered(epochs), total('seen'), total('received'), total('metered'), total('exported'), sent(epochs), total('stored')];
+  const sent = amounts(epochs.flatMap((epoch) => epoch.streams.map((stream) => stream.sent)));
+  return [offered(epochs), total('seen'), total('received'), total('metered'), total('exported'), sent, total('stored')];
 }
 
 function amounts(list) {
@@ -24,52 +27,63 @@ function amounts(list) {
   return known.length === 0 ? null : { packets: sum(known.map(({ packets }) => packets)), octets: sum(known.map(({ octets }) => octets)) };
 }
 
-const sent = (epochs) => amounts(epochs.flatMap((epoch) => epoch.streams.map((stream) => stream.sent)));
+const queuesOf = (epochs) => epochs.flatMap((epoch) => epoch.message?.queues ?? []);
 
 // One queue that does not say leaves the sum unknown.
 function offered(epochs) {
-  const queues = epochs.flatMap((epoch) => epoch.message?.queues ?? []);
+  const queues = queuesOf(epochs);
   return queues.length > 0 && queues.every((queue) => queue.offered) ? amounts(queues.map((queue) => queue.offered)) : null;
 }
 
-// Every reason of these epochs under its hop: [{ hop, reason, packets, kind }]. One without a hop of its own stands under
-// the worker: it must be seen somewhere.
-export function reasons(epochs) {
-  const found = new Map();
-  for (const [kind, term] of [['loss', 'lost'], ['exception', 'excepted']]) {
-    for (const epoch of epochs) {
-      for (const [reason, amount] of Object.entries(epoch.total[term] ?? {})) {
-        const packets = typeof amount === 'object' ? amount.packets : amount;
-        if (packets == 0) continue;
-        const entry = found.get(reason) ?? { hop: hopOf(reason), reason, kind, packets: 0 };
-        entry.packets = sum([entry.packets, packets]);
-        found.set(reason, entry);
-      }
-    }
-  }
-  return [...found.values()];
+// Packet socket and capture file have no program in the kernel, and redirect nothing.
+export const isPassive = (epochs) => queuesOf(epochs).length > 0 && queuesOf(epochs).every((queue) => queue.redirected.packets == 0);
+
+// What left the way or is still on it, each under its hop: [{ hop, reason, count, kind, title }].
+export function entries(ledger, epochs) {
+  return [...reasons(epochs), ...discardedRecords(epochs), ...underWay(epochs), ...missing(epochs), ...ofTheCollector(ledger)].filter((entry) => entry.count > 0);
 }
 
+function reasons(epochs) {
+  return [['loss', 'lost'], ['exception', 'excepted']].flatMap(([kind, term]) => added(epochs.map((epoch) => epoch.total[term]))
+    .map(([reason, count]) => ({ hop: hopOf(reason), reason, count, kind, title: `${reason}, packets` })));
+}
+
+// The sums of maps from reason to count.
+function added(maps) {
+  const names = [...new Set(maps.flatMap((map) => Object.keys(map)))];
+  return names.map((name) => [name, sum(maps.map((map) => map[name] ?? 0))]);
+}
+
+// A reason that has no hop of its own stands under the worker: it must be seen somewhere.
 function hopOf(reason) {
-  const words = reason.split(/[.{]/);
-  const at = HOPS.findIndex((hop) => words.some((word) => hop.reasons.includes(word)));
-  return at < 0 ? HOPS.findIndex((hop) => hop.name === 'worker') : at;
+  const words = reason.split('.');
+  const at = HOPS.findLastIndex((hop) => words.some((word) => hop.reasons.includes(word)));
+  return at < 0 ? WORKER : at;
 }
 
-// Packets between two hops, not lost: [{ hop, reason, packets }].
-export function underWay(epochs) {
-  const open = sum(epochs.map((epoch) => epoch.total.open?.packets ?? 0));
-  return open == 0 ? [] : [{ hop: HOPS.findIndex((hop) => hop.name === 'worker'), reason: 'in open flows', packets: open, kind: 'way' }];
+// Records that a sink was never given, per sink.
+function discardedRecords(epochs) {
+  return epochs.flatMap((epoch) => epoch.message?.cursors ?? []).flatMap((cursor) => Object.entries(cursor.discarded)
+    .map(([reason, count]) => ({ hop: BUS, reason: `records, ${reason}`, count, kind: 'loss', title: `records for ${cursor.sink}` })));
 }
 
-// What the collector itself counts: batches that never came, came twice, or could not be read.
-export function atTheStore(ledger, epochs) {
-  const bus = HOPS.findIndex((hop) => hop.name === 'bus'), store = bus + 1;
-  const missing = (what) => sum(epochs.flatMap((epoch) => epoch.streams.map((stream) => stream.missing[what])));
-  return [
-    { hop: bus, reason: 'missing batches', packets: missing('batches'), kind: 'loss', title: `${missing('records')} records, ${missing('packets')} packets` },
-    { hop: store, reason: 'batches came twice, stored once', packets: ledger.doubled.batches, kind: 'exception' },
-    { hop: store, reason: 'batches in conflict', packets: ledger.conflicts.batches, kind: 'loss' },
-    { hop: store, reason: 'messages not decodable', packets: ledger.refused.undecodable, kind: 'loss' },
-  ].filter((entry) => entry.packets > 0);
+function underWay(epochs) {
+  const packets = (term) => sum(epochs.map((epoch) => epoch.total[term]?.packets ?? 0));
+  const flows = sum(epochs.map((epoch) => epoch.total.open_flows ?? 0));
+  return [{ hop: WORKER, reason: `in ${flows} open flows`, count: packets('open'), kind: 'way', title: 'packets in flows that have not ended' },
+    { hop: BATCH, reason: 'on the way', count: packets('in_record_ring'), kind: 'way', title: 'packets in records between worker and batch' }];
+}
+
+function missing(epochs) {
+  const streams = epochs.flatMap((epoch) => epoch.streams);
+  const count = (late, what) => sum(streams.filter((stream) => stream.late === late).map((stream) => stream.missing[what]));
+  return [{ hop: BUS, reason: 'missing batches', count: count(false, 'batches'), kind: 'loss', title: `${count(false, 'records')} records, ${count(false, 'packets')} packets` },
+    { hop: BUS, reason: 'batches awaited', count: count(true, 'batches'), kind: 'way', title: 'sent, not stored yet' }];
+}
+
+// Of all epochs: the collector counts these per message, and does not always know whose it was.
+function ofTheCollector(ledger) {
+  const refused = added([ledger.refused]).map(([reason, count]) => ({ hop: STORE, reason: `messages, ${reason}`, count, kind: 'loss', title: 'messages that could not be used; kept aside' }));
+  return [{ hop: STORE, reason: 'batches came again, stored once', count: ledger.doubled.batches, kind: 'exception', title: 'harmless: the bus delivers at least once' },
+    { hop: STORE, reason: 'batches in conflict', count: ledger.conflicts.batches, kind: 'loss', title: 'same stamp, other content; kept aside' }, ...refused];
 }

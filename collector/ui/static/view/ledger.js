@@ -3,7 +3,7 @@
 import { byId, el, keyed, mark, write } from '../dom.js';
 import { ago, count, exact, percent } from '../figures.js';
 import { choose, setting } from '../settings.js';
-import { atTheStore, counts, HOPS, reasons, underWay } from './hops.js';
+import { counts, entries, HOPS, isPassive } from './hops.js';
 
 const VERDICTS = { balanced: 'residual, books closed', open: 'residual, still running', residual: 'residual' };
 
@@ -26,75 +26,89 @@ export function draw(ledger) {
   drawVerdict(ledger);
 }
 
+const nameOf = (epoch) => epoch.exporter ?? 'not heard yet';
+
 function drawChoice(epochs) {
   if (setting('books') !== '' && !epochs.some((epoch) => epoch.epoch === setting('books'))) choose('books', '');
-  const options = [{ value: '', words: `all ${epochs.length} epochs` }, ...epochs.map((epoch) => ({ value: epoch.epoch, words: `${epoch.exporter} · ${epoch.epoch.slice(0, 8)} · ${epoch.state}` }))];
+  const all = { value: '', words: epochs.length === 1 ? 'the only run' : `all ${epochs.length} runs` };
+  const each = epochs.map((epoch) => ({ value: epoch.epoch, words: `${nameOf(epoch)} · ${epoch.epoch.slice(0, 8)} · ${epoch.state}` }));
   const select = byId('ledger-epoch');
-  keyed(select, options, ({ value }) => value, ({ value }) => el('option', { value }), (node, { words }) => write(node, words));
+  keyed(select, [all, ...each], ({ value }) => value, ({ value }) => el('option', { value }), (node, { words }) => write(node, words));
   select.value = setting('books');
 }
 
 function drawHops(ledger, epochs) {
-  const all = counts(epochs);
-  const entries = [...reasons(epochs), ...underWay(epochs), ...atTheStore(ledger, epochs)];
+  const all = counts(epochs), off = entries(ledger, epochs), passive = isPassive(epochs);
   const broken = new Set(epochs.flatMap((epoch) => epoch.identities).filter((identity) => !identity.holds).map((identity) => identity.hop));
-  const seen = all[1]?.packets ?? 0;
-  const hops = HOPS.map((hop, i) => ({ ...hop, count: all[i], entries: entries.filter((entry) => entry.hop === i), seen, broken: hop.hops.some((name) => broken.has(name)) }));
+  const hops = HOPS.map((hop, i) => ({ ...hop, count: all[i], entries: off.filter((entry) => entry.hop === i), seen: all[1]?.packets ?? 0,
+    words: passive && hop.passive ? hop.passive : [hop.name, hop.title], broken: hop.hops.some((name) => broken.has(name)) }));
   keyed(byId('hops'), hops, (hop) => hop.name, createHop, drawHop);
 }
 
-const createHop = ({ name, title }) => el('li', { title }, el('h3', {}, name), el('p', { class: 'hop-count' }), el('p', { class: 'hop-octets' }),
+const createHop = ({ term }) => el('li', {}, el('h3', {}, el('span'), el('span', { class: 'hop-term' }, term)), el('p', { class: 'hop-count' }), el('p', { class: 'hop-octets' }),
   el('span', { class: 'bar-track' }, el('span', { class: 'bar-fill' })), el('ul'));
 
 function drawHop(node, hop) {
-  const [, number, octets, bar, list] = node.children;
+  const [head, number, octets, bar, list] = node.children;
   mark(node, 'data-state', hop.broken ? 'residual' : null);
+  write(head.firstElementChild, ...hop.words);
   write(number, hop.count ? count(hop.count.packets) : '–', hop.count ? `${exact(hop.count.packets)} packets` : '');
-  write(octets, hop.count ? `${count(hop.count.octets)} octets` : 'not said', hop.count ? `${exact(hop.count.octets)} octets of frames` : 'the device shows no such counter');
+  write(octets, hop.count ? `${count(hop.count.octets)} octets` : 'not said', hop.count ? `${exact(hop.count.octets)} octets of frames` : 'no such counter here');
   bar.firstElementChild.style.width = hop.count ? `${Math.min(percent(hop.count.packets, hop.seen), 100)}%` : '0';
-  keyed(list, hop.entries, (entry) => entry.reason, () => el('li', {}, el('span', { class: 'entry-count' }), ' ', el('span')), (item, entry) => {
+  keyed(list, hop.entries, (entry) => `${entry.kind} ${entry.reason} ${entry.title}`, () => el('li', {}, el('span', { class: 'entry-count' }), ' ', el('span')), (item, entry) => {
     mark(item, 'data-kind', entry.kind);
-    write(item.firstElementChild, count(entry.packets), entry.title ?? exact(entry.packets));
-    write(item.lastElementChild, entry.reason.replaceAll('_', ' ').replace('.', ': '), entry.reason);
+    write(item.firstElementChild, count(entry.count), exact(entry.count));
+    write(item.lastElementChild, entry.reason.replaceAll('_', ' ').replace('.', ': '), entry.title);
   });
 }
 
+// Packets, records and batches first; where all of them agree, octets may still differ.
+const sizeOf = ({ packets, octets }) => (packets > 0 ? packets : octets);
+const titleOf = ({ packets, octets }) => `${exact(packets)} packets, records or batches and ${exact(octets)} octets that no term explains`;
+
 function drawResidual(ledger, epochs) {
-  const one = setting('books') === '' ? ledger : epochs[0];
   const node = byId('residual');
-  const state = one === undefined || epochs.length === 0 ? 'unknown' : one.residual == 0 ? 'zero' : 'residual';
+  const one = setting('books') === '' ? ledger : epochs[0];
+  const state = epochs.length === 0 ? 'unknown' : sizeOf(one.residual) == 0 ? 'zero' : 'residual';
   mark(node, 'data-state', state);
-  write(node.firstElementChild, state === 'unknown' ? '–' : count(one.residual), state === 'unknown' ? '' : exact(one.residual));
+  write(node.children[0], state === 'unknown' ? '–' : count(sizeOf(one.residual)), state === 'unknown' ? '' : titleOf(one.residual));
+  write(node.children[1], one?.residual.packets == 0 && one.residual.octets > 0 ? 'residual octets' : 'residual');
   write(byId('residual-note'), state === 'unknown' ? 'no books yet' : noteOf(ledger, epochs));
 }
 
 function noteOf(ledger, epochs) {
-  if (ledger.residual != 0) return `at ${ledger.hops.join(', ')}`;
+  const broken = [...new Set(epochs.flatMap((epoch) => epoch.identities).filter((identity) => !identity.holds).map((identity) => identity.hop))];
+  if (broken.length > 0) return `at ${broken.join(', ')}`;
+  if (sizeOf(ledger.residual) > 0) return `at ${ledger.hops.join(', ')}`;
   const open = epochs.filter((epoch) => epoch.state !== 'closed');
-  if (open.length === 0) return 'all books closed, to the packet';
-  const silent = open.filter((epoch) => epoch.state === 'silent');
-  return silent.length > 0 ? `silent: ${silent[0].exporter}, ${ago(silent[0].last_heard_nanoseconds)}` : 'still running: exact at its end';
+  if (open.length === 0) return ledger.verdict === 'open' ? 'closed by the probe; the bus is not read to its end' : 'all books closed, to the packet';
+  const silent = open.find((epoch) => epoch.state === 'silent');
+  return silent ? `${nameOf(silent)} is silent, last heard ${ago(silent.last_heard_nanoseconds)}` : 'still running; exact once it ends';
 }
 
 function drawIdentities(epochs) {
   const rows = epochs.flatMap((epoch) => epoch.identities.map((identity) => ({ ...identity, epoch })));
-  const holding = rows.filter((row) => row.holds).length;
-  write(byId('identities-count'), `${holding} of ${rows.length} hold`);
-  keyed(byId('identities'), rows, (row) => `${row.epoch.epoch}/${row.hop}/${row.name}/${row.subject}`, () => el('tr', {}, el('th', { scope: 'row' }), el('td', { class: 'identity' }), el('td'),
-    el('td', { class: 'number' }), el('td', { class: 'number' }), el('td'), el('td')), (node, row) => {
-    mark(node, 'data-state', row.holds ? null : 'residual');
-    const words = [row.hop, row.name, row.subject, exact(row.left_over), exact(row.in_flight), row.unit, row.holds ? 'yes' : 'no'];
-    words.forEach((text, i) => write(node.children[i], text));
-    node.children[2].title = `${row.epoch.exporter}, epoch ${row.epoch.epoch}`;
-  });
+  write(byId('identities-count'), `${rows.filter((row) => row.holds).length} of ${rows.length} hold`);
+  keyed(byId('identities'), rows, (row) => [row.epoch.epoch, row.hop, row.name, row.scope, row.unit].join('/'), createIdentity, drawIdentity);
+}
+
+const createIdentity = () => el('tr', {}, el('th', { scope: 'row' }), el('td'), el('td', { class: 'identity' }), el('td', { class: 'number' }), el('td', { class: 'number' }), el('td'));
+
+function drawIdentity(node, row) {
+  mark(node, 'data-state', row.holds ? null : 'residual');
+  const allowed = row.least == row.most ? exact(row.most) : `${exact(row.least)} … ${exact(row.most)}`;
+  const words = [row.hop, row.scope, row.equation, exact(row.left_over), allowed, row.holds ? 'yes' : 'no'];
+  words.forEach((text, i) => write(node.children[i], text));
+  node.children[0].title = `${nameOf(row.epoch)}, epoch ${row.epoch.epoch}`;
+  node.children[3].title = `${exact(row.left_over)} and ${exact(row.left_over_octets)} octets`;
 }
 
 function drawVerdict(ledger) {
   const node = byId('verdict');
   const empty = ledger.epochs.length === 0;
   const lost = Object.entries(ledger.lost).filter(([, value]) => value > 0);
-  mark(node, 'data-state', empty ? 'unknown' : ledger.residual == 0 ? 'zero' : 'residual');
-  write(node.children[0], empty ? '–' : count(ledger.residual), empty ? '' : `${exact(ledger.residual)} packets or records that no term explains`);
+  mark(node, 'data-state', empty ? 'unknown' : sizeOf(ledger.residual) == 0 ? 'zero' : 'residual');
+  write(node.children[0], empty ? '–' : count(sizeOf(ledger.residual)), empty ? '' : titleOf(ledger.residual));
   write(node.children[1], empty ? 'residual' : VERDICTS[ledger.verdict] ?? ledger.verdict);
   write(node.children[2], lost.map(([unit, value]) => `${count(value)} ${unit} lost`).join(', '), lost.map(([unit, value]) => `${exact(value)} ${unit}`).join(', '));
 }

@@ -90,7 +90,7 @@ function drawKeys() {
     const interval = seconds(newest.interval_nanoseconds) || 1;
     const live = probe.state === 'open';
     node.firstElementChild.className = `swatch ${name}`;
-    write(node.children[1], probe.exporter, `probe ${probe.probe_id}, epoch ${probe.epoch}`);
+    write(node.children[1], probe.exporter ?? 'not heard yet', `probe ${probe.probe_id}, epoch ${probe.epoch}`);
     write(node.children[2], live ? `${withUnit((8 * Number(newest.seen_octets)) / interval, 'bit/s')} · ${withUnit(Number(newest.seen_packets) / interval)}/s` : probe.state);
     const total = sum(lost);
     mark(node.children[3], 'data-state', total > 0 ? 'lost' : null);

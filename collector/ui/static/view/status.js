@@ -38,7 +38,7 @@ export function drawProbes({ probes }) {
   document.body.classList.toggle('no-data', probes.length === 0);
   keyed(byId('probes'), probes, (probe) => probe.epoch, createProbe, (row, probe) => {
     const cells = row.children;
-    write(cells[0], probe.exporter, `probe ${probe.probe_id}\nepoch ${probe.epoch}`);
+    write(cells[0], probe.exporter ?? 'not heard yet', `probe ${probe.probe_id}\nepoch ${probe.epoch}`);
     mark(cells[1].firstElementChild, 'data-state', probe.state);
     write(cells[1].firstElementChild.lastElementChild, probe.state, STATE_TITLES[probe.state] ?? '');
     write(cells[2], probe.interfaces.join(', '), probe.interfaces.join('\n'));
