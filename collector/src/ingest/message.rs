@@ -32,6 +32,8 @@ pub enum Content {
     Books(Books),
     /// Something that could not be used.
     Refused(Refusal),
+    /// Lost on purpose: only builds with faults have it.
+    Lost,
 }
 
 /// Reads a message: the header as the transport gave it, and the body.
@@ -83,7 +85,7 @@ impl Arrived {
         match &self.content {
             Content::Flows(batch) => Some(Mark { stamp: batch.stamp, crc32c: batch.crc32c }),
             Content::Books(books) => Some(Mark { stamp: books.stamp, crc32c: books.crc32c }),
-            Content::Refused(_) => None,
+            Content::Refused(_) | Content::Lost => None,
         }
     }
 }

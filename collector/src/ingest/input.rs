@@ -1,0 +1,121 @@
+//! What every input has: a channel to the writer, a status for people, and a flag that says stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SendError, SyncSender};
+
+use flow_wire::fault::{Fault, Hop, take};
+
+use super::message::{Arrived, Content};
+use super::status::InputStatus;
+
+/// What an input tells the writer.
+#[derive(Debug)]
+pub enum Event {
+    /// A message, whatever became of it.
+    Message(Box<Arrived>),
+    /// All that was on the bus until now has been sent before this.
+    Drained,
+}
+
+/// The way to the writer.
+#[derive(Clone)]
+pub struct Feed {
+    input: usize,
+    sender: SyncSender<(usize, Event)>,
+    /// For people.
+    pub status: Arc<InputStatus>,
+}
+
+/// The writer is gone: there is nobody to read for.
+#[derive(Debug)]
+pub struct Gone;
+
+impl Feed {
+    pub(super) fn new(input: usize, sender: SyncSender<(usize, Event)>, status: Arc<InputStatus>) -> Self {
+        Self { input, sender, status }
+    }
+
+    /// Hands a message over; waits while the channel is full.
+    pub(super) fn message(&self, mut arrived: Arrived) -> Result<(), Gone> {
+        self.status.count_message();
+        // In a build with faults: what came is counted, and then lost or handed over twice.
+        match take_of_flows(&arrived) {
+            None => {}
+            Some(Fault::Lose) => arrived.content = Content::Lost,
+            Some(Fault::Double) => {
+                if let Content::Flows(batch) = &arrived.content {
+                    let again = Content::Flows(batch.clone());
+                    self.send(Event::Message(Box::new(Arrived {
+                        arrival: None,
+                        content: again,
+                        offset: None,
+                    })))?;
+                }
+            }
+        }
+        self.send(Event::Message(Box::new(arrived)))
+    }
+
+    pub(super) fn drained(&self) -> Result<(), Gone> {
+        self.send(Event::Drained)
+    }
+
+    fn send(&self, event: Event) -> Result<(), Gone> {
+        self.sender.send((self.input, event)).map_err(|SendError(_)| Gone)
+    }
+}
+
+fn take_of_flows(arrived: &Arrived) -> Option<Fault> {
+    match arrived.content {
+        Content::Flows(_) => take(Hop::Ingest),
+        _ => None,
+    }
+}
+
+/// Set once; every thread looks at it between two messages.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    /// Asks everybody to stop.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether it was asked.
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// One end of a bus that is read.
+pub trait Input: Send {
+    /// Reads until it is told to stop, or the writer is gone. An error is one that waiting does not mend.
+    fn run(self: Box<Self>, feed: Feed, stop: Stop) -> Result<(), Error>;
+}
+
+/// An input that cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// ZMQ refused the socket.
+    #[error(
+        "input {endpoint}: {cause} ({doing}); check the address, and whether another process has the port"
+    )]
+    Zmq {
+        /// Which input.
+        endpoint: String,
+        /// What was tried.
+        doing: &'static str,
+        /// What libzmq says.
+        cause: zmq::Error,
+    },
+    /// librdkafka refused the configuration.
+    #[error("input {endpoint}: {cause}")]
+    Kafka {
+        /// Which input.
+        endpoint: String,
+        /// What librdkafka says.
+        cause: rdkafka::error::KafkaError,
+    },
+}

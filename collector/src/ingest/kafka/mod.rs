@@ -1,0 +1,276 @@
+//! Kafka: committed messages of all partitions, from where the store says.
+//!
+//! ```text
+//! topics   which partitions there are; waited for, looked at again
+//! resume   where to begin: at the last message taken in, which must still be the same one
+//! progress how far librdkafka has read: what drained means
+//! ```
+//! The group is a name only (the store's UUID): nothing is committed to the broker, the store's own transaction is the
+//! only place that knows. Two collectors of different stores each read everything.
+
+mod progress;
+mod resume;
+mod topics;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use flow_wire::endpoint::{self, Endpoint};
+use flow_wire::header::Header;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers};
+use rdkafka::{ClientConfig, Message};
+
+use self::progress::{Context, Drain};
+use self::resume::Reading;
+use super::input::{Error, Feed, Gone, Input, Stop};
+use super::message::read;
+use super::status::InputState;
+use crate::store::{Bus, Offset};
+
+/// How long one poll waits before it looks whether to stop.
+const POLL: Duration = Duration::from_millis(200);
+
+/// Between two looks for new partitions, and for topics that are not there yet.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Between two looks whether everything was read.
+const DRAIN_EVERY: Duration = Duration::from_secs(1);
+
+/// How long a question to the broker may take.
+const BROKER_ANSWER: Duration = Duration::from_secs(5);
+
+/// One cluster.
+pub struct Kafka {
+    name: String,
+    prefix: String,
+    config: ClientConfig,
+    stored: OffsetsOf,
+}
+
+/// Asks the store how far a cluster was read.
+pub type OffsetsOf = Box<dyn Fn(&str) -> Vec<Offset> + Send>;
+
+impl Kafka {
+    /// Inert until run. `group` is the store's UUID; `stored` gives its offsets for a cluster.
+    pub fn new(endpoint: endpoint::Kafka, prefix: &str, group: uuid::Uuid, stored: OffsetsOf) -> Self {
+        let config = config(&endpoint, group);
+        Self { name: Endpoint::Kafka(endpoint).to_string(), prefix: prefix.to_owned(), config, stored }
+    }
+}
+
+fn config(endpoint: &endpoint::Kafka, group: uuid::Uuid) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    config
+        .set("bootstrap.servers", endpoint.bootstrap_servers())
+        .set("security.protocol", if endpoint.tls { "ssl" } else { "plaintext" })
+        .set("client.id", "gannet-collector")
+        .set("group.id", format!("gannet-collector-{group}"))
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("isolation.level", "read_committed")
+        // An offset that is not there is for us to judge, never to be jumped over.
+        .set("auto.offset.reset", "error")
+        .set("allow.auto.create.topics", "false")
+        .set("check.crcs", "true")
+        // What librdkafka fetches ahead, in memory.
+        .set("queued.max.messages.kbytes", "65536")
+        .set("statistics.interval.ms", "500");
+    config
+}
+
+impl Input for Kafka {
+    fn run(self: Box<Self>, feed: Feed, stop: Stop) -> Result<(), Error> {
+        let failed = |cause| Error::Kafka { endpoint: self.name.clone(), cause };
+        let context = Context::new(feed.status.clone());
+        let consumer: BaseConsumer<Context> = self.config.create_with_context(context).map_err(failed)?;
+        feed.status.set(InputState::Waiting, "waiting for a broker");
+        let Some(cluster) = topics::cluster(&consumer, &stop) else { return Ok(()) };
+        let stored = (self.stored)(&cluster);
+        let mut session = Session {
+            kafka: &self,
+            consumer: &consumer,
+            feed: &feed,
+            cluster,
+            stored,
+            reading: HashMap::new(),
+            drain: Drain::default(),
+        };
+        // The writer is gone: it said why itself.
+        let _: Result<(), Gone> = session.run(&stop);
+        Ok(())
+    }
+}
+
+/// One run: what is assigned, and how far it is.
+struct Session<'a> {
+    kafka: &'a Kafka,
+    consumer: &'a BaseConsumer<Context>,
+    feed: &'a Feed,
+    cluster: String,
+    stored: Vec<Offset>,
+    reading: HashMap<(String, i32), Reading>,
+    drain: Drain,
+}
+
+impl Session<'_> {
+    fn run(&mut self, stop: &Stop) -> Result<(), Gone> {
+        let (mut looked, mut drain_looked) = (None::<Instant>, Instant::now());
+        while !stop.is_set() {
+            if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
+                self.look_for_partitions();
+                looked = Some(Instant::now());
+            }
+            match self.consumer.poll(POLL) {
+                Some(Ok(message)) => self.take(&message)?,
+                Some(Err(error)) => self.judge(&error),
+                None => {
+                    if self.drain.confirmed(self.consumer.context()) {
+                        self.feed.drained()?;
+                    }
+                }
+            }
+            if drain_looked.elapsed() >= DRAIN_EVERY {
+                self.drain.ask(self.consumer, self.reading.keys());
+                drain_looked = Instant::now();
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins to read partitions that are not read yet.
+    fn look_for_partitions(&mut self) {
+        match topics::partitions(self.consumer, &self.kafka.prefix) {
+            Ok(found) => {
+                for (topic, partition) in found.there {
+                    if !self.reading.contains_key(&(topic.clone(), partition)) {
+                        self.begin(topic, partition);
+                    }
+                }
+                self.drain.complete(found.missing.is_empty());
+                if found.missing.is_empty() {
+                    let partitions = self.reading.len();
+                    self.feed.status.set(InputState::Running, format!("reading {partitions} partitions"));
+                } else {
+                    let missing = found.missing.join(" and ");
+                    let detail = format!("waiting for {missing}: a probe makes it at its start");
+                    self.feed.status.set(InputState::Waiting, detail);
+                }
+            }
+            Err(error) => self.feed.status.set(InputState::Waiting, format!("waiting for a broker: {error}")),
+        }
+    }
+
+    fn begin(&mut self, topic: String, partition: i32) {
+        let known = |offset: &&Offset| offset.topic == topic && offset.partition == partition;
+        let stored = self.stored.iter().find(known).cloned();
+        match resume::begin(self.consumer, &topic, partition, stored) {
+            Ok(reading) => {
+                self.reading.insert((topic, partition), reading);
+            }
+            Err(error) => {
+                tracing::warn!(topic, partition, "partition cannot be read yet: {error}");
+            }
+        }
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Gone> {
+        let body = message.payload().unwrap_or_default();
+        let header =
+            Header::from_pairs(message.headers().into_iter().flat_map(|headers| {
+                headers.iter().map(|header| (header.key, header.value.unwrap_or_default()))
+            }));
+        let mut arrived = read(Bus::Kafka, &self.kafka.name, header, body);
+        let key = (message.topic().to_owned(), message.partition());
+        let Some(reading) = self.reading.get_mut(&key) else { return Ok(()) };
+        match reading.judge(message.offset(), arrived.mark()) {
+            resume::Verdict::New { reread } => {
+                if let Some(arrival) = &mut arrived.arrival {
+                    arrival.reread = reread;
+                }
+            }
+            resume::Verdict::TakenBefore => return Ok(()),
+            resume::Verdict::AnotherLog => {
+                self.read_anew(&key);
+                return Ok(());
+            }
+        }
+        arrived.offset = Some(Offset {
+            cluster: self.cluster.clone(),
+            mark: arrived.mark(),
+            last: message.offset(),
+            partition: key.1,
+            topic: key.0,
+        });
+        self.drain.taken();
+        self.feed.message(arrived)
+    }
+
+    /// The log is not the one that the offset is of: everything in it is read, and what is stored already is known by
+    /// its stamp.
+    fn read_anew(&mut self, key: &(String, i32)) {
+        tracing::warn!(
+            topic = key.0,
+            partition = key.1,
+            "the log is a new one: reading it from its beginning; what is stored already is recognised by its stamp"
+        );
+        match resume::from_beginning(self.consumer, &key.0, key.1) {
+            Ok(reading) => {
+                self.reading.insert(key.clone(), reading);
+            }
+            Err(error) => {
+                tracing::warn!(topic = key.0, partition = key.1, "seek failed, trying again: {error}");
+                self.reading.remove(key);
+                resume::leave(self.consumer, &key.0, key.1);
+            }
+        }
+    }
+
+    /// What librdkafka reports between messages.
+    fn judge(&mut self, error: &KafkaError) {
+        let KafkaError::MessageConsumption(code) = error else {
+            return self.feed.status.set(InputState::Waiting, format!("{error}"));
+        };
+        match code {
+            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => self.mend_offsets(),
+            // Partitions come back by themselves; librdkafka keeps trying.
+            RDKafkaErrorCode::AllBrokersDown
+            | RDKafkaErrorCode::BrokerTransportFailure
+            | RDKafkaErrorCode::Resolve
+            | RDKafkaErrorCode::OperationTimedOut => {
+                self.feed.status.set(InputState::Waiting, "waiting for the broker to come back");
+            }
+            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => self.forget_all(),
+            _ => self.feed.status.set(InputState::Waiting, format!("the broker says: {error}")),
+        }
+    }
+
+    /// An offset is not in its log any more: begin each such partition again, from what was taken in last.
+    fn mend_offsets(&mut self) {
+        let lost: Vec<_> = self
+            .reading
+            .iter()
+            .filter(|((topic, partition), reading)| {
+                resume::outside(self.consumer, topic, *partition, reading.last())
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in lost {
+            self.read_anew(&key);
+        }
+    }
+
+    /// A topic was deleted: what comes under its name is a new log, and its partitions are looked for again.
+    fn forget_all(&mut self) {
+        self.feed.status.set(InputState::Waiting, "a topic is gone: waiting for a probe to make it");
+        for ((topic, partition), reading) in self.reading.drain() {
+            resume::leave(self.consumer, &topic, partition);
+            if let Some(last) = reading.last() {
+                let cluster = self.cluster.clone();
+                self.stored.retain(|offset| (&offset.topic, offset.partition) != (&topic, partition));
+                self.stored.push(Offset { cluster, topic, partition, last: last.offset, mark: last.mark });
+            }
+        }
+    }
+}

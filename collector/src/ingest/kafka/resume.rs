@@ -1,0 +1,174 @@
+//! Where to begin in a partition, and whether its log is still the one that we know.
+//!
+//! The store has the offset of the last message taken in, and what that message was. Reading begins at that very message:
+//! if it is there and the same, what follows is new. Anything else is another log (a topic deleted and made again, a
+//! broker restored from a backup): it is read from its beginning, and the stamps tell what is stored already.
+
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaResult;
+use rdkafka::{Offset as Position, TopicPartitionList};
+
+use super::BROKER_ANSWER;
+use super::progress::Context;
+use crate::store::{Mark, Offset};
+
+/// A message by its place and content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Last {
+    pub(super) offset: i64,
+    pub(super) mark: Option<Mark>,
+}
+
+/// A partition that is being read.
+#[derive(Debug)]
+pub(super) struct Reading {
+    /// The message that must come first: the last one of the run before.
+    expected: Option<Last>,
+    /// The last one that was taken in.
+    last: Option<Last>,
+    /// Below this offset everything may be stored already.
+    reread_below: i64,
+}
+
+/// What to do with a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Take it in.
+    New { reread: bool },
+    /// The run before took it in.
+    TakenBefore,
+    /// It is not the message that was there.
+    AnotherLog,
+}
+
+impl Reading {
+    fn expecting(last: Last) -> Self {
+        Self { expected: Some(last), last: Some(last), reread_below: 0 }
+    }
+
+    fn anew(reread_below: i64) -> Self {
+        Self { expected: None, last: None, reread_below }
+    }
+
+    /// The last message that was taken in.
+    pub(super) fn last(&self) -> Option<Last> {
+        self.last
+    }
+
+    /// Judges the next message.
+    pub(super) fn judge(&mut self, offset: i64, mark: Option<Mark>) -> Verdict {
+        let this = Last { offset, mark };
+        if let Some(expected) = self.expected.take() {
+            return if this == expected { Verdict::TakenBefore } else { Verdict::AnotherLog };
+        }
+        self.last = Some(this);
+        Verdict::New { reread: offset < self.reread_below }
+    }
+}
+
+/// Begins to read a partition.
+pub(super) fn begin(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    partition: i32,
+    stored: Option<Offset>,
+) -> KafkaResult<Reading> {
+    let (low, high) = consumer.fetch_watermarks(topic, partition, BROKER_ANSWER)?;
+    let (from, reading) = match stored {
+        None => (low, Reading::anew(0)),
+        Some(stored) if stored.last >= high => {
+            tracing::warn!(
+                topic,
+                partition,
+                stored = stored.last,
+                high,
+                "the log is shorter than it was: a new one"
+            );
+            (low, Reading::anew(high))
+        }
+        Some(stored) if stored.last < low => {
+            tracing::error!(
+                topic,
+                partition,
+                stored = stored.last,
+                low,
+                "the broker has expired messages that were not read: the ledger says what was in them"
+            );
+            (low, Reading::anew(0))
+        }
+        Some(Offset { last, mark, .. }) => (last, Reading::expecting(Last { offset: last, mark })),
+    };
+    assign(consumer, topic, partition, from)?;
+    Ok(reading)
+}
+
+/// Reads an assigned partition from the beginning of its log.
+pub(super) fn from_beginning(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    partition: i32,
+) -> KafkaResult<Reading> {
+    let (low, high) = consumer.fetch_watermarks(topic, partition, BROKER_ANSWER)?;
+    leave(consumer, topic, partition);
+    assign(consumer, topic, partition, low)?;
+    Ok(Reading::anew(high))
+}
+
+/// Whether an offset is not in the log; a broker that does not answer leaves it open.
+pub(super) fn outside(
+    consumer: &BaseConsumer<Context>,
+    topic: &str,
+    partition: i32,
+    last: Option<Last>,
+) -> bool {
+    let Ok((low, high)) = consumer.fetch_watermarks(topic, partition, BROKER_ANSWER) else { return false };
+    last.is_none_or(|last| last.offset + 1 < low || last.offset >= high)
+}
+
+/// Reads a partition no longer.
+pub(super) fn leave(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) {
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, partition);
+    if let Err(error) = consumer.incremental_unassign(&list) {
+        tracing::debug!(topic, partition, "not assigned: {error}");
+    }
+}
+
+fn assign(consumer: &BaseConsumer<Context>, topic: &str, partition: i32, from: i64) -> KafkaResult<()> {
+    let mut list = TopicPartitionList::new();
+    list.add_partition_offset(topic, partition, Position::Offset(from))?;
+    consumer.incremental_assign(&list)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::stamp;
+
+    fn last(offset: i64, sequence: u64) -> Last {
+        Last { offset, mark: Some(Mark { stamp: stamp(0, sequence), crc32c: 7 }) }
+    }
+
+    #[test]
+    fn reading_goes_on_behind_the_message_that_is_still_the_same() {
+        let mut reading = Reading::expecting(last(41, 3));
+        assert_eq!(reading.judge(41, last(41, 3).mark), Verdict::TakenBefore);
+        assert_eq!(reading.judge(43, last(43, 4).mark), Verdict::New { reread: false });
+        assert_eq!(reading.last(), Some(last(43, 4)));
+    }
+
+    #[test]
+    fn another_message_at_that_offset_is_another_log() {
+        let expect = || Reading::expecting(last(41, 3));
+        assert_eq!(expect().judge(41, last(41, 9).mark), Verdict::AnotherLog);
+        assert_eq!(expect().judge(41, None), Verdict::AnotherLog);
+        assert_eq!(expect().judge(42, last(41, 3).mark), Verdict::AnotherLog);
+    }
+
+    #[test]
+    fn a_log_that_is_read_anew_may_repeat_until_where_it_ended_then() {
+        let mut reading = Reading::anew(2);
+        assert_eq!(reading.judge(1, None), Verdict::New { reread: true });
+        assert_eq!(reading.judge(2, None), Verdict::New { reread: false });
+    }
+}

@@ -1,0 +1,181 @@
+//! The one thread that writes: gathers what the inputs hand over, and commits it.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::counters::{Counters, ReasonLabel};
+use super::input::{Event, Feed, Stop};
+use super::message::{Arrived, Content};
+use super::status::{InputStatus, StoreStatus};
+use crate::store::{self, Intake};
+
+/// Rows of a transaction: the store's cost per row is lowest from about here on.
+pub const COMMIT_ROWS: usize = 100_000;
+
+/// Age of a transaction: what came is queryable a second later, at any rate.
+pub const COMMIT_AGE: Duration = Duration::from_secs(1);
+
+/// Messages between inputs and writer: a second of the fastest probe, below 300 MB.
+const CHANNEL_MESSAGES: usize = 256;
+
+/// Between two attempts at a transaction that the store refused.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Attempts: a disk that was full for half a minute is for the service manager and a person.
+const ATTEMPTS_MAX: u32 = 30;
+
+/// Why the writer ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the store refused a transaction {attempts} times: {error}")]
+pub struct Failure {
+    /// How often it was tried.
+    pub attempts: u32,
+    /// What it said last.
+    pub error: store::Error,
+}
+
+/// Gathers and commits.
+pub struct Writer {
+    store: Box<dyn store::Writer>,
+    receiver: Receiver<(usize, Event)>,
+    sender: Option<SyncSender<(usize, Event)>>,
+    counters: Counters,
+    status: Arc<StoreStatus>,
+    /// Per input: read to its end since its last message. ZMQ has nothing to be read later.
+    drained: Vec<bool>,
+}
+
+impl Writer {
+    /// Inert until [`Writer::run`].
+    pub fn new(store: Box<dyn store::Writer>, counters: Counters, status: Arc<StoreStatus>) -> Self {
+        let (sender, receiver) = sync_channel(CHANNEL_MESSAGES);
+        Self { store, receiver, sender: Some(sender), counters, status, drained: Vec::new() }
+    }
+
+    /// The way in for one more input. `keeps` = its bus keeps what is not read (Kafka).
+    pub fn feed(&mut self, status: Arc<InputStatus>, keeps: bool) -> Option<Feed> {
+        self.drained.push(!keeps);
+        let sender = self.sender.clone()?;
+        Some(Feed::new(self.drained.len() - 1, sender, status))
+    }
+
+    /// Commits until every input is gone; then once more. `stop` is set where the store does not recover.
+    pub fn run(mut self, stop: &Stop) -> Result<(), Failure> {
+        self.sender = None;
+        let keeps: Vec<bool> = self.drained.iter().map(|drained| !drained).collect();
+        loop {
+            let (intake, ended) = self.gather(&keeps);
+            if !intake.is_empty()
+                && let Err(failure) = self.commit(&intake, stop)
+            {
+                self.status.gives_up();
+                stop.set();
+                return Err(failure);
+            }
+            if ended {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What comes until there are enough rows, or the first of it is old enough.
+    fn gather(&mut self, keeps: &[bool]) -> (Intake, bool) {
+        let mut intake = Intake::default();
+        let mut first: Option<Instant> = None;
+        let (mut rows, mut ended) = (0, false);
+        while rows < COMMIT_ROWS {
+            let left = first.map_or(COMMIT_AGE, |first| COMMIT_AGE.saturating_sub(first.elapsed()));
+            match self.receiver.recv_timeout(left) {
+                Ok((input, event)) => {
+                    first.get_or_insert_with(Instant::now);
+                    self.drained[input] = !keeps[input] || matches!(event, Event::Drained);
+                    if let Event::Message(arrived) = event {
+                        rows += self.add(&mut intake, *arrived);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => {
+                    ended = true;
+                    break;
+                }
+            }
+        }
+        intake.drained = first.is_some() && self.drained.iter().all(|drained| *drained);
+        intake.now_nanoseconds = now_nanoseconds();
+        (intake, ended)
+    }
+
+    fn add(&self, intake: &mut Intake, arrived: Arrived) -> usize {
+        self.counters.messages.inc();
+        intake.arrivals.extend(arrived.arrival);
+        intake.offsets.extend(arrived.offset);
+        match arrived.content {
+            Content::Flows(batch) => {
+                let rows = batch.rows.num_rows();
+                intake.batches.push(batch);
+                return rows;
+            }
+            Content::Books(books) => intake.books.push(books),
+            Content::Refused(refusal) => {
+                tracing::warn!(
+                    input = %refusal.source,
+                    reason = refusal.reason.name(),
+                    "message refused and kept aside: {}",
+                    refusal.detail
+                );
+                self.counters.refused.get_or_create(&ReasonLabel { reason: refusal.reason.name() }).inc();
+                intake.refusals.push(refusal);
+            }
+            Content::Lost => {}
+        }
+        0
+    }
+
+    /// Tries until the store takes it.
+    fn commit(&mut self, intake: &Intake, stop: &Stop) -> Result<(), Failure> {
+        let mut attempts = 0;
+        loop {
+            let begun = Instant::now();
+            let error = match self.store.commit(intake) {
+                Ok(committed) => {
+                    self.counters.commit_seconds.observe(begun.elapsed().as_secs_f64());
+                    self.count(committed);
+                    self.status.works();
+                    return Ok(());
+                }
+                Err(error) => error,
+            };
+            attempts += 1;
+            self.counters.failures.inc();
+            self.status.fails(&error.to_string());
+            tracing::error!(attempts, "nothing is stored until this is mended: {error}");
+            let hopeless = matches!(error, store::Error::Full { .. } | store::Error::Malformed { .. });
+            if hopeless || attempts == ATTEMPTS_MAX || stop.is_set() {
+                return Err(Failure { attempts, error });
+            }
+            std::thread::sleep(RETRY_AFTER);
+        }
+    }
+
+    fn count(&self, committed: store::Committed) {
+        self.counters.rows.inc_by(committed.rows);
+        self.counters.batches.inc_by(committed.batches);
+        self.counters.duplicates.inc_by(committed.duplicates);
+        self.counters.conflicts.inc_by(committed.conflicts);
+        if committed.conflicts > 0 {
+            let conflicts = committed.conflicts;
+            self.counters.refused.get_or_create(&ReasonLabel { reason: "conflict" }).inc_by(conflicts);
+            tracing::error!(
+                conflicts,
+                "batches arrived whose stamp is stored with another content: kept aside"
+            );
+        }
+    }
+}
+
+/// By the clock of this host, for people and retention; nothing is ordered by it.
+pub fn now_nanoseconds() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
