@@ -1,10 +1,25 @@
-//! Entry point: the command line, and the exit code.
+//! Entry point: the command line, the messages on standard error, and the exit code.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
 use probe::config::CommandLine;
+use tracing_subscriber::EnvFilter;
+
+/// What is logged, in the words of `tracing_subscriber`: `GANNET_LOG=debug`.
+const LOG_VARIABLE: &str = "GANNET_LOG";
 
 fn main() -> ExitCode {
-    probe::run::run(&CommandLine::parse()).into()
+    let command_line = CommandLine::parse();
+    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
+    // No time of our own: the journal has one, and a person at a terminal a clock.
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .without_time()
+        .init();
+    probe::run::run(&command_line).into()
 }

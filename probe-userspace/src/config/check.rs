@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Capture, Config, Error, Flows, Output, Words, Workers, input, list, sinks};
 use crate::run::host::Interface;
+use crate::source::xdp::CaptureFilter;
 
 /// nProbe's defaults for `-t` and `-d` (its user's guide, "Command Line Options").
 const ACTIVE_TIMEOUT_SECONDS: u64 = 120;
@@ -56,7 +57,7 @@ fn capture(words: &Words) -> Result<Capture, Error> {
     let queues = words.queues.as_deref().map(|text| numbers("--queues", text)).transpose()?;
     Ok(Capture {
         mode: words.capture.unwrap_or_default(),
-        filter: words.capture_filter.clone(),
+        filter: CaptureFilter::parse(&words.capture_filter)?,
         promiscuous: !words.no_promisc,
         outgoing: words.outgoing,
         queues,

@@ -86,6 +86,20 @@ pub enum Error {
         /// What is wrong, with the value and the mend.
         error: flow_wire::endpoint::Error,
     },
+    /// A rule of the capture filter.
+    #[error(transparent)]
+    Filter(#[from] crate::source::xdp::filter::Error),
+    /// A file and an interface.
+    #[error(
+        "-i {file} is a capture file and -i {interface} is not: a file has its own time\n  mend: meter them by two \
+         runs, to the same --ntopng if you like"
+    )]
+    FileAndInterface {
+        /// One of the files.
+        file: String,
+        /// One of the interfaces.
+        interface: String,
+    },
     /// One bus twice.
     #[error("{option} {url}: named twice, and each flow would be there twice\n  mend: name it once")]
     SinkTwice {

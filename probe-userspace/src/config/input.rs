@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Error;
 use crate::run::host::Interface;
+use crate::source::capture_file::STANDARD_INPUT;
 
 /// Where packets come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,16 +38,28 @@ pub(super) fn resolve(names: &[String], interfaces: &[Interface]) -> Result<Vec<
         }
         inputs.push(input);
     }
+    check_kinds(&inputs)?;
     Ok(inputs)
+}
+
+fn check_kinds(inputs: &[Input]) -> Result<(), Error> {
+    let file = inputs.iter().find(|input| matches!(input, Input::File(_)));
+    let interface = inputs.iter().find(|input| matches!(input, Input::Interface(_)));
+    match (file, interface) {
+        (Some(file), Some(interface)) => {
+            Err(Error::FileAndInterface { file: file.name(), interface: interface.name() })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn one(name: &str, interfaces: &[Interface]) -> Result<Input, Error> {
     if let Some(interface) = interfaces.iter().find(|interface| interface.name == name) {
         return Ok(Input::Interface(interface.clone()));
     }
-    // A pipe is as good as a file: `-i /dev/stdin`.
+    // A pipe is as good as a file, standard input too.
     let path = Path::new(name);
-    if path.exists() && !path.is_dir() {
+    if name == STANDARD_INPUT || (path.exists() && !path.is_dir()) {
         return Ok(Input::File(path.to_path_buf()));
     }
     Err(Error::NoSuchInput { name: name.to_string(), interfaces: list(interfaces) })

@@ -27,6 +27,7 @@ pub use input::Input;
 pub use words::{CaptureWord, Words, XdpModeWord};
 
 use crate::run::host::Interface;
+use crate::source::xdp::CaptureFilter;
 
 const ABOUT: &str =
     "Turns packets into flows, and sends them to Kafka or ZMQ, with every packet accounted for.";
@@ -97,8 +98,8 @@ pub struct Config {
 pub struct Capture {
     /// AF_XDP, packet socket, or what fits the interface.
     pub mode: CaptureWord,
-    /// Rules of the capture filter, as written: the XDP loader parses them.
-    pub filter: Vec<String>,
+    /// What is captured.
+    pub filter: CaptureFilter,
     /// See everything on the wire.
     pub promiscuous: bool,
     /// Meter what the host sends, too.

@@ -66,6 +66,12 @@ fn an_input_named_twice_is_refused() {
 }
 
 #[test]
+fn a_file_beside_an_interface_is_refused() {
+    let message = message("-i - -i eno1");
+    assert!(message.contains("-i - is a capture file") && message.contains("-i eno1"), "{message}");
+}
+
+#[test]
 fn no_input_is_refused() {
     assert!(message("").contains("-i is missing"));
 }
@@ -88,6 +94,7 @@ fn every_refusal_names_option_value_and_mend() {
         ("--topic-prefix a/b", "--topic-prefix a/b"),
         ("--probe-id 7", "--probe-id 7"),
         ("--http everywhere", "--http everywhere"),
+        ("--capture-filter colour", "--capture-filter 'colour'"),
         ("--ntopng kafka://h --ntopng kafka://h:9092", "--ntopng kafka://h:9092"),
     ] {
         let message = message(&format!("-i eno1 {arguments}"));

@@ -28,7 +28,7 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capture: Option<CaptureWord>,
 
-    /// Capture only what a rule selects: prefixes, protocols and ports; repeatable
+    /// Capture only what the rules select, e.g. 'net 10.0.0.0/8 port 443 not host 10.0.0.7'; repeatable
     #[arg(long, value_name = "RULE", help_heading = "Input")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub capture_filter: Vec<String>,

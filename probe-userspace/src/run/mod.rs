@@ -1,40 +1,207 @@
 //! From a configuration to running threads, and back.
 //!
 //! ```text
-//! Config ─► interfaces and queues ─► sources, workers, exporter ─► control loop ─► stop, drain ─► books ─► Exit
+//! Config ─► plan (mode, queues, workers) ─► outputs ─► stage (sockets, program) ─► conduct ─► books ─► Exit
 //! ```
+//! - [`plan`], [`mode`]: who serves what, and how, so that the host comes to no harm.
+//! - `live`, `xdp`, `files`: opening inputs. `outputs`: opening sinks.
+//! - `conduct`, `control`: threads from start to stop. `screen`, [`notify`]: what people and systemd see.
+//! - [`host`]: what the probe asks of the host. [`identity`]: who it is.
 
+mod conduct;
+mod control;
+mod error;
 mod exit;
+mod files;
 pub mod host;
 pub mod identity;
+mod live;
 pub mod mode;
 pub mod notify;
+mod outputs;
 pub mod plan;
+mod screen;
 pub mod warnings;
+mod xdp;
 
+use std::path::Path;
+
+use flow_wire::ledger::{of_probe, residual};
+
+pub use error::Error;
 pub use exit::Exit;
 
-use crate::config::{CommandLine, Config};
+use crate::config::{CommandLine, Config, Input};
+use crate::export::Identity;
+use crate::telemetry::{Board, Server, losses, summary};
+use crate::worker::Clock;
+use conduct::{Ended, Setting, Stage};
+use control::Stop;
+use host::{Interface, Signals, User};
+use outputs::LedgerFile;
+use plan::Plan;
+use screen::Screen;
+
+/// IPFIX 149: one probe process has one observation domain; several on a host are told apart by their probe's UUID.
+const OBSERVATION_DOMAIN_ID: u32 = 1;
 
 /// Runs what the command line says, and says how it ended. Messages go to stderr.
 pub fn run(command_line: &CommandLine) -> Exit {
-    let config = match host::interfaces().map_err(Into::into).and_then(|all| command_line.config(&all)) {
-        Ok(config) => config,
+    match begin(command_line) {
+        Ok(exit) => exit,
         Err(error) => {
             eprintln!("gannet-probe: {error}");
-            return Exit::Usage;
+            if error.is_usage() { Exit::Usage } else { Exit::Failed }
         }
-    };
-    for sentence in &config.output.deprecations {
-        eprintln!("gannet-probe: {sentence}");
     }
-    if command_line.check_config {
-        describe(&config);
-        return Exit::Done;
-    }
-    Exit::Failed
 }
 
-fn describe(config: &Config) {
-    println!("{config:#?}");
+fn begin(command_line: &CommandLine) -> Result<Exit, Error> {
+    let interfaces = host::interfaces().map_err(crate::config::Error::from)?;
+    let config = command_line.config(&interfaces)?;
+    for sentence in &config.output.deprecations {
+        tracing::warn!("{sentence}");
+    }
+    let cores = cores();
+    let plan = Plan::of(&config, &cores)?;
+    if command_line.check_config {
+        describe(&config, &plan);
+        return Ok(Exit::Done);
+    }
+    meter(&config, &plan)
+}
+
+/// The cores that this process may use.
+fn cores() -> Vec<usize> {
+    core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
+}
+
+fn meter(config: &Config, plan: &Plan) -> Result<Exit, Error> {
+    // Before any thread is made: they inherit what is blocked here.
+    let mut signals = Signals::block().map_err(Error::Signals)?;
+    let user = new_user(config)?;
+    let clock = if plan.ports.is_empty() { Clock::OfPackets } else { Clock::monotonic() };
+    let identity = who(config)?;
+    let board = Board::default();
+    let stop = Stop::default();
+    serve(config, &board)?;
+    let ledger = config.output.ledger.as_deref().map(LedgerFile::open).transpose()?;
+    let stage = stage(config, plan, &board, &stop, clock)?;
+    say(plan);
+    let setting = Setting {
+        identity,
+        flows: config.flows,
+        stop,
+        signals: &mut signals,
+        screen: Screen::new(),
+        board,
+        give_up_rights: &mut || Ok(user.map_or(Ok(()), User::become_for_good)?),
+        what: config.inputs.iter().map(Input::name).collect::<Vec<_>>().join(", "),
+    };
+    let ended = conduct::conduct(stage, setting)?;
+    finish(config, ended, ledger)
+}
+
+/// Only root has rights to give away.
+fn new_user(config: &Config) -> Result<Option<User>, Error> {
+    match config.user.as_deref().filter(|_| host::is_root()) {
+        Some(name) => Ok(Some(User::find(name)?)),
+        None => Ok(None),
+    }
+}
+
+fn who(config: &Config) -> Result<Identity, Error> {
+    let kept = !config.output.sinks.is_empty();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    Ok(Identity {
+        probe: identity::probe_id(config.probe_id, &config.state_dir, kept)?,
+        epoch: identity::epoch(),
+        epoch_start_nanoseconds: now.as_nanos() as u64,
+        exporter: host::name(),
+        active_timeout: config.flows.active_timeout,
+    })
+}
+
+fn serve(config: &Config, board: &Board) -> Result<(), Error> {
+    let Some(address) = config.http else { return Ok(()) };
+    let failed = |error| Error::Http { address, error };
+    let server = Server::bind(address, board.clone()).map_err(failed)?;
+    tracing::info!("metrics at http://{}/metrics", server.address().map_err(failed)?);
+    server.start().map_err(Error::Thread)
+}
+
+fn stage(config: &Config, plan: &Plan, board: &Board, stop: &Stop, clock: Clock) -> Result<Stage, Error> {
+    let sinks = outputs::sinks(config)?;
+    if !plan.ports.is_empty() {
+        return live::stage(plan, &config.capture, sinks, board, clock);
+    }
+    let paths: Vec<&Path> = config.inputs.iter().filter_map(Input::file).collect();
+    files::stage(&paths, sinks, board, stop)
+}
+
+/// What a person should know before the first packet.
+fn say(plan: &Plan) {
+    for sentence in &plan.sentences {
+        tracing::info!("{sentence}");
+    }
+    for port in &plan.ports {
+        for sentence in warnings::of(&port.interface, port.mode) {
+            tracing::warn!("{sentence}");
+        }
+    }
+}
+
+fn finish(config: &Config, ended: Ended, ledger: Option<LedgerFile>) -> Result<Exit, Error> {
+    let Ended { message, failed } = ended;
+    let identities = of_probe(&message, None);
+    let left_over = residual(&identities);
+    // Packets, or octets where only they are left over, as in the ledger file.
+    let left_over = if left_over.packets > 0 { left_over.packets } else { left_over.octets };
+    if let Some(ledger) = ledger {
+        ledger.write(&message)?;
+    }
+    eprintln!("{}", summary(&message, left_over));
+    for identity in flow_wire::ledger::broken(&identities) {
+        tracing::error!("the books do not balance at the hop {}: {}", identity.hop, identity.equation());
+    }
+    let lost: u64 = losses(&message).values().sum();
+    Ok(match (left_over, config.output.max_loss) {
+        (1.., _) => Exit::Residual,
+        (0, Some(most)) if lost > most => Exit::Loss,
+        (0, _) if failed => Exit::Failed,
+        (0, _) => Exit::Done,
+    })
+}
+
+fn describe(config: &Config, plan: &Plan) {
+    let flows = &config.flows;
+    let core = |core: &Option<usize>| core.map_or("any core".to_string(), |core| format!("core {core}"));
+    println!("inputs         {}", config.inputs.iter().map(Input::name).collect::<Vec<_>>().join(", "));
+    for port in &plan.ports {
+        println!("capture        {} by {}, queues {:?}", port.interface.name, port.mode, port.queues);
+    }
+    println!("workers        {}", plan.workers.iter().map(core).collect::<Vec<_>>().join(", "));
+    println!("flows          {} open at most", flows.capacity);
+    println!("time-outs      active {:?}, idle {:?}", flows.active_timeout, flows.idle_timeout);
+    for sink in &config.output.sinks {
+        println!("sink           {sink}, topics {}.*", config.topic_prefix);
+    }
+    for (name, path) in [("flows to", &config.output.flows), ("ledger to", &config.output.ledger)] {
+        if let Some(path) = path {
+            println!("{name:<14} {}", path.display());
+        }
+    }
+    for sentence in &plan.sentences {
+        println!("note           {sentence}");
+    }
+    println!("user           {}", config.user.as_deref().unwrap_or("unchanged"));
+}
+
+impl Input {
+    fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Interface(Interface { .. }) => None,
+        }
+    }
 }

@@ -15,6 +15,15 @@ pub enum Mode {
     Packet,
 }
 
+impl std::fmt::Display for Mode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Xdp => "AF_XDP",
+            Self::Packet => "packet socket",
+        })
+    }
+}
+
 /// The mode, and what a person should know about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Choice {

@@ -35,6 +35,8 @@ pub struct Port {
     pub mode: Mode,
     /// Receive queues that are served; queue 0 alone stands for all of them with a packet socket.
     pub queues: Vec<u32>,
+    /// Receive queues that the device has.
+    pub queue_count: u32,
 }
 
 impl Plan {
@@ -59,11 +61,12 @@ impl Plan {
 fn port(interface: &Interface, capture: &Capture, sentences: &mut Vec<String>) -> Result<Port, Error> {
     let choice = choose(capture.mode, interface);
     sentences.extend(choice.sentence);
+    let queue_count = receive_queues(&interface.name);
     let queues = match choice.mode {
         Mode::Packet => vec![0],
-        Mode::Xdp => queues(&interface.name, receive_queues(&interface.name), capture.queues.as_deref())?,
+        Mode::Xdp => queues(&interface.name, queue_count, capture.queues.as_deref())?,
     };
-    Ok(Port { interface: interface.clone(), mode: choice.mode, queues })
+    Ok(Port { interface: interface.clone(), mode: choice.mode, queues, queue_count })
 }
 
 /// A driver that does not say how many queues it has, has one.
@@ -130,7 +133,7 @@ mod tests {
             up: true,
             addresses: vec![],
         };
-        Port { interface, mode: Mode::Xdp, queues: (0..queues).collect() }
+        Port { interface, mode: Mode::Xdp, queues: (0..queues).collect(), queue_count: queues }
     }
 
     fn config(arguments: &str) -> Config {

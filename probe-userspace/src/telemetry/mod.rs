@@ -18,5 +18,6 @@ mod summary;
 pub use board::Board;
 pub use http::Server;
 pub use line::Line;
+pub use number::si;
 pub use rates::{Rates, losses};
 pub use summary::summary;

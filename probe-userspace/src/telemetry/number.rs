@@ -4,7 +4,7 @@
 const PREFIXES: [&str; 6] = ["", "k", "M", "G", "T", "P"];
 
 /// Three or four digits and a prefix: `999`, `1.23 M`.
-pub(super) fn si(number: f64) -> String {
+pub fn si(number: f64) -> String {
     let mut scaled = number;
     let mut prefix = 0;
     // 999.5 would be shown as "1000".

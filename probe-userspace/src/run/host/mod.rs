@@ -11,3 +11,9 @@ pub use in_use::{Use, in_use};
 pub use interfaces::{Interface, interfaces};
 pub use privilege::{Error as PrivilegeError, User, is_root};
 pub use signals::Signals;
+
+/// The host's name, for people.
+pub fn name() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    if name.trim().is_empty() { "localhost".to_string() } else { name.trim().to_string() }
+}

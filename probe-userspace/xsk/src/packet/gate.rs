@@ -16,11 +16,24 @@ const RETURN: u16 = 0x06;
 pub struct Gate {
     descriptor: OwnedFd,
     interface: Interface,
+    snap_octets: Option<u32>,
 }
 
 impl Gate {
-    pub(super) fn of(fd: BorrowedFd<'_>, interface: &Interface) -> io::Result<Self> {
-        Ok(Self { descriptor: fd.try_clone_to_owned()?, interface: interface.clone() })
+    pub(super) fn of(
+        fd: BorrowedFd<'_>,
+        interface: &Interface,
+        snap_octets: Option<u32>,
+    ) -> io::Result<Self> {
+        Ok(Self { descriptor: fd.try_clone_to_owned()?, interface: interface.clone(), snap_octets })
+    }
+
+    /// As [`super::Socket::start`].
+    ///
+    /// # Errors
+    /// [`Error::Kernel`] as setsockopt(2).
+    pub fn open(&self) -> Result<(), Error> {
+        open(self.descriptor.as_fd(), self.snap_octets).map_err(|source| self.refused(source))
     }
 
     /// As [`super::Socket::stop`]. Packets that are on their way through it still come.
@@ -28,9 +41,11 @@ impl Gate {
     /// # Errors
     /// [`Error::Kernel`] as setsockopt(2).
     pub fn close(&self) -> Result<(), Error> {
-        close(self.descriptor.as_fd()).map_err(|source| {
-            Error::kernel("setsockopt(SO_ATTACH_FILTER)", format!("interface {}", self.interface), source)
-        })
+        close(self.descriptor.as_fd()).map_err(|source| self.refused(source))
+    }
+
+    fn refused(&self, source: io::Error) -> Error {
+        Error::kernel("setsockopt(SO_ATTACH_FILTER)", format!("interface {}", self.interface), source)
     }
 }
 

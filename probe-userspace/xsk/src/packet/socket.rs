@@ -106,12 +106,13 @@ impl Socket {
         gate::close(self.as_fd()).map_err(|source| self.refused("setsockopt(SO_ATTACH_FILTER)", source))
     }
 
-    /// Its gate, to be closed by another thread than the one that receives.
+    /// Its gate, to be opened and closed by another thread than the one that receives.
     ///
     /// # Errors
     /// [`Error::Kernel`] where no descriptor is left.
     pub fn gate(&self) -> Result<Gate, Error> {
-        Gate::of(self.as_fd(), &self.interface).map_err(|source| self.refused("fcntl(F_DUPFD)", source))
+        Gate::of(self.as_fd(), &self.interface, self.snap_octets)
+            .map_err(|source| self.refused("fcntl(F_DUPFD)", source))
     }
 
     /// Lends the next packets, [`PACKETS`] at most, all of one block; none where no block is ready. What was lent before is returned

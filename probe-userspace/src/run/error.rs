@@ -1,0 +1,85 @@
+//! Why a run cannot begin, or come to its end.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::run::{host, identity};
+use crate::{config, export, source};
+
+/// A run that failed: exit code 1, or 2 where the configuration is at fault.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] config::Error),
+    /// The probe has no identity.
+    #[error(transparent)]
+    Identity(#[from] identity::Error),
+    /// Signals cannot be waited for.
+    #[error("cannot wait for SIGINT and SIGTERM: {0}")]
+    Signals(io::Error),
+    /// No thread, no descriptor.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// No wake-up for a worker.
+    #[error("cannot make the rings between workers: {0}\n  mend: raise the limit of open files (ulimit -n)")]
+    Handover(io::Error),
+    /// A capture file.
+    #[error(transparent)]
+    CaptureFile(#[from] source::capture_file::Error),
+    /// A socket.
+    #[error(transparent)]
+    Socket(#[from] xsk::Error),
+    /// The XDP program.
+    #[error(transparent)]
+    Xdp(#[from] source::xdp::Error),
+    /// The output of `--flows`.
+    #[error(transparent)]
+    Flows(#[from] export::json_lines::Error),
+    /// A Kafka endpoint, in a build that has no Kafka.
+    #[error("{endpoint}: this build of the probe has no Kafka sink\n  mend: use zmq://")]
+    NoKafka {
+        /// As configured.
+        endpoint: String,
+    },
+    /// A ZMQ endpoint.
+    #[error(transparent)]
+    Zmq(#[from] export::zmq::Error),
+    /// The exporter.
+    #[error(transparent)]
+    Export(#[from] export::Error),
+    /// The output of `--ledger`.
+    #[error("--ledger {}: {error}\n  mend: name a file in a folder that this user may write", path.display())]
+    Ledger {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The port of `--http`.
+    #[error("--http {address}: {error}\n  mend: name a free port")]
+    Http {
+        /// As configured.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Rights cannot be given up.
+    #[error(transparent)]
+    Privilege(#[from] host::PrivilegeError),
+}
+
+impl Error {
+    /// Whether it is the user's to mend: exit code 2.
+    pub fn is_usage(&self) -> bool {
+        matches!(
+            self,
+            Self::Config(_)
+                | Self::Identity(_)
+                | Self::Flows(_)
+                | Self::Ledger { .. }
+                | Self::Http { .. }
+                | Self::Privilege(host::PrivilegeError::NoSuchUser(_))
+        )
+    }
+}

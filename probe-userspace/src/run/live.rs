@@ -1,0 +1,127 @@
+//! Opening interfaces: sockets for every worker, doors, and the kernel's side of the books.
+
+use std::sync::Arc;
+
+use flow_wire::ledger::{Message, QueueTerms};
+use xsk::packet::{Fanout, Gate, Options, Socket, Spread};
+
+use super::Error;
+use super::conduct::{Door, Stage};
+use super::mode::Mode;
+use super::plan::{Plan, Port};
+use super::xdp::{self, KernelBooks};
+use crate::books;
+use crate::config::Capture;
+use crate::export::{Books, Sink};
+use crate::source::Source;
+use crate::source::packet::PacketSocket;
+use crate::telemetry::Board;
+use crate::worker::{Clock, Cut, Handover};
+
+/// Opens everything; nothing comes in before the doors are opened.
+pub(super) fn stage(
+    plan: &Plan,
+    capture: &Capture,
+    sinks: Vec<Box<dyn Sink>>,
+    board: &Board,
+    clock: Clock,
+) -> Result<Stage, Error> {
+    let workers = plan.workers.len();
+    let mut opened = Opened { sources: (0..workers).map(|_| Vec::new()).collect(), ..Opened::default() };
+    for (number, port) in plan.ports.iter().enumerate() {
+        match port.mode {
+            Mode::Xdp => xdp::open(port, capture, &mut opened)?,
+            Mode::Packet => packet(port, number, capture, &mut opened)?,
+        }
+    }
+    Ok(Stage {
+        sources: opened.sources,
+        cores: plan.workers.clone(),
+        handovers: handovers(plan)?,
+        doors: opened.doors,
+        books: Box::new(LiveBooks { kernel: opened.kernel, board: board.clone() }),
+        sinks,
+        clock,
+    })
+}
+
+/// What has been opened so far.
+#[derive(Default)]
+pub(super) struct Opened {
+    pub sources: Vec<Vec<Box<dyn Source>>>,
+    pub doors: Vec<Box<dyn Door>>,
+    pub kernel: Vec<KernelBooks>,
+}
+
+/// Packet sockets are spread by addresses, so that a flow and its fragments are in one worker anyway: each stands alone.
+/// As soon as the XDP program spreads for one interface, flows belong to workers by its arithmetic.
+fn handovers(plan: &Plan) -> Result<Vec<Handover>, Error> {
+    let workers = plan.workers.len();
+    if plan.ports.iter().any(|port| port.mode == Mode::Xdp) {
+        return Handover::mesh(workers).map_err(Error::Handover);
+    }
+    let mut alone = Vec::with_capacity(workers);
+    for _ in 0..workers {
+        alone.extend(Handover::mesh(1).map_err(Error::Handover)?);
+    }
+    Ok(alone)
+}
+
+/// A packet socket for each worker, in one fanout group.
+fn packet(port: &Port, number: usize, capture: &Capture, opened: &mut Opened) -> Result<(), Error> {
+    let interface = xsk::Interface::by_name(&port.interface.name)?;
+    let fanout =
+        (opened.sources.len() > 1).then(|| Fanout { group: group(number), spread: Spread::Addresses });
+    let options = Options {
+        ignore_outgoing: !capture.outgoing,
+        promiscuous: capture.promiscuous,
+        fanout,
+        ..Options::receiver(&interface)
+    };
+    for sources in &mut opened.sources {
+        let socket = Socket::open(&options)?;
+        opened.doors.push(Box::new(GateDoor(socket.gate()?)));
+        sources.push(Box::new(PacketSocket::new(socket)));
+    }
+    Ok(())
+}
+
+/// The namespace has one space of group numbers: other probes are told apart by their process, interfaces by their
+/// place on the command line.
+fn group(number: usize) -> u16 {
+    std::process::id().wrapping_mul(31).wrapping_add(number as u32) as u16
+}
+
+struct GateDoor(Gate);
+
+impl Door for GateDoor {
+    fn open(&mut self) -> Result<(), Error> {
+        Ok(self.0.open()?)
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        Ok(self.0.close()?)
+    }
+}
+
+/// The books of sockets and kernel.
+struct LiveBooks {
+    kernel: Vec<KernelBooks>,
+    board: Board,
+}
+
+impl Books for LiveBooks {
+    fn queues(&mut self, cuts: &[Cut]) -> Vec<QueueTerms> {
+        let sockets = books::merge(cuts.iter().flat_map(|cut| cut.sources.iter().cloned()));
+        let closing = !cuts.is_empty() && cuts.iter().all(|cut| cut.last);
+        let mut parts = Vec::new();
+        for kernel in &mut self.kernel {
+            parts.extend(kernel.terms(&sockets, closing));
+        }
+        books::merge(sockets.into_iter().chain(parts))
+    }
+
+    fn publish(&mut self, message: &Arc<Message>) {
+        self.board.put(message.clone());
+    }
+}

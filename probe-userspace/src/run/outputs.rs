@@ -1,0 +1,55 @@
+//! Where records and books go: all of it is opened before the first packet is taken, and before rights are given up.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use flow_wire::endpoint::Endpoint;
+use flow_wire::ledger::Message;
+
+use super::Error;
+use crate::books;
+use crate::config::Config;
+use crate::export::Sink;
+use crate::export::json_lines::JsonLines;
+use crate::export::zmq::Zmq;
+
+/// Opens every sink of the configuration.
+pub(super) fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, Error> {
+    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
+    if let Some(path) = &config.output.flows {
+        sinks.push(Box::new(JsonLines::open(path)?));
+    }
+    for endpoint in &config.output.sinks {
+        match endpoint {
+            Endpoint::Zmq(zmq) => sinks.push(Box::new(Zmq::open(zmq, &config.topic_prefix)?)),
+            Endpoint::Kafka(_) => return Err(Error::NoKafka { endpoint: endpoint.to_string() }),
+        }
+    }
+    Ok(sinks)
+}
+
+/// The output of `--ledger`.
+pub(super) struct LedgerFile {
+    path: PathBuf,
+    out: Box<dyn Write>,
+}
+
+impl LedgerFile {
+    /// Opens it; what was in the file is gone.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |error| Error::Ledger { path: path.to_path_buf(), error };
+        let out: Box<dyn Write> = match path == Path::new("-") {
+            true => Box::new(io::stdout()),
+            false => Box::new(File::create(path).map_err(failed)?),
+        };
+        Ok(Self { path: path.to_path_buf(), out })
+    }
+
+    /// Writes the closed books.
+    pub(super) fn write(mut self, message: &Message) -> Result<(), Error> {
+        let text = format!("{:#}\n", books::ledger(message));
+        let written = self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush());
+        written.map_err(|error| Error::Ledger { path: self.path, error })
+    }
+}

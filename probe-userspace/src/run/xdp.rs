@@ -1,0 +1,259 @@
+//! An interface captured by AF_XDP: sockets of all workers on all queues, the program that spreads over them, its books.
+//!
+//! ```text
+//! start:  rings filled, sockets bound ─► slots of the program ─► program attached
+//! stop:   slots emptied (frames pass, counted) ─► grace, drain ─► detached ─► counters read once more: they stand still
+//! ```
+
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use flow_wire::ledger::QueueTerms;
+use xsk::socket::{BusyPoll, Mode as XskMode, Options};
+use xsk::umem::{self, FrameSize, Pages, Umem};
+
+use super::Error;
+use super::conduct::Door;
+use super::host::{Ethtool, Interface, in_use};
+use super::live::Opened;
+use super::plan::Port;
+use crate::config::{Capture, XdpModeWord};
+use crate::source::xdp::{Host, Program, Settings, Wanted};
+use crate::source::xsk::Xsk;
+
+/// Slots of a worker's ring at least: the kernel's batches are 64.
+const SMALLEST_RING_FRAMES: u32 = 64;
+
+/// The program is shared by who opens and closes and by who reads its counters, once a second.
+type Shared = Arc<Mutex<Program>>;
+
+/// Binds the sockets and loads the program; it is attached by its door.
+pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Result<(), Error> {
+    let workers = opened.sources.len() as u32;
+    let settings = Settings {
+        host: Host {
+            mac_address: port.interface.mac_address,
+            has_address: in_use(&port.interface).is_some(),
+        },
+        sockets_of_queue: sockets_of_queue(port, workers),
+        filter: capture.filter.clone(),
+    };
+    let mut program = Program::load(&settings)?;
+    let interface = xsk::Interface::by_name(&port.interface.name)?;
+    for &queue in &port.queues {
+        let umem = memory(capture)?;
+        let options = options(&interface, queue, workers, capture);
+        for (worker, sources) in (0..).zip(&mut opened.sources) {
+            let socket = xsk::Socket::bind(&umem, &options)?;
+            if worker == 0 {
+                report(&socket, &umem, capture);
+            }
+            program.set_socket(queue, worker, socket.as_fd())?;
+            sources.push(Box::new(Xsk::new(socket)));
+        }
+    }
+    let promiscuous = capture.promiscuous.then(|| xsk::Promiscuous::join(&interface)).transpose()?;
+    let program = Arc::new(Mutex::new(program));
+    opened.kernel.push(KernelBooks::new(&port.interface, &program));
+    opened.doors.push(Box::new(ProgramDoor {
+        program,
+        interface: port.interface.clone(),
+        wanted: wanted(capture.xdp_mode),
+        _promiscuous: promiscuous,
+    }));
+    Ok(())
+}
+
+/// For every queue of the device; those that are not served have none.
+fn sockets_of_queue(port: &Port, workers: u32) -> Vec<u32> {
+    (0..port.queue_count).map(|queue| if port.queues.contains(&queue) { workers } else { 0 }).collect()
+}
+
+/// A queue's UMEM: twice its rings, so that as many frames are on their way to the kernel as wait to be read.
+fn memory(capture: &Capture) -> Result<Umem, Error> {
+    let frame_size = if capture.frame_size_octets == 4096 { FrameSize::Four } else { FrameSize::Two };
+    let options = umem::Options {
+        frames: capture.ring_size_frames * 2,
+        frame_size,
+        headroom: 0,
+        hugepages: capture.hugepages,
+    };
+    Ok(Umem::new(&options)?)
+}
+
+/// The workers of a queue have equal parts of its depth: flows are spread evenly, and a worker that stalls then loses
+/// nothing for as long as one alone would.
+fn options(interface: &xsk::Interface, queue: u32, workers: u32, capture: &Capture) -> Options {
+    let part = (capture.ring_size_frames / workers.next_power_of_two()).max(SMALLEST_RING_FRAMES);
+    let microseconds = capture.busy_poll.as_micros() as u32;
+    Options {
+        rx_slots: part,
+        fill_slots: capture.ring_size_frames * 2,
+        modes: match capture.xdp_mode {
+            XdpModeWord::Auto => vec![XskMode::ZeroCopy, XskMode::Copy],
+            XdpModeWord::ZeroCopy => vec![XskMode::ZeroCopy],
+            XdpModeWord::Copy | XdpModeWord::Generic => vec![XskMode::Copy],
+        },
+        busy_poll: (capture.busy_poll > Duration::ZERO)
+            .then(|| BusyPoll { microseconds, ..BusyPoll::default() }),
+        ..Options::receiver(interface, xsk::QueueId(queue))
+    }
+}
+
+fn wanted(word: XdpModeWord) -> Wanted {
+    match word {
+        XdpModeWord::Auto => Wanted::Best,
+        XdpModeWord::ZeroCopy | XdpModeWord::Copy => Wanted::Native,
+        XdpModeWord::Generic => Wanted::Generic,
+    }
+}
+
+/// Which of the possible modes it came to, and what was refused on the way.
+fn report(socket: &xsk::Socket, umem: &Umem, capture: &Capture) {
+    let place = format!("{} queue {}", socket.interface(), socket.queue());
+    for (mode, error) in socket.refused_modes() {
+        tracing::debug!("{place}: no {} mode: {error}", mode.name());
+    }
+    tracing::info!("{place}: AF_XDP in {} mode", socket.mode().name());
+    if let Some(error) = socket.busy_poll_refused() {
+        tracing::warn!("{place}: busy polling is refused: {error}; it needs CAP_NET_ADMIN");
+    }
+    if capture.hugepages && umem.pages() == Pages::Ordinary {
+        tracing::warn!("{place}: no hugepages are free, ordinary pages are used; `sysctl vm.nr_hugepages=N`");
+    }
+}
+
+struct ProgramDoor {
+    program: Shared,
+    interface: Interface,
+    wanted: Wanted,
+    /// A membership: however the process ends, the kernel undoes it.
+    _promiscuous: Option<xsk::Promiscuous>,
+}
+
+impl Door for ProgramDoor {
+    fn open(&mut self) -> Result<(), Error> {
+        let name = &self.interface.name;
+        let attached = lock(&self.program).attach(name, self.interface.index, self.wanted)?;
+        tracing::info!("{name}: XDP program attached, {} mode", attached.mode);
+        if let Some(reason) = attached.native_refused {
+            tracing::warn!(
+                "{name}: generic mode, since the driver refuses native: {reason}; it is slower, and what it cannot \
+                 deliver has no counter"
+            );
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<(), Error> {
+        Ok(lock(&self.program).clear_sockets()?)
+    }
+}
+
+/// What the program and the driver count for one interface.
+pub(super) struct KernelBooks {
+    program: Shared,
+    name: String,
+    ethtool: Option<Ethtool>,
+    /// The driver's drops when the run began, by queue: only what comes on top is ours.
+    drops_before: Vec<Option<u64>>,
+    /// The last that was computed, by queue.
+    not_delivered: Vec<Option<u64>>,
+    /// What is left once the program is detached.
+    last: Option<Vec<QueueTerms>>,
+}
+
+impl KernelBooks {
+    fn new(interface: &Interface, program: &Shared) -> Self {
+        let ethtool = Ethtool::of(&interface.name).ok();
+        let mut books = Self {
+            program: program.clone(),
+            name: interface.name.clone(),
+            ethtool,
+            drops_before: Vec::new(),
+            not_delivered: Vec::new(),
+            last: None,
+        };
+        books.drops_before = books.drops();
+        books
+    }
+
+    /// The terms of all queues. `sockets` are those of the sockets, read before; `closing` = they are final: the program
+    /// is then detached, so that its counters stand still, and read for the last time.
+    pub(super) fn terms(&mut self, sockets: &[QueueTerms], closing: bool) -> Vec<QueueTerms> {
+        if let Some(last) = &self.last {
+            return last.clone();
+        }
+        // Downstream first: the driver counts a drop after the program has counted the redirect.
+        let drops = self.drops();
+        let mut terms = self.counters(closing);
+        for terms in &mut terms {
+            terms.not_delivered = self.undelivered(terms.queue, &drops, sockets, closing);
+        }
+        if closing {
+            self.last = Some(terms.clone());
+        }
+        terms
+    }
+
+    fn counters(&mut self, closing: bool) -> Vec<QueueTerms> {
+        let mut program = lock(&self.program);
+        if closing {
+            program.detach();
+        }
+        let counters = program.counters().unwrap_or_else(|error| {
+            tracing::error!("{error}");
+            Vec::new()
+        });
+        let of = |counters: &crate::source::xdp::QueueCounters| {
+            let mut terms =
+                QueueTerms { interface: self.name.clone(), queue: counters.queue, ..QueueTerms::default() };
+            counters.write_to(&mut terms);
+            terms
+        };
+        counters.iter().map(of).collect()
+    }
+
+    /// The driver's drops on top of those before, less those that the sockets know. Sockets were read earlier, so a drop
+    /// of this moment may stand in the driver's count alone: what was there the last time too is not of this moment.
+    fn undelivered(
+        &mut self,
+        queue: u32,
+        drops: &[Option<u64>],
+        sockets: &[QueueTerms],
+        closing: bool,
+    ) -> Option<u64> {
+        let at = queue as usize;
+        let dropped = drops.get(at).copied().flatten()?;
+        let before = self.drops_before.get(at).copied().flatten().unwrap_or(0);
+        let known: u64 = sockets
+            .iter()
+            .filter(|terms| terms.interface == self.name && terms.queue == queue)
+            .map(|terms| terms.rx_ring_full + terms.rx_dropped)
+            .sum();
+        let now = dropped.saturating_sub(before).saturating_sub(known);
+        if self.not_delivered.len() <= at {
+            self.not_delivered.resize(at + 1, None);
+        }
+        let last = self.not_delivered[at].replace(now).unwrap_or(now);
+        Some(if closing { now } else { now.min(last) })
+    }
+
+    /// `rx_queue_N_drops`, as veth spells it; `None` where the driver has no such counter.
+    fn drops(&self) -> Vec<Option<u64>> {
+        let counters = self.ethtool.as_ref().and_then(|ethtool| ethtool.counters().ok()).unwrap_or_default();
+        let last = counters.keys().filter_map(|name| queue_of_drops(name)).max();
+        let Some(last) = last else { return Vec::new() };
+        (0..=last).map(|queue| counters.get(&format!("rx_queue_{queue}_drops")).copied()).collect()
+    }
+}
+
+fn queue_of_drops(name: &str) -> Option<u32> {
+    name.strip_prefix("rx_queue_")?.strip_suffix("_drops")?.parse().ok()
+}
+
+/// A panic while it was held leaves the maps as whole as the kernel keeps them.
+fn lock(program: &Shared) -> MutexGuard<'_, Program> {
+    program.lock().unwrap_or_else(PoisonError::into_inner)
+}
