@@ -62,14 +62,22 @@ impl Error {
         let mend = mend(call, source.raw_os_error().unwrap_or(0));
         Self::Kernel { call, thing: thing.into(), source, mend }
     }
+
+    /// Says better what to do.
+    #[cfg(not(loom))]
+    pub(crate) fn set_mend(&mut self, better: String) {
+        if let Self::Kernel { mend, .. } = self {
+            *mend = better;
+        }
+    }
 }
 
 /// What helps against `errno` from `call`. Sources: net/xdp/xsk.c, net/xdp/xsk_buff_pool.c, net/packet/af_packet.c.
 fn mend(call: &str, errno: i32) -> String {
     match errno {
         libc::EPERM | libc::EACCES => capability(call),
-        libc::EBUSY => "the queue is held by another socket or its last owner is still being torn down; \
-                        `ss --xdp -ap` shows who, stop it or take another queue"
+        libc::EBUSY => "another AF_XDP socket has the queue, or its last owner is still being torn down; \
+                        `ss --xdp -ap` may show who, stop it or take another queue"
             .into(),
         libc::ENOBUFS | libc::ENOMEM => memory_lock(),
         libc::EOPNOTSUPP => "the driver has not got this mode; offer copy mode too".into(),
@@ -128,6 +136,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "asks the kernel for its limit")]
     fn a_umem_that_does_not_fit_names_the_lock_limit() {
         assert!(message("setsockopt(XDP_UMEM_REG)", libc::ENOBUFS).contains("RLIMIT_MEMLOCK"));
     }

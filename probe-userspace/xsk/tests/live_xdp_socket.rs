@@ -6,6 +6,7 @@ mod support;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
+use support::capability;
 use support::namespace::Namespace;
 use support::program::Program;
 use support::sender::Sender;
@@ -243,6 +244,8 @@ fn a_busy_queue_is_named_and_tried_again_until_it_is_free() {
         let refused = refused.expect_err("a queue has one owner");
         assert_eq!(refused.errno(), Some(libc::EBUSY));
         assert!(refused.to_string().contains("interface in0 queue 0 (XDP_ZEROCOPY|"), "{refused}");
+        let holder = format!("(pid {})", std::process::id());
+        assert!(refused.to_string().contains(&holder), "{refused} names who has a fill ring: {holder}");
         std::thread::scope(|scope| {
             scope.spawn(move || drop(owner));
             Socket::bind(&umem(64), &Options { busy_retry: LIMIT, ..options(&inside, 0) })
@@ -346,4 +349,34 @@ fn hugepages_are_had_or_their_refusal_is_reported() {
     umem.bytes_mut(&mut frame).fill(7);
     assert_eq!(umem.bytes(&frame), [7; 4096]);
     umem.free([frame]);
+}
+
+#[test]
+fn a_refused_call_names_the_capability_or_the_limit() {
+    Namespace::with_veth(1, 1500).run(|| {
+        let (inside, _) = ends();
+        capability::limit_locked_memory(1 << 20);
+        capability::drop_all_but(&[capability::NET_RAW, capability::NET_ADMIN]);
+        let refused = Socket::bind(&umem(4096), &options(&inside, 0)).expect_err("16 MiB are over the limit");
+        assert!(refused.to_string().contains("RLIMIT_MEMLOCK is 1024 KiB"), "{refused}");
+        capability::drop_all_but(&[]);
+        let refused = Socket::bind(&umem(16), &options(&inside, 0)).expect_err("no capability");
+        assert_eq!(refused.errno(), Some(libc::EPERM));
+        assert!(refused.to_string().contains("CAP_NET_RAW"), "{refused}");
+    });
+}
+
+#[test]
+fn a_bound_socket_needs_no_capability() {
+    Namespace::with_veth(1, 1500).run(|| {
+        let (inside, outside) = ends();
+        let (mut socket, _program) = captured(&inside, &umem(64), &options(&inside, 0));
+        let sender = Sender::new(&outside);
+        capability::drop_all_but(&[]);
+        for round in 0..4 {
+            (0..40).for_each(|index| sender.send(&frame(60, 0, round * 40 + index)));
+            receive(&mut socket, 40, |_| {});
+        }
+        assert_eq!(socket.statistics().expect("statistics").rx_dropped, 0);
+    });
 }

@@ -56,3 +56,26 @@ impl Ring {
         unsafe { self.memory.start().as_ptr().add(index * self.block_size) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_read_only_while_it_is_ours() {
+        let mut ring = Ring::new(Memory::allocated(4096).expect("memory"), 2048, 2).expect("ring");
+        assert!(ring.block(0).is_none() && ring.block(1).is_none(), "new blocks are the kernel's");
+        ring.status(1).store(status::USER, Ordering::Release);
+        assert!(ring.block(0).is_none());
+        assert_eq!(ring.block(1).expect("ours").len(), 2048);
+        ring.give_back(1);
+        assert!(ring.block(1).is_none());
+    }
+
+    #[test]
+    fn memory_that_its_blocks_do_not_fill_is_refused() {
+        let ring = |size, blocks| Ring::new(Memory::allocated(4096).expect("memory"), size, blocks);
+        assert!(ring(2048, 3).is_none() && ring(4, 1024).is_none() && ring(1023, 4).is_none());
+        assert!(ring(2048, 0).is_none() && ring(usize::MAX, 2).is_none());
+    }
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::queue::{Queue, thing};
 use super::rings::Mapper;
-use super::{Mode, Options, Socket, busy_poll};
+use super::{Mode, Options, Socket, busy_poll, holder};
 use crate::refill::{self, Refill};
 use crate::ring::{Completion, Fill};
 use crate::umem::Umem;
@@ -229,7 +229,17 @@ impl Opened<'_> {
     }
 
     fn refused(&self, flags: u16, source: io::Error) -> Error {
-        Error::kernel("bind(AF_XDP)", format!("{} ({})", self.thing, flag_names(flags)), source)
+        let busy = source.raw_os_error() == Some(libc::EBUSY);
+        let mut error =
+            Error::kernel("bind(AF_XDP)", format!("{} ({})", self.thing, flag_names(flags)), source);
+        let holders = if busy { holder::candidates() } else { Vec::new() };
+        if !holders.is_empty() {
+            error.set_mend(format!(
+                "AF_XDP sockets are open in {}: stop it or take another queue",
+                holders.join(", ")
+            ));
+        }
+        error
     }
 }
 

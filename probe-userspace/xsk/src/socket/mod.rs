@@ -2,6 +2,7 @@
 
 mod bind;
 mod busy_poll;
+mod holder;
 mod options;
 mod queue;
 mod rings;

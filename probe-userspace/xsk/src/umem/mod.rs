@@ -279,3 +279,89 @@ impl Umem {
 fn lock<T>(mutex: &Mutex<T>) -> impl std::ops::DerefMut<Target = T> + '_ {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::burst::Burst;
+    use crate::ring::testing;
+
+    fn umem() -> Umem {
+        let options = Options { frames: 8, frame_size: FrameSize::Two, headroom: 0, hugepages: false };
+        Umem::in_plain_memory(&options).expect("memory")
+    }
+
+    #[test]
+    fn a_dropped_frame_is_counted_and_stays_held() {
+        let umem = umem();
+        let frame = umem.allocate_one().expect("a frame");
+        let before = leaked();
+        let dropped = std::panic::catch_unwind(|| drop(frame));
+        assert_eq!(dropped.is_err(), cfg!(debug_assertions), "debug builds panic at the drop");
+        assert!(leaked() > before, "other tests leak while they panic");
+        assert_eq!(umem.books(), Books { free: 7, held: 1, lent: 0 });
+    }
+
+    #[test]
+    #[should_panic(expected = "is of another UMEM")]
+    fn a_frame_of_another_umem_is_not_read() {
+        let frame = umem().allocate_one().expect("a frame");
+        let _refused = umem().bytes(&frame);
+    }
+
+    #[test]
+    #[should_panic(expected = "is of another UMEM")]
+    fn a_frame_of_another_umem_is_not_freed() {
+        umem().free(umem().allocate_one());
+    }
+
+    #[test]
+    fn frames_do_not_overlap() {
+        let umem = umem();
+        let mut frames = umem.allocate(8);
+        for (number, frame) in frames.iter_mut().enumerate() {
+            umem.bytes_mut(frame).fill(number as u8);
+        }
+        for (number, frame) in frames.iter().enumerate() {
+            assert_eq!(umem.bytes(frame), [number as u8; 2048]);
+        }
+        assert!(umem.allocate_one().is_none(), "all are held");
+        umem.free(frames);
+    }
+
+    #[test]
+    fn a_burst_that_is_dropped_full_loses_no_frame() {
+        let umem = umem();
+        let (mut user, mut kernel) = testing::socket(&umem, 8, 0);
+        user.fill.give(&mut umem.allocate(8));
+        (0..3).for_each(|number| assert!(kernel.receive(&[number; 100])));
+        let mut burst = Burst::new(&umem);
+        assert_eq!(user.rx.receive(&mut burst), 3);
+        assert_eq!(umem.books(), Books { free: 0, held: 3, lent: 5 });
+        drop(burst);
+        assert_eq!(umem.books(), Books { free: 3, held: 0, lent: 5 });
+    }
+
+    #[test]
+    #[should_panic(expected = "were not given back")]
+    fn a_burst_is_not_filled_twice() {
+        let umem = umem();
+        let (mut user, mut kernel) = testing::socket(&umem, 8, 0);
+        user.fill.give(&mut umem.allocate(8));
+        assert!(kernel.receive(&[0; 100]));
+        let mut burst = Burst::new(&umem);
+        assert_eq!(user.rx.receive(&mut burst), 1);
+        user.rx.receive(&mut burst);
+    }
+
+    #[test]
+    fn options_that_no_kernel_takes_are_refused_by_name() {
+        let none = Options { frames: 0, ..Options::default() };
+        let refused = Umem::new(&none).expect_err("no frames").to_string();
+        assert_eq!(refused, "number of UMEM frames is 0: from 1 to 1048576 frames");
+        let headroom = Options { headroom: 1_537, frame_size: FrameSize::Two, ..Options::default() };
+        assert!(Umem::new(&headroom).is_err());
+        let most = Options { headroom: 1_536, frames: 1, hugepages: false, frame_size: FrameSize::Two };
+        assert_eq!(Umem::in_plain_memory(&most).expect("memory").packet_room(), 256);
+    }
+}

@@ -1,6 +1,7 @@
 //! What the live tests stand on: a network namespace with a veth pair, a program that redirects, a sender.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod capability;
 pub mod namespace;
 pub mod program;
 pub mod sender;
