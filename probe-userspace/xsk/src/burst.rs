@@ -11,6 +11,9 @@ pub const BUFFERS_PER_PACKET: usize = 46;
 /// Buffers of a burst: whatever is read, one more packet of the largest kind always fits an empty burst.
 pub const BUFFERS: usize = 128;
 
+/// Frames of packets that could not be believed, in a burst.
+const SPENT: usize = BUFFERS;
+
 /// One buffer of a packet.
 #[derive(Debug)]
 struct Buffer {
@@ -47,7 +50,7 @@ impl Burst {
             umem: umem.clone(),
             packets: Vec::with_capacity(PACKETS),
             buffers: Vec::with_capacity(BUFFERS),
-            spent: Vec::with_capacity(BUFFERS),
+            spent: Vec::with_capacity(SPENT),
         }
     }
 
@@ -91,9 +94,11 @@ impl Burst {
         &self.umem
     }
 
-    /// True where one more packet of any size fits.
+    /// True where one more packet of any size fits, sound or not.
     pub(crate) const fn has_room(&self) -> bool {
-        self.packets.len() < PACKETS && self.buffers.len() + BUFFERS_PER_PACKET <= BUFFERS
+        self.packets.len() < PACKETS
+            && self.buffers.len() + BUFFERS_PER_PACKET <= BUFFERS
+            && self.spent.len() + BUFFERS_PER_PACKET <= SPENT
     }
 
     /// Adds a buffer of the packet that [`Self::end_packet`] will end. `offset` and `octets` are within the frame.
@@ -128,9 +133,10 @@ impl Burst {
         self.buffers.len()
     }
 
-    /// True where everything was given back.
+    /// True where its packets were given back, and it can take more. Frames that nobody saw may still be in it: who received no packet
+    /// need not give anything back, until they fill it.
     pub(crate) const fn is_given_back(&self) -> bool {
-        self.frames() == 0
+        self.packets.is_empty() && self.has_room()
     }
 
     /// Takes all frames out; the burst is empty and can be filled again.

@@ -45,7 +45,8 @@ pub struct Options {
     pub rx_slots: u32,
     /// Slots of the TX ring; 0 = this socket does not send.
     pub tx_slots: u32,
-    /// Slots of the queue's fill ring, which is filled from the UMEM's pool.
+    /// Slots of the queue's fill ring, which is filled from the UMEM's pool: twice the RX rings of all sockets of the queue, so that
+    /// a socket whose reader stands still cannot hold the frames of the others.
     pub fill_slots: u32,
     /// Slots of the queue's completion ring.
     pub completion_slots: u32,
