@@ -8,10 +8,14 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that fails may panic"))]
 
+pub mod api;
+pub mod config;
 pub mod ingest;
 pub mod query;
 pub mod reconcile;
+pub mod run;
 pub mod store;
+pub mod terminal;
 #[doc(hidden)]
 pub mod testing;
 #[path = "../ui/mod.rs"]

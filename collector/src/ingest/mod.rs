@@ -15,8 +15,8 @@ mod writer;
 mod zmq;
 
 pub use counters::Counters;
-pub use input::{Error, Feed, Input, Stop};
-pub use kafka::Kafka;
+pub use input::{Error, Event, Feed, Gone, Input, Stop};
+pub use kafka::{Kafka, OffsetsOf};
 pub use status::{InputState, InputStatus, StoreStatus};
-pub use writer::{Failure, Writer};
+pub use writer::{Failure, Writer, now_nanoseconds};
 pub use zmq::Zmq;

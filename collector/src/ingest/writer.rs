@@ -11,10 +11,10 @@ use super::status::{InputStatus, StoreStatus};
 use crate::store::{self, Intake};
 
 /// Rows of a transaction: the store's cost per row is lowest from about here on.
-pub const COMMIT_ROWS: usize = 100_000;
+const COMMIT_ROWS: usize = 100_000;
 
 /// Age of a transaction: what came is queryable a second later, at any rate.
-pub const COMMIT_AGE: Duration = Duration::from_secs(1);
+const COMMIT_AGE: Duration = Duration::from_secs(1);
 
 /// Messages between inputs and writer: a second of the fastest probe, below 300 MB.
 const CHANNEL_MESSAGES: usize = 256;

@@ -1,9 +1,9 @@
 //! A refused parameter: what was given, what is wrong, what to write instead.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Body of a 400, and the message of exit code 2.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{parameter} '{value}': {error}; {mend}")]
 pub struct BadParameter {
     /// What is wrong.

@@ -14,9 +14,12 @@ pub const COLUMNS_MAX: usize = 8;
 const FLOWS_DEFAULT: u32 = 100;
 const GROUPS_DEFAULT: u32 = 10;
 
-const FLOWS: &[&str] = &["from", "to", "filter", "limit"];
-const TOP: &[&str] = &["from", "to", "filter", "by", "measure", "limit"];
-const TIMESERIES: &[&str] = &["from", "to", "filter", "by", "measure", "limit", "step"];
+/// Parameters of `flows`.
+pub const FLOWS: &[&str] = &["from", "to", "filter", "limit"];
+/// Parameters of `top`.
+pub const TOP: &[&str] = &["from", "to", "filter", "by", "measure", "limit"];
+/// Parameters of `timeseries`.
+pub const TIMESERIES: &[&str] = &["from", "to", "filter", "by", "measure", "limit", "step"];
 
 /// Names and values as given, and what time it is (for `-5m`).
 pub struct Words<'a> {

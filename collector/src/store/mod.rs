@@ -34,8 +34,8 @@ pub trait Writer: Send {
     /// Takes in what is new; what is there already with the same CRC is counted and left out.
     fn commit(&mut self, intake: &Intake) -> Result<Committed, Error>;
 
-    /// How far each partition of that cluster was read.
-    fn offsets(&self, cluster: &str) -> Result<Vec<Offset>, Error>;
+    /// How far each partition of every cluster was read.
+    fn all_offsets(&self) -> Result<Vec<Offset>, Error>;
 
     /// The store's own UUID, made with it.
     fn id(&self) -> uuid::Uuid;
@@ -58,6 +58,9 @@ pub trait Reader: Send + Sync {
     /// Every epoch with its last ledger message and its streams. `from_rows`: sums each stream's rows again, beside what
     /// the batches said when they were stored.
     fn books(&self, from_rows: bool) -> Result<StoreTerms, Error>;
+
+    /// Rows, and when the last commit was: what health asks every few seconds.
+    fn standing(&self) -> Result<(u64, u64), Error>;
 
     /// The per-second counters of each epoch since then.
     fn seconds(&self, since_nanoseconds: u64) -> Result<Vec<Second>, Error>;

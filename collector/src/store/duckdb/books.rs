@@ -46,17 +46,20 @@ pub(super) fn books(connection: &Connection, from_rows: bool) -> Result<StoreTer
     sums.nothing_left()?;
     let mut epochs: Vec<_> = epochs.into_values().collect();
     epochs.sort_by_key(|epoch| std::cmp::Reverse(epoch.heard_nanoseconds));
+    let (rows, last_commit_nanoseconds) = standing(connection)?;
     Ok(StoreTerms {
         epochs,
         refused: refused(connection)?,
-        rows: connection.query_row("SELECT count(*) FROM flow", [], |row| row.get(0))?,
-        last_commit_nanoseconds: connection.query_row(
-            "SELECT last_commit_nanoseconds FROM meta",
-            [],
-            |row| row.get(0),
-        )?,
+        rows,
+        last_commit_nanoseconds,
         doubled_rows: if from_rows { Some(doubled_rows(connection)?) } else { None },
     })
+}
+
+/// Rows, and the last commit.
+pub(super) fn standing(connection: &Connection) -> Result<(u64, u64), Error> {
+    let text = "SELECT (SELECT count(*) FROM flow)::UBIGINT, last_commit_nanoseconds FROM meta";
+    Ok(connection.query_row(text, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
 /// Sums by stream, each from its own table.

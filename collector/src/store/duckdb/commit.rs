@@ -162,12 +162,12 @@ fn save_offset(transaction: &Transaction<'_>, offset: &Offset) -> Result<(), Err
     Ok(())
 }
 
-/// All partitions of a cluster that were ever read.
-pub(super) fn offsets(connection: &Connection, cluster: &str) -> Result<Vec<Offset>, Error> {
+/// All partitions that were ever read.
+pub(super) fn all_offsets(connection: &Connection) -> Result<Vec<Offset>, Error> {
     let mut statement = connection.prepare(
-        "SELECT topic, partition, last, crc32c, stream, sequence, probe_id, epoch FROM bus_offset WHERE cluster = ?",
+        "SELECT topic, partition, last, crc32c, stream, sequence, probe_id, epoch, cluster FROM bus_offset",
     )?;
-    let mut rows = statement.query(params![cluster])?;
+    let mut rows = statement.query([])?;
     let mut offsets = Vec::new();
     while let Some(row) = rows.next()? {
         let mark = match row.get::<_, Option<u32>>(3)? {
@@ -182,7 +182,7 @@ pub(super) fn offsets(connection: &Connection, cluster: &str) -> Result<Vec<Offs
                 },
             }),
         };
-        let cluster = cluster.to_owned();
+        let cluster = row.get(8)?;
         offsets.push(Offset { cluster, topic: row.get(0)?, partition: row.get(1)?, last: row.get(2)?, mark });
     }
     Ok(offsets)

@@ -80,8 +80,8 @@ impl Writer for DuckDb {
         Ok(committed)
     }
 
-    fn offsets(&self, cluster: &str) -> Result<Vec<Offset>, Error> {
-        commit::offsets(&self.connection, cluster)
+    fn all_offsets(&self) -> Result<Vec<Offset>, Error> {
+        commit::all_offsets(&self.connection)
     }
 
     fn id(&self) -> uuid::Uuid {

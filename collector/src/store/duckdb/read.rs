@@ -122,6 +122,10 @@ impl Reader for DuckDbReader {
         self.snapshot(|connection| books::books(connection, from_rows))
     }
 
+    fn standing(&self) -> Result<(u64, u64), Error> {
+        self.snapshot(books::standing)
+    }
+
     fn seconds(&self, since_nanoseconds: u64) -> Result<Vec<Second>, Error> {
         self.snapshot(|connection| books::seconds(connection, since_nanoseconds))
     }

@@ -1,0 +1,37 @@
+//! What Prometheus sees: the counters of this process, and the books as gauges.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+
+use crate::ingest::{InputState, InputStatus};
+use crate::reconcile::{Ledger, Verdict};
+
+/// The exposition, in OpenMetrics text.
+pub(super) fn text(registry: &Registry, ledger: &Ledger, inputs: &[Arc<InputStatus>]) -> String {
+    let mut gauges = String::new();
+    let mut gauge = |name: &str, help: &str, value: u64| {
+        // Writing to a String cannot fail.
+        let _ = write!(gauges, "# HELP {name} {help}.\n# TYPE {name} gauge\n{name} {value}\n");
+    };
+    let running = inputs.iter().filter(|input| input.state().0 == InputState::Running).count();
+    let balanced = u64::from(ledger.verdict != Verdict::Residual);
+    gauge("collector_ingest_inputs", "Inputs of the command line", inputs.len() as u64);
+    gauge("collector_ingest_running_inputs", "Inputs that receive", running as u64);
+    gauge("collector_ledger_balanced", "1 = no residual", balanced);
+    gauge(
+        "collector_ledger_residual_packets",
+        "Packets or records that no term explains",
+        ledger.residual.packets,
+    );
+    gauge("collector_ledger_residual_octets", "Octets that no term explains", ledger.residual.octets);
+    gauge("collector_ledger_lost_packets", "Packets that ring, device or probe dropped", ledger.lost.packets);
+    gauge("collector_ledger_lost_records", "Records that probe or bus dropped", ledger.lost.records);
+    gauge("collector_ledger_lost_batches", "Batches that held them", ledger.lost.batches);
+    let mut counters = String::new();
+    // Likewise.
+    let _ = encode(&mut counters, registry);
+    gauges + &counters
+}

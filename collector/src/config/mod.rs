@@ -1,0 +1,266 @@
+//! What the user asked for: command line over file over defaults.
+
+mod error;
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use figment::Figment;
+use figment::providers::{Format as _, Serialized, Toml};
+use flow_wire::bus::TOPIC_PREFIX;
+use flow_wire::endpoint::Endpoint;
+use serde::{Deserialize, Serialize};
+
+pub use error::Error;
+
+/// Where state is, unless said otherwise.
+pub const STORE: &str = "/var/lib/gannet";
+/// Where the API listens, unless said otherwise.
+pub const HTTP: &str = "127.0.0.1:3000";
+
+/// Flows from the bus, stored once, queried, shown; the books closed.
+#[derive(Debug, Parser)]
+#[command(version, name = "gannet-collector", args_conflicts_with_subcommands = true)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 residual (ledger --check), 4 loss above --max-loss"
+)]
+pub struct CommandLine {
+    /// Ask instead of collecting.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of the collector itself.
+    #[command(flatten)]
+    pub collect: Collect,
+}
+
+/// `gannet-collector -i ...`
+#[derive(Debug, Default, Args, Serialize)]
+pub struct Collect {
+    /// kafka://HOST[:PORT][,..], kafka-ssl://.., zmq://HOST:PORT; several are read at once
+    #[arg(short = 'i', long = "input", value_name = "URL")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub input: Vec<String>,
+    /// Directory of the store [default: /var/lib/gannet]
+    #[arg(long, value_name = "DIR")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<PathBuf>,
+    /// Where page and API listen [default: 127.0.0.1:3000]
+    #[arg(long, value_name = "ADDR:PORT")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+    /// First part of the topics' names [default: gannet]
+    #[arg(long, value_name = "PREFIX")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic_prefix: Option<String>,
+    /// A TOML file with the same keys; the command line wins
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+}
+
+/// Questions.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Flows, largest groups, or a measure over time
+    Query(Query),
+    /// The books: what was seen, stored, lost, and what no term explains
+    Ledger(Books),
+}
+
+/// Whom to ask.
+#[derive(Debug, Args)]
+pub struct Whom {
+    /// The running collector's address
+    #[arg(long, value_name = "ADDR:PORT", default_value = HTTP, conflicts_with = "store")]
+    pub http: String,
+    /// Open this store instead; no collector may hold it
+    #[arg(long, value_name = "DIR")]
+    pub store: Option<PathBuf>,
+}
+
+/// `gannet-collector query ...`: the words of the REST API.
+#[derive(Debug, Args)]
+pub struct Query {
+    /// What to ask
+    #[arg(value_enum, default_value = "flows")]
+    pub question: Question,
+    /// Begin of the range: RFC 3339, UNIX seconds, -5m
+    #[arg(long, allow_hyphen_values = true)]
+    pub from: Option<String>,
+    /// End of the range
+    #[arg(long, allow_hyphen_values = true)]
+    pub to: Option<String>,
+    /// field=value[,value] .. (src=10.0.0.0/8 port=443); may be given several times
+    #[arg(long)]
+    pub filter: Vec<String>,
+    /// Group by (top, timeseries): src, dst, proto, ..
+    #[arg(long)]
+    pub by: Option<String>,
+    /// octets, packets, flows, .. (top, timeseries)
+    #[arg(long)]
+    pub measure: Option<String>,
+    /// Rows at most
+    #[arg(long)]
+    pub limit: Option<String>,
+    /// Width of a bucket (timeseries): 10s, 1m, 1h
+    #[arg(long)]
+    pub step: Option<String>,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    /// Whom to ask
+    #[command(flatten)]
+    pub whom: Whom,
+}
+
+/// What can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Question {
+    /// The last flows
+    Flows,
+    /// The largest groups
+    Top,
+    /// A measure over time
+    Timeseries,
+}
+
+/// How an answer is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Aligned columns
+    Table,
+    /// The API's own answer
+    Json,
+    /// RFC 4180
+    Csv,
+}
+
+/// `gannet-collector ledger ...`
+#[derive(Debug, Args)]
+pub struct Books {
+    /// Count the stored terms from the rows themselves, and say by the exit code whether all holds: 3 = residual
+    #[arg(long)]
+    pub check: bool,
+    /// With --check: exit 4 where more packets and records than this were lost
+    #[arg(long, value_name = "N", requires = "check")]
+    pub max_loss: Option<u64>,
+    /// Wait until every epoch is closed and the bus is read to its end, at most so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub wait: u64,
+    /// How to print
+    #[arg(long, value_enum, default_value = "table")]
+    pub format: Format,
+    /// Whom to ask
+    #[command(flatten)]
+    pub whom: Whom,
+}
+
+/// What stands in the file, and what the defaults are.
+#[derive(Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    input: Vec<String>,
+    store: PathBuf,
+    http: String,
+    topic_prefix: String,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self { input: vec![], store: STORE.into(), http: HTTP.into(), topic_prefix: TOPIC_PREFIX.into() }
+    }
+}
+
+/// Checked, and ready to run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// At least one.
+    pub inputs: Vec<Endpoint>,
+    /// Directory of the store.
+    pub store: PathBuf,
+    /// Where page and API listen.
+    pub http: SocketAddr,
+    /// First part of the topics' names.
+    pub topic_prefix: String,
+}
+
+/// Longest prefix: a topic's name has at most 249 characters.
+const PREFIX_CHARACTERS_MAX: usize = 200;
+
+impl Settings {
+    /// From command line, file and defaults.
+    pub fn read(line: &Collect) -> Result<Self, Error> {
+        let mut figment = Figment::from(Serialized::defaults(File::default()));
+        if let Some(path) = &line.config {
+            let text = std::fs::read_to_string(path)
+                .map_err(|source| Error::Unreadable { path: path.clone(), source })?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        let file: File = figment.merge(Serialized::defaults(line)).extract().map_err(|cause| {
+            Error::File { path: line.config.clone().unwrap_or_default(), cause: Box::new(cause) }
+        })?;
+        if file.input.is_empty() {
+            return Err(Error::NoInput);
+        }
+        let inputs: Vec<Endpoint> = file.input.iter().map(|url| url.parse()).collect::<Result<_, _>>()?;
+        for (at, endpoint) in inputs.iter().enumerate() {
+            if inputs[..at].contains(endpoint) {
+                return Err(Error::TwiceInput(endpoint.to_string()));
+            }
+        }
+        let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let prefix = file.topic_prefix;
+        if prefix.is_empty() || prefix.len() > PREFIX_CHARACTERS_MAX || !prefix.chars().all(sound) {
+            return Err(Error::Prefix(prefix));
+        }
+        Ok(Self { inputs, store: file.store, http: address(&file.http)?, topic_prefix: prefix })
+    }
+}
+
+/// An address to listen at, or to ask.
+pub fn address(text: &str) -> Result<SocketAddr, Error> {
+    let mut found = text.to_socket_addrs().map_err(|_| Error::Http(text.to_owned()))?;
+    found.next().ok_or_else(|| Error::Http(text.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(words: &[&str]) -> Result<Settings, Error> {
+        let line = CommandLine::try_parse_from(std::iter::once(&"gannet-collector").chain(words)).unwrap();
+        Settings::read(&line.collect)
+    }
+
+    #[test]
+    fn the_readme_lines_work() {
+        let settings = read(&["-i", "kafka://192.168.2.225", "-i", "zmq://127.0.0.1:1234"]).unwrap();
+        assert_eq!(settings.inputs[0].to_string(), "kafka://192.168.2.225:9092");
+        assert_eq!((settings.store.as_os_str(), settings.http.port()), (STORE.as_ref(), 3000));
+    }
+
+    #[test]
+    fn the_command_line_wins_over_the_file() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let text = "input = [\"zmq://a:1\"]\nhttp = \"[::1]:4000\"\ntopic_prefix = \"x\"\n";
+        std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
+        let path = &file.path().to_str().unwrap().to_owned();
+        let settings = read(&["--config", path, "--topic-prefix", "y"]).unwrap();
+        assert_eq!((settings.topic_prefix.as_str(), settings.http.port()), ("y", 4000));
+        assert_eq!(read(&["--config", path, "-i", "zmq://b:2"]).unwrap().inputs.len(), 1);
+        std::io::Write::write_all(&mut file, b"stoer = \"/x\"\n").unwrap();
+        assert!(read(&["--config", path]).unwrap_err().to_string().contains("stoer"));
+    }
+
+    #[test]
+    fn wrong_usage_names_option_value_and_mend() {
+        assert!(matches!(read(&[]), Err(Error::NoInput)));
+        assert!(matches!(read(&["-i", "http://x"]), Err(Error::Endpoint(_))));
+        assert!(matches!(read(&["-i", "zmq://a:1", "-i", "tcp://a:1"]), Ok(_)));
+        assert!(matches!(read(&["-i", "kafka://a", "-i", "kafka://a:9092"]), Err(Error::TwiceInput(_))));
+        assert!(matches!(read(&["-i", "zmq://a:1", "--http", "3000"]), Err(Error::Http(_))));
+        assert!(matches!(read(&["-i", "zmq://a:1", "--topic-prefix", "a b"]), Err(Error::Prefix(_))));
+        assert!(matches!(read(&["-i", "zmq://a:1", "--config", "/nowhere"]), Err(Error::Unreadable { .. })));
+    }
+}
