@@ -205,8 +205,10 @@ impl Settings {
         }
         let inputs: Vec<Endpoint> = file.input.iter().map(|url| url.parse()).collect::<Result<_, _>>()?;
         for (at, endpoint) in inputs.iter().enumerate() {
-            if inputs[..at].contains(endpoint) {
-                return Err(Error::TwiceInput(endpoint.to_string()));
+            // By their canonical form: `tcp://` is `zmq://`.
+            let name = endpoint.to_string();
+            if inputs[..at].iter().any(|other| other.to_string() == name) {
+                return Err(Error::TwiceInput(name));
             }
         }
         let sound = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
@@ -257,7 +259,7 @@ mod tests {
     fn wrong_usage_names_option_value_and_mend() {
         assert!(matches!(read(&[]), Err(Error::NoInput)));
         assert!(matches!(read(&["-i", "http://x"]), Err(Error::Endpoint(_))));
-        assert!(matches!(read(&["-i", "zmq://a:1", "-i", "tcp://a:1"]), Ok(_)));
+        assert!(matches!(read(&["-i", "zmq://a:1", "-i", "tcp://a:1"]), Err(Error::TwiceInput(_))));
         assert!(matches!(read(&["-i", "kafka://a", "-i", "kafka://a:9092"]), Err(Error::TwiceInput(_))));
         assert!(matches!(read(&["-i", "zmq://a:1", "--http", "3000"]), Err(Error::Http(_))));
         assert!(matches!(read(&["-i", "zmq://a:1", "--topic-prefix", "a b"]), Err(Error::Prefix(_))));
