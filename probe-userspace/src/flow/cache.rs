@@ -15,6 +15,9 @@ use crate::packet::Packet;
 /// bucket full while the cache is.
 const SLOTS_PER_FLOW: usize = 2;
 
+/// Records that one bucket may give at once: each entry one at an active time-out and one at its end.
+pub const BUCKET_RECORDS: usize = 2 * WAYS;
+
 /// The hand goes over all buckets in this time, so that a flow that has ended leaves at most so much later, as long as
 /// [`Cache::expire`] is called with a sufficient budget.
 const ROUND_NANOSECONDS: u64 = 1_000_000_000;
@@ -291,7 +294,7 @@ impl Cache {
         let owed = elapsed * count / ROUND_NANOSECONDS;
         let mut done = 0;
         let tick = self.tick(self.clock);
-        while done < owed.min(budget.buckets as u64) && out.room() >= 2 * WAYS {
+        while done < owed.min(budget.buckets as u64) && out.room() >= BUCKET_RECORDS {
             self.visit(tick, out);
             done += 1;
         }
@@ -321,7 +324,7 @@ impl Cache {
     /// the others as forced. Returns where to go on, `None` at the end.
     pub fn flush(&mut self, from: usize, out: &mut impl Records) -> Option<usize> {
         for bucket in from..self.buckets.count() {
-            if out.room() < 2 * WAYS {
+            if out.room() < BUCKET_RECORDS {
                 return Some(bucket);
             }
             for way in ways(self.buckets.tags(bucket).occupied()) {

@@ -21,7 +21,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use cache::{Budget, Cache, Place};
+pub use cache::{BUCKET_RECORDS, Budget, Cache, Place};
 pub use fragments::Fragments;
 pub use settings::{Settings, TCP_LINGER};
 

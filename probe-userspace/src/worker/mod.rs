@@ -96,7 +96,8 @@ impl Worker {
             let stopping = control.is_stopping();
             let moved = self.turn(&mut sources, control);
             let ended = self.sources.iter().all(|feed| feed.ended);
-            if ended || (stopping && !moved) {
+            // A live source is emptied first; a file has as much left as it likes.
+            if ended || (stopping && (!moved || self.clock == Clock::OfPackets)) {
                 break;
             }
             if !moved && self.outlet.handover().lie_down() {

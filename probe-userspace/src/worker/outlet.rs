@@ -8,7 +8,7 @@ use rtrb::{Producer, PushError};
 
 use super::handover::Handover;
 use super::ring::{Cut, Export};
-use crate::flow::Records;
+use crate::flow::{BUCKET_RECORDS, Records};
 use crate::meter::{Given, Owners};
 use crate::packet::Packet;
 
@@ -34,7 +34,15 @@ pub struct Outlet {
 
 impl Outlet {
     /// Records and cuts go into `ring`, packets of other workers' flows into `handover`.
+    ///
+    /// # Panics
+    /// The ring is too small for the records of one bucket of the cache: expiry would never find room.
     pub fn new(ring: Producer<Export>, when_full: WhenFull, handover: Handover) -> Self {
+        let capacity = ring.buffer().capacity();
+        assert!(
+            when_full == WhenFull::Wait || capacity >= 2 * BUCKET_RECORDS,
+            "a ring of {capacity} records"
+        );
         Self { ring, when_full, discarded: Amount::ZERO, handover }
     }
 
