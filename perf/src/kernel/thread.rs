@@ -1,10 +1,11 @@
 //! Which CPU and which network namespace a thread is in.
 #![expect(
     unsafe_code,
-    reason = "unshare(2) and sched_setaffinity(2) have no safe wrapper in the standard library"
+    reason = "unshare(2), setns(2) and sched_setaffinity(2) have no safe wrapper in the standard library"
 )]
 
 use std::fs::File;
+use std::os::fd::AsRawFd;
 
 use super::Error;
 
@@ -22,6 +23,26 @@ pub(super) fn in_new_network<T: Send>(work: impl FnOnce() -> T + Send) -> Result
         let namespace =
             File::open(path).map_err(|source| Error { call: format!("open {path}"), source, mend: "" })?;
         Ok((namespace, work()))
+    };
+    std::thread::scope(|scope| scope.spawn(enter).join())
+        .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Runs `work` on a thread in a named network namespace (`ip netns`). Sockets that it makes stay there, whoever uses them.
+///
+/// # Errors
+/// Without CAP_SYS_ADMIN, or when there is no such namespace.
+pub fn in_network<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    let path = format!("/run/netns/{name}");
+    let namespace =
+        File::open(&path).map_err(|source| Error { call: format!("open {path}"), source, mend: "" })?;
+    let enter = || {
+        // SAFETY: setns(2) takes a descriptor, open through the call, and an integer; it changes only the calling
+        // thread, which ends right after.
+        if unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWNET) } != 0 {
+            return Err(Error::last(format!("setns({path})")));
+        }
+        Ok(work())
     };
     std::thread::scope(|scope| scope.spawn(enter).join())
         .unwrap_or_else(|panic| std::panic::resume_unwind(panic))

@@ -1,0 +1,136 @@
+//! A capture does no harm to the host that it runs on: a TCP session of the host goes on through start, run, stop and
+//! kill -9 of the probe, whichever way it captures.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod live;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use live::Room;
+use perf::kernel::thread::in_network;
+
+/// A segment that was lost is sent again within seconds; a session that is cut off gets nothing for as long as this.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Octets of an exchange: several segments each way.
+const MESSAGE: usize = 20_000;
+
+/// A host (the probe's end, its only interface) and somebody who talks to it.
+struct Session {
+    room: Room,
+    host: TcpStream,
+    peer: TcpStream,
+}
+
+impl Session {
+    fn new() -> Self {
+        let room = Room::new(1, 1500);
+        room.left.address("out", "10.9.2.1/24").unwrap();
+        room.right.address("in", "10.9.2.2/24").unwrap();
+        let listener = in_network(room.right.name(), || TcpListener::bind("10.9.2.2:0")).unwrap().unwrap();
+        let address = listener.local_addr().unwrap();
+        let peer = in_network(room.left.name(), || TcpStream::connect(address)).unwrap().unwrap();
+        let (host, _) = listener.accept().unwrap();
+        for stream in [&host, &peer] {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        }
+        Self { room, host, peer }
+    }
+
+    /// A message each way.
+    fn exchange(&self, when: &str) {
+        for (mut from, mut to) in [(&self.peer, &self.host), (&self.host, &self.peer)] {
+            let message = vec![7; MESSAGE];
+            from.write_all(&message).unwrap_or_else(|error| panic!("{when}: cannot send: {error}"));
+            let mut received = vec![0; MESSAGE];
+            to.read_exact(&mut received).unwrap_or_else(|error| panic!("{when}: nothing arrives: {error}"));
+            assert_eq!(received, message, "{when}");
+        }
+    }
+
+    /// Start, run, stop; start, run, kill; and once more, for what the killed one may have left behind.
+    fn survives(&self, arguments: &str) {
+        self.exchange("before the probe");
+        let probe = self.room.probe(arguments);
+        self.exchange("while the probe runs");
+        let books = self.room.stop(probe);
+        books.assert_balanced(arguments);
+        assert!(books.total("/seen/packets") > 0, "{arguments}: it saw nothing");
+        self.exchange("after the stop");
+
+        let probe = self.room.probe(arguments);
+        self.exchange("while the second probe runs");
+        probe.kill().unwrap();
+        self.exchange("after kill -9");
+
+        let probe = self.room.probe(arguments);
+        self.exchange("while the third probe runs");
+        self.room.stop(probe).assert_balanced(arguments);
+        self.exchange("at the end");
+    }
+}
+
+#[test]
+fn a_session_survives_a_probe_that_was_told_nothing_but_the_interface() {
+    Session::new().survives("");
+}
+
+#[test]
+fn a_session_survives_a_packet_socket() {
+    Session::new().survives("--capture packet --workers 2");
+}
+
+#[test]
+fn a_session_survives_af_xdp() {
+    Session::new().survives("--capture xdp");
+}
+
+#[test]
+fn a_session_survives_af_xdp_in_generic_mode() {
+    Session::new().survives("--capture xdp --xdp-mode generic --workers 2");
+}
+
+#[test]
+fn an_interface_is_as_before_after_a_probe_that_was_killed() {
+    let room = Room::new(1, 1500);
+    let state = || room.right.ip(&["-d", "-j", "link", "show", "dev", "in"]).unwrap();
+    let shown = |field: &str| {
+        let links: serde_json::Value = serde_json::from_str(&state()).unwrap();
+        links[0][field].clone()
+    };
+    assert_eq!((shown("promiscuity"), shown("xdp")), (0.into(), serde_json::Value::Null));
+    let probe = room.probe("--capture xdp");
+    assert_eq!(shown("promiscuity"), 1);
+    assert_ne!(shown("xdp"), serde_json::Value::Null);
+    probe.kill().unwrap();
+    perf::wait::wait_until("promiscuous mode and program are gone", PATIENCE, || {
+        (shown("promiscuity"), shown("xdp")) == (0.into(), serde_json::Value::Null)
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_probe_has_given_its_rights_up_once_it_meters() {
+    let room = Room::new(1, 1500);
+    let of = |pid: u32, field: &str| {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_string()
+    };
+    for mode in ["xdp", "packet"] {
+        let probe = room.probe(&format!("--capture {mode}"));
+        assert_eq!(of(probe.pid(), "Uid:"), "65534", "{mode}");
+        for capabilities in ["CapEff:", "CapPrm:"] {
+            assert_eq!(of(probe.pid(), capabilities).trim_matches('0'), "", "{mode}: {capabilities}");
+        }
+        room.send("--by packet-socket --flows 10");
+        let books = room.stop(probe);
+        books.assert_balanced(mode);
+        assert_eq!(books.total("/metered/packets"), 100);
+    }
+    let probe = room.probe("--capture packet --user root");
+    assert_eq!(of(probe.pid(), "Uid:"), "0");
+    room.stop(probe);
+}
