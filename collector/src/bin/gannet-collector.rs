@@ -1,6 +1,7 @@
 //! Entry point: the command line, and the exit code.
 #![forbid(unsafe_code)]
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -44,7 +45,13 @@ fn collect(line: &CommandLine) -> Exit {
 /// To stderr; `RUST_LOG` says how much, and without it: what an operator needs.
 fn log() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter(filter).with_target(false).init();
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(colours)
+        .with_env_filter(filter)
+        .with_target(false)
+        .init();
 }
 
 fn failed(error: terminal::Error) -> Exit {

@@ -39,7 +39,7 @@ pub struct Ledger {
 pub enum Verdict {
     /// Every identity holds exactly: all epochs are closed and drained.
     Balanced,
-    /// Nothing is wrong; something can still be in flight.
+    /// Nothing is wrong; something can still be in flight, or nobody has spoken yet.
     Open,
     /// Something is unaccounted for.
     Residual,
@@ -111,7 +111,9 @@ impl Ledger {
 fn verdict(residual: Amount, epochs: &[Epoch]) -> Verdict {
     if residual != Amount::ZERO {
         Verdict::Residual
-    } else if epochs.iter().all(|epoch| epoch.state == state::State::Closed && epoch.drained) {
+    } else if !epochs.is_empty()
+        && epochs.iter().all(|epoch| epoch.state == state::State::Closed && epoch.drained)
+    {
         Verdict::Balanced
     } else {
         Verdict::Open

@@ -1,0 +1,127 @@
+//! A publisher with the documented frames, and the real collector behind it.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod support;
+
+use collector::testing::{message, record, sealed, stamp};
+use flow_wire::batch::Sealed;
+use flow_wire::ledger::Amount;
+use flow_wire::stamp::StreamId;
+use support::{Collector, free_port, wait_until};
+
+/// What a probe binds.
+struct Publisher {
+    socket: zmq::Socket,
+    url: String,
+}
+
+impl Publisher {
+    fn bind() -> Self {
+        let socket = zmq::Context::new().socket(zmq::XPUB).unwrap();
+        socket.set_linger(0).unwrap();
+        let port = free_port();
+        socket.bind(&format!("tcp://127.0.0.1:{port}")).unwrap();
+        Self { socket, url: format!("zmq://127.0.0.1:{port}") }
+    }
+
+    /// A SUB says what it wants when it has connected: nothing is lost from then on.
+    fn wait_for_subscriber(&self) {
+        let mut topics: Vec<_> = (0..2).map(|_| self.socket.recv_bytes(0).unwrap()).collect();
+        topics.sort();
+        assert_eq!(topics, [b"\x01gannet.flow".to_vec(), b"\x01gannet.ledger".to_vec()]);
+    }
+
+    fn send(&self, sealed: &Sealed) {
+        let topic = sealed.header.kind.topic("gannet");
+        let header = sealed.header.to_frame(sealed.body.len() as u32);
+        self.socket.send_multipart([topic.as_bytes(), &header, &sealed.body], 0).unwrap();
+    }
+
+    /// The control message: so many records below the cut of stream 0.
+    fn cut(&self, sequence: u64, next: u64, sealed: &[&Sealed], closed: bool) {
+        let add = |sum: Amount, one: &&Sealed| sum + one.exported;
+        let exported = sealed.iter().fold(Amount::ZERO, add);
+        let records = sealed.iter().map(|one| u64::from(one.header.rows)).sum();
+        let said = message(&[(0, next, records, exported)], closed);
+        self.send(&Sealed::ledger(&said, stamp(StreamId::CONTROL.0, sequence)).unwrap());
+    }
+}
+
+fn batch(sequence: u64) -> Sealed {
+    let records: Vec<_> = (0..10).map(|row| record(sequence * 10 + row)).collect();
+    sealed(stamp(0, sequence), &records)
+}
+
+#[test]
+fn what_zmq_loses_is_counted_as_lost() {
+    let directory = tempfile::tempdir().unwrap();
+    let publisher = Publisher::bind();
+    let collector = Collector::start(&directory.path().join("store"), &[&publisher.url]);
+    publisher.wait_for_subscriber();
+    let batches: Vec<_> = (0..6).map(batch).collect();
+    for sequence in [0, 1, 2, 4, 5] {
+        publisher.send(&batches[sequence]);
+    }
+    publisher.socket.send_multipart([&b"gannet.flow"[..], b"not", b"ours"], 0).unwrap();
+    publisher.cut(0, 6, &batches.iter().collect::<Vec<_>>(), true);
+
+    let ledger = collector.ask(&["ledger", "--wait", "30"]);
+    assert_eq!(ledger["verdict"], "balanced", "{ledger}");
+    let stream = &ledger["epochs"][0]["streams"][0];
+    assert_eq!(stream["missing"]["ranges"], serde_json::json!([[3, 3]]));
+    assert_eq!((&stream["missing"]["records"], &ledger["lost"]["records"]), (&10.into(), &10.into()));
+    assert_eq!(stream["missing"]["packets"], batches[3].exported.packets);
+    assert_eq!(ledger["refused"], serde_json::json!({"header": 1}));
+    assert_eq!(collector.rows(), 50);
+    assert_eq!(collector.run(&["ledger", "--check"]).status.code(), Some(0));
+    assert_eq!(collector.run(&["ledger", "--check", "--max-loss", "9"]).status.code(), Some(4));
+    assert_eq!(collector.run(&["ledger", "--check", "--max-loss", "10"]).status.code(), Some(0));
+    assert_eq!(collector.stop(), Some(0));
+}
+
+#[test]
+fn a_batch_that_the_bus_doubles_is_stored_once_and_said() {
+    let directory = tempfile::tempdir().unwrap();
+    let publisher = Publisher::bind();
+    let collector = Collector::start(&directory.path().join("store"), &[&publisher.url]);
+    publisher.wait_for_subscriber();
+    let only = batch(0);
+    publisher.send(&only);
+    publisher.send(&only);
+    publisher.cut(0, 1, &[&only], true);
+    let ledger = collector.ask(&["ledger", "--wait", "30"]);
+    assert_eq!((&ledger["doubled"]["batches"], collector.rows()), (&1.into(), 10));
+    assert_eq!(ledger["hops"], serde_json::json!(["bus"]));
+    assert_eq!(collector.run(&["ledger", "--check"]).status.code(), Some(3));
+}
+
+#[test]
+fn a_stop_stores_what_came() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    let publisher = Publisher::bind();
+    let collector = Collector::start(&store, &[&publisher.url]);
+    publisher.wait_for_subscriber();
+    publisher.send(&batch(0));
+    wait_until("the batch came", || collector.log().contains("receiving"));
+    assert_eq!(collector.stop(), Some(0));
+    let again = Collector::start(&store, &[&publisher.url]);
+    assert_eq!(again.rows(), 10);
+}
+
+#[test]
+fn the_second_on_a_store_is_told_who_holds_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    let collector = Collector::start(&store, &["zmq://127.0.0.1:9"]);
+    let asked = collector.run(&["query"]);
+    assert!(asked.status.success() && asked.stdout.is_empty());
+    let program = env!("CARGO_BIN_EXE_gannet-collector");
+    let second = std::process::Command::new(program).args(["query", "--store"]).arg(&store).output().unwrap();
+    assert_eq!((second.status.code(), second.stdout.len()), (Some(1), 0));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("held by process") && said.contains("--http 127.0.0.1:"), "{said}");
+    drop(collector);
+    let alone = std::process::Command::new(program).args(["query", "--store"]).arg(&store).output().unwrap();
+    assert!(alone.status.success());
+}
