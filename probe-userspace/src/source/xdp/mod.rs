@@ -17,6 +17,7 @@ mod error;
 pub mod filter;
 
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use aya::maps::{Array, LpmTrie, Map, MapData, MapError, PerCpuArray, XskMap};
 use aya::programs::Xdp;
@@ -31,6 +32,10 @@ pub use attach::{Attached, Mode, Wanted};
 pub use counters::QueueCounters;
 pub use error::Error;
 pub use filter::CaptureFilter;
+
+/// A CPU that runs the program at the moment when it is detached ends within microseconds; drivers wait for that, generic
+/// mode does not (net/core/dev.c, `generic_xdp_install`). This allows for a virtual CPU that is put aside meanwhile.
+const DETACH_GRACE: Duration = Duration::from_millis(20);
 
 /// The program as `make ebpf` builds it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../xdp-ebpf/gannet.bpf.o");
@@ -183,9 +188,12 @@ impl Program {
         Ok(())
     }
 
-    /// Detaches the program; the counters stay readable. Without effect where it is not attached.
+    /// Detaches the program and waits until no CPU runs it any more; the counters then stand still. Without effect where
+    /// it is not attached.
     pub fn detach(&mut self) {
-        self.link = None;
+        if self.link.take().is_some() {
+            std::thread::sleep(DETACH_GRACE);
+        }
     }
 
     /// The loaded program, for [`aya::programs::TestRun`].
