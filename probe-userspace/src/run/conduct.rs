@@ -38,6 +38,9 @@ const GRACE: Duration = Duration::from_millis(50);
 /// The control thread looks around this often at least.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Between two looks at what the host has changed: an address that came is reachable after this.
+const TEND: Duration = Duration::from_secs(1);
+
 /// All workers have said their last within this after the order to stop: draining a full ring takes milliseconds.
 const WORKERS_MOST: Duration = Duration::from_secs(2);
 
@@ -47,6 +50,10 @@ pub(super) trait Door: Send {
     fn open(&mut self) -> Result<(), super::Error>;
     /// No more packets come, but those on their way.
     fn close(&mut self) -> Result<(), super::Error>;
+    /// Looks after it while the run goes on: what the host has changed meanwhile.
+    fn tend(&mut self) -> Result<(), super::Error> {
+        Ok(())
+    }
 }
 
 /// Everything that is opened before the first thread runs.
@@ -119,7 +126,7 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     if opened.is_ok() {
         tracing::info!("ready: metering {}", setting.what);
         notify.ready(&format!("metering {}", setting.what));
-        watch(&exporter, notify, setting.signals, setting.screen, &setting.board);
+        watch(&exporter, notify, setting.signals, setting.screen, &setting.board, &mut doors);
     }
     let failed_doors = close(&mut doors);
     if !doors.is_empty() {
@@ -163,7 +170,9 @@ fn watch(
     signals: &mut Signals,
     mut screen: Screen,
     board: &Board,
+    doors: &mut [Box<dyn Door>],
 ) {
+    let mut tended = Instant::now();
     let tick = notify.period().map_or(TICK, |period| period.min(TICK));
     loop {
         // An error would be EINVAL or ENOMEM; the tick goes on without it.
@@ -180,6 +189,19 @@ fn watch(
         if let Some(message) = board.get() {
             let status = screen.show(&message);
             notify.alive(&status);
+        }
+        if tended.elapsed() >= TEND {
+            tended = Instant::now();
+            tend(doors);
+        }
+    }
+}
+
+/// What cannot be looked after now may be the next time.
+fn tend(doors: &mut [Box<dyn Door>]) {
+    for door in doors {
+        if let Err(error) = door.tend() {
+            tracing::error!("{error}");
         }
     }
 }

@@ -79,7 +79,7 @@ fn cores() -> Vec<usize> {
 fn meter(config: &Config, plan: &Plan) -> Result<Exit, Error> {
     // Before any thread is made: they inherit what is blocked here.
     let mut signals = Signals::block().map_err(Error::Signals)?;
-    let user = new_user(config)?;
+    let user = new_user(config, plan)?;
     let clock = if plan.ports.is_empty() { Clock::OfPackets } else { Clock::monotonic() };
     let identity = who(config)?;
     let board = Board::default();
@@ -102,12 +102,18 @@ fn meter(config: &Config, plan: &Plan) -> Result<Exit, Error> {
     finish(config, ended, ledger)
 }
 
-/// Only root has rights to give away.
-fn new_user(config: &Config) -> Result<Option<User>, Error> {
-    match config.user.as_deref().filter(|_| host::is_root()) {
-        Some(name) => Ok(Some(User::find(name)?)),
-        None => Ok(None),
+/// Only root has rights to give away, and on some kernels XDP goes on needing them.
+fn new_user(config: &Config, plan: &Plan) -> Result<Option<User>, Error> {
+    let Some(name) = config.user.as_deref().filter(|_| host::is_root()) else { return Ok(None) };
+    let user = User::find(name)?;
+    if plan.ports.iter().any(|port| port.mode == mode::Mode::Xdp) && host::maps_need_rights() {
+        tracing::warn!(
+            "rights are kept: before Linux 6.0 the counters of the XDP program cannot be read without them while \
+             kernel.unprivileged_bpf_disabled is set"
+        );
+        return Ok(None);
     }
+    Ok(Some(user))
 }
 
 fn who(config: &Config) -> Result<Identity, Error> {

@@ -54,7 +54,7 @@ pub fn choose(word: CaptureWord, interface: &Interface) -> Choice {
                  port without addresses and routes (a mirror or tap), or --capture xdp"
             )),
         },
-        (CaptureWord::Auto, None) if !ETHERNET.contains(&interface.hardware_type) => Choice {
+        (CaptureWord::Auto, None) if !is_ethernet(interface) => Choice {
             mode: Mode::Packet,
             sentence: Some(format!(
                 "{name} has no Ethernet header (ARPHRD type {}): listening by packet socket, since AF_XDP reads \
@@ -67,6 +67,11 @@ pub fn choose(word: CaptureWord, interface: &Interface) -> Choice {
             sentence: Some(format!("{name} has no address and no route: capturing by AF_XDP, exclusively")),
         },
     }
+}
+
+/// Whether its frames begin with an Ethernet header.
+pub(super) fn is_ethernet(interface: &Interface) -> bool {
+    ETHERNET.contains(&interface.hardware_type)
 }
 
 #[cfg(test)]

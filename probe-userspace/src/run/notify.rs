@@ -8,6 +8,7 @@ use sd_notify::NotifyState;
 pub struct Notify {
     watchdog: Option<Duration>,
     fed: Instant,
+    status: String,
 }
 
 impl Notify {
@@ -17,7 +18,7 @@ impl Notify {
         let asked = sd_notify::watchdog_enabled(false, &mut microseconds);
         // Half of the interval, as sd_watchdog_enabled(3) recommends.
         let watchdog = asked.then(|| Duration::from_micros(microseconds / 2));
-        Self { watchdog, fed: Instant::now() }
+        Self { watchdog, fed: Instant::now(), status: String::new() }
     }
 
     /// Everything is open, and packets are metered.
@@ -30,9 +31,12 @@ impl Notify {
         tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
     }
 
-    /// A second has gone well: `status` is for `systemctl status`.
+    /// All goes well: `status` is for `systemctl status`.
     pub fn alive(&mut self, status: &str) {
-        tell(&[NotifyState::Status(status)]);
+        if self.status != status {
+            status.clone_into(&mut self.status);
+            tell(&[NotifyState::Status(status)]);
+        }
         if self.watchdog.is_some_and(|every| self.fed.elapsed() >= every) {
             self.fed = Instant::now();
             tell(&[NotifyState::Watchdog]);

@@ -8,7 +8,7 @@
 
 use crate::config::{Capture, Config, Error, Input};
 use crate::run::host::{Ethtool, Interface};
-use crate::run::mode::{Mode, choose};
+use crate::run::mode::{Mode, choose, is_ethernet};
 
 /// More workers than this are only made when asked for: each has a socket on each queue.
 const WORKERS_UNASKED: usize = 8;
@@ -61,6 +61,21 @@ impl Plan {
 fn port(interface: &Interface, capture: &Capture, sentences: &mut Vec<String>) -> Result<Port, Error> {
     let choice = choose(capture.mode, interface);
     sentences.extend(choice.sentence);
+    let name = &interface.name;
+    if choice.mode == Mode::Packet && capture.queues.is_some() {
+        sentences.push(format!("{name}: --queues is for AF_XDP; a packet socket sees all queues"));
+    }
+    if choice.mode == Mode::Xdp && capture.outgoing {
+        sentences.push(format!("{name}: --outgoing is for packet sockets; AF_XDP sees received frames only"));
+    }
+    if choice.mode == Mode::Xdp && !is_ethernet(interface) {
+        return Err(Error::Word {
+            option: "--capture",
+            value: "xdp".into(),
+            reason: format!("{name} has no Ethernet header (ARPHRD type {})", interface.hardware_type),
+            mend: "use --capture packet".into(),
+        });
+    }
     let queue_count = receive_queues(&interface.name);
     let queues = match choice.mode {
         Mode::Packet => vec![0],

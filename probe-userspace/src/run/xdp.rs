@@ -15,7 +15,7 @@ use xsk::umem::{self, FrameSize, Pages, Umem};
 
 use super::Error;
 use super::conduct::Door;
-use super::host::{Ethtool, Interface, in_use};
+use super::host::{Ethtool, Interface, in_use, interfaces};
 use super::live::Opened;
 use super::plan::Port;
 use crate::config::{Capture, XdpModeWord};
@@ -31,14 +31,9 @@ type Shared = Arc<Mutex<Program>>;
 /// Binds the sockets and loads the program; it is attached by its door.
 pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Result<(), Error> {
     let workers = opened.sources.len() as u32;
-    let settings = Settings {
-        host: Host {
-            mac_address: port.interface.mac_address,
-            has_address: in_use(&port.interface).is_some(),
-        },
-        sockets_of_queue: sockets_of_queue(port, workers),
-        filter: capture.filter.clone(),
-    };
+    let host = host(&port.interface);
+    let settings =
+        Settings { host, sockets_of_queue: sockets_of_queue(port, workers), filter: capture.filter.clone() };
     let mut program = Program::load(&settings)?;
     let interface = xsk::Interface::by_name(&port.interface.name)?;
     for &queue in &port.queues {
@@ -59,6 +54,7 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
     opened.doors.push(Box::new(ProgramDoor {
         program,
         interface: port.interface.clone(),
+        host,
         wanted: wanted(capture.xdp_mode),
         _promiscuous: promiscuous,
     }));
@@ -124,9 +120,16 @@ fn report(socket: &xsk::Socket, umem: &Umem, capture: &Capture) {
     }
 }
 
+/// What is the host's own on this interface now.
+fn host(interface: &Interface) -> Host {
+    Host { mac_address: interface.mac_address, has_address: in_use(interface).is_some() }
+}
+
 struct ProgramDoor {
     program: Shared,
     interface: Interface,
+    /// As the program knows it.
+    host: Host,
     wanted: Wanted,
     /// A membership: however the process ends, the kernel undoes it.
     _promiscuous: Option<xsk::Promiscuous>,
@@ -148,6 +151,24 @@ impl Door for ProgramDoor {
 
     fn close(&mut self) -> Result<(), Error> {
         Ok(lock(&self.program).clear_sockets()?)
+    }
+
+    /// An interface that gets an address while it is captured must be reachable by it, and one that loses its last is
+    /// captured whole.
+    fn tend(&mut self) -> Result<(), Error> {
+        let interfaces = interfaces().map_err(Error::Interfaces)?;
+        let Some(interface) = interfaces.into_iter().find(|one| one.index == self.interface.index) else {
+            return Ok(());
+        };
+        let host = host(&interface);
+        if host != self.host {
+            lock(&self.program).set_host(host)?;
+            let now =
+                if host.has_address { "its own frames pass to the host" } else { "all frames are captured" };
+            tracing::info!("{}: the host uses it differently now: {now}", interface.name);
+            self.host = host;
+        }
+        Ok(())
     }
 }
 

@@ -45,8 +45,8 @@ pub(super) fn records(message: &Message) -> u64 {
     message.workers.iter().map(|worker| worker.records).sum()
 }
 
-/// Every loss so far by its reason, in packets (those of records that were dropped included): what `--max-loss` is
-/// held against. Reasons that never happened are absent.
+/// Every loss so far by its reason: what `--max-loss` is held against. In packets (those in records that were dropped
+/// included), and in records where a sink lost sealed ones. Reasons that never happened are absent.
 pub fn losses(message: &Message) -> BTreeMap<String, u64> {
     let mut losses = BTreeMap::new();
     let mut add = |reason: &str, packets: u64| {
@@ -70,6 +70,11 @@ pub fn losses(message: &Message) -> BTreeMap<String, u64> {
             if reason != "no_sink" {
                 add(&reason, packets);
             }
+        }
+    }
+    for cursor in &message.cursors {
+        for (reason, records) in &cursor.discarded {
+            add(&format!("{} {}", cursor.sink, word(reason)), *records);
         }
     }
     losses

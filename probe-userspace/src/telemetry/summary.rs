@@ -26,7 +26,7 @@ pub fn summary(message: &Message, residual: u64) -> String {
     let losses = losses(message);
     let _ = writeln!(text, "lost       {}", grouped(losses.values().sum()));
     for (reason, packets) in losses {
-        let _ = writeln!(text, "  {reason:<28} {} packets", grouped(packets));
+        let _ = writeln!(text, "  {reason:<28} {}", grouped(packets));
     }
     let _ = write!(text, "residual   {residual}");
     text

@@ -9,7 +9,7 @@ mod signals;
 pub use ethtool::{Ethtool, Offloads};
 pub use in_use::{Use, in_use};
 pub use interfaces::{Interface, interfaces};
-pub use privilege::{Error as PrivilegeError, User, is_root};
+pub use privilege::{Error as PrivilegeError, User, is_root, maps_need_rights};
 pub use signals::Signals;
 
 /// The host's name, for people.

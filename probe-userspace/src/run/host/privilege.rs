@@ -66,6 +66,19 @@ pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
+/// Whether this kernel lets only the privileged read and write BPF maps that they hold open: before Linux 6.0
+/// (kernel/bpf/syscall.c, "refine kernel.unprivileged_bpf_disabled behaviour"), where the administrator has forbidden
+/// bpf(2) to others. A probe that gave its rights up could then neither read its counters nor empty its slots.
+pub fn maps_need_rights() -> bool {
+    let read = |path| std::fs::read_to_string(path).unwrap_or_default();
+    let forbidden = read("/proc/sys/kernel/unprivileged_bpf_disabled").trim() != "0";
+    forbidden && major_version(&read("/proc/sys/kernel/osrelease")).is_some_and(|major| major < 6)
+}
+
+fn major_version(release: &str) -> Option<u32> {
+    release.split('.').next()?.parse().ok()
+}
+
 fn entry(passwd: &str, name: &str) -> Option<User> {
     let line = passwd.lines().find(|line| line.split(':').next() == Some(name))?;
     let mut fields = line.split(':').skip(2);
@@ -77,6 +90,13 @@ fn entry(passwd: &str, name: &str) -> Option<User> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_major_version_of_a_kernel_is_read() {
+        assert_eq!(major_version("6.18.0-test\n"), Some(6));
+        assert_eq!(major_version("5.15.0-91-generic"), Some(5));
+        assert_eq!(major_version(""), None);
+    }
 
     #[test]
     fn a_user_is_found_by_its_whole_name() {
