@@ -28,6 +28,14 @@ impl Interface {
         &self.name
     }
 
+    /// Its MTU now (ioctl SIOCGIFMTU).
+    ///
+    /// # Errors
+    /// As ioctl(2): the interface is gone.
+    pub fn mtu(&self) -> std::io::Result<u32> {
+        syscall::mtu(&self.name)
+    }
+
     /// Its number (ifindex).
     #[must_use]
     pub const fn index(&self) -> u32 {

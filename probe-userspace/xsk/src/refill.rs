@@ -43,6 +43,7 @@ impl Refill {
     pub fn give_back(&mut self, burst: &mut Burst) {
         assert!(burst.umem().is_same_as(&self.umem), "burst and fill ring are of different UMEMs");
         self.stash.extend(burst.take_frames());
+        self.wakeup_needed = false;
         if self.stash.is_empty() {
             return;
         }

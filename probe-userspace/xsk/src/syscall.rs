@@ -107,6 +107,23 @@ pub(crate) fn interface_index(name: &str) -> io::Result<u32> {
     }
 }
 
+/// ioctl(SIOCGIFMTU), on a socket of no protocol: AF_XDP sockets have no ioctl.
+pub(crate) fn mtu(name: &str) -> io::Result<u32> {
+    let socket = socket(libc::AF_UNIX, 0)?;
+    // SAFETY: integers, arrays of them, and a union of those: zeroes are a value.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    let too_long = || io::Error::from_raw_os_error(libc::ENODEV);
+    // One byte less, so that the name stays NUL-terminated.
+    let room = request.ifr_name.len() - 1;
+    let place = request.ifr_name[..room].get_mut(..name.len()).ok_or_else(too_long)?;
+    place.iter_mut().zip(name.bytes()).for_each(|(place, byte)| *place = byte as libc::c_char);
+    // SAFETY: SIOCGIFMTU reads the name and writes the MTU, both in `request`.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFMTU as _, &raw mut request) })?;
+    // SAFETY: the kernel wrote this member of the union.
+    let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+    u32::try_from(mtu).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))
+}
+
 /// ppoll(2): how many of `fds` have something; 0 after `timeout`, and when a signal came.
 pub(crate) fn poll(fds: &mut [libc::pollfd], timeout: Option<Duration>) -> io::Result<usize> {
     let limit = timeout.map(|timeout| libc::timespec {

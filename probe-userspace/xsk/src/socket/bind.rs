@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::attempt::{self, Attempt};
 use super::queue::{Queue, thing};
 use super::rings::Mapper;
 use super::{Mode, Options, Socket, busy_poll, holder};
@@ -16,6 +17,9 @@ use crate::{Error, syscall};
 
 /// Pause between two tries at a busy queue.
 const RETRY_PAUSE: Duration = Duration::from_millis(10);
+
+/// What a frame has beside the MTU: Ethernet header and two VLAN tags.
+const LINK_OCTETS: u32 = 22;
 
 /// See [`Socket::bind`].
 pub(super) fn bind(umem: &Umem, options: &Options) -> Result<Socket, Error> {
@@ -29,7 +33,7 @@ pub(super) fn bind(umem: &Umem, options: &Options) -> Result<Socket, Error> {
     let mut bound = umem.registry().lock();
     let queue = match (bound.find(&options.interface, options.queue), bound.any()) {
         (Some(queue), _) => return opened.share(queue, busy_poll_refused),
-        (None, Some(other)) => opened.join(&other)?,
+        (None, Some(other)) => Opened::join(&other),
         (None, None) => opened.register()?,
     };
     let (socket, queue) = opened.found(queue, busy_poll_refused)?;
@@ -47,10 +51,16 @@ struct Opened<'a> {
 
 /// How the first socket of a queue is to be bound.
 struct Founding {
-    /// The flags and the mode they ask for, in the order to try them; no mode where it is inherited.
-    attempts: Vec<(Option<Mode>, u16)>,
+    attempts: Vec<Attempt>,
     /// The socket whose UMEM is shared.
     shared_with: Option<Arc<Queue>>,
+}
+
+/// How it was bound.
+struct Found {
+    attempt: Attempt,
+    /// The modes that were refused before.
+    refused_modes: Vec<(Mode, io::Error)>,
 }
 
 impl Opened<'_> {
@@ -58,20 +68,19 @@ impl Opened<'_> {
     fn register(&self) -> Result<Founding, Error> {
         let registration = self.umem.registration();
         self.set("setsockopt(XDP_UMEM_REG)", libc::XDP_UMEM_REG, &registration)?;
-        let mut flags = 0;
-        if self.options.need_wakeup {
-            flags |= libc::XDP_USE_NEED_WAKEUP;
-        }
-        if self.options.multi_buffer {
-            flags |= libc::XDP_USE_SG;
-        }
-        let attempts = self.options.modes.iter().map(|mode| (Some(*mode), flags | mode.flag())).collect();
+        let attempts = attempt::of_umem(self.options, self.fits_one_buffer());
         Ok(Founding { attempts, shared_with: None })
     }
 
     /// The first socket of a further queue takes UMEM, mode and flags from another.
-    fn join(&self, other: &Arc<Queue>) -> Result<Founding, Error> {
-        Ok(Founding { attempts: vec![(None, libc::XDP_SHARED_UMEM)], shared_with: Some(Arc::clone(other)) })
+    fn join(other: &Arc<Queue>) -> Founding {
+        Founding { attempts: vec![attempt::INHERITED], shared_with: Some(Arc::clone(other)) }
+    }
+
+    /// Whether the largest frame of the interface fits in one buffer; where its MTU is not to be had, no.
+    fn fits_one_buffer(&self) -> bool {
+        let mtu = self.options.interface.mtu();
+        mtu.is_ok_and(|mtu| mtu.saturating_add(LINK_OCTETS) <= self.umem.packet_room())
     }
 
     /// Makes the queue's rings, fills it, binds.
@@ -83,16 +92,11 @@ impl Opened<'_> {
         self.set_own_rings()?;
         let (mut fill, completion) = self.map_queue_rings()?;
         let lent = self.fill(&mut fill)?;
-        let bound = self.try_modes(&founding);
-        let (mode, refused_modes) = match bound {
-            Ok(bound) => bound,
-            Err(error) => {
-                // Never bound, so the kernel has touched none of them.
-                self.umem.free(lent.into_iter().filter_map(|address| self.umem.take_back(address).ok()));
-                return Err(error);
-            }
-        };
-        let queue = Arc::new(self.queue(founding, mode, refused_modes, fill, completion));
+        let found = self.try_attempts(&founding).inspect_err(|_| {
+            // Never bound, so the kernel has touched none of them.
+            self.umem.free(lent.into_iter().filter_map(|address| self.umem.take_back(address).ok()));
+        })?;
+        let queue = Arc::new(self.queue(founding, found, fill, completion)?);
         let socket = self.finish(Arc::clone(&queue), busy)?;
         Ok((socket, queue))
     }
@@ -100,8 +104,8 @@ impl Opened<'_> {
     /// A further socket of a queue: its own RX and TX ring, all else is the queue's.
     fn share(self, queue: Arc<Queue>, busy: Option<io::Error>) -> Result<Socket, Error> {
         self.set_own_rings()?;
-        self.bind_retrying(libc::XDP_SHARED_UMEM, Some(&queue))
-            .map_err(|source| self.refused(libc::XDP_SHARED_UMEM, source))?;
+        self.bind_retrying(attempt::INHERITED, Some(&queue))
+            .map_err(|source| self.refused(attempt::INHERITED, source))?;
         self.finish(queue, busy)
     }
 
@@ -130,34 +134,36 @@ impl Opened<'_> {
         Ok(addresses)
     }
 
-    /// The first attempt that the kernel takes: the mode it reports, and those that it refused before.
-    fn try_modes(&self, founding: &Founding) -> Result<(Mode, Vec<(Mode, io::Error)>), Error> {
-        let mut refused = Vec::new();
+    /// The first attempt that the kernel takes.
+    fn try_attempts(&self, founding: &Founding) -> Result<Found, Error> {
+        let mut refused_modes: Vec<(Mode, io::Error)> = Vec::new();
         let mut last = None;
-        for (mode, flags) in &founding.attempts {
-            match self.bind_retrying(*flags, founding.shared_with.as_ref()) {
-                Ok(()) => return Ok((self.mode_got()?, refused)),
-                Err(source) => {
-                    let final_answer = !is_about_the_mode(&source);
-                    if let Some((mode, source)) = mode.zip(clone_error(&source)) {
-                        refused.push((mode, source));
-                    }
-                    last = Some(self.refused(*flags, source));
-                    if final_answer {
-                        break;
-                    }
-                }
+        for attempt in &founding.attempts {
+            let Err(source) = self.bind_retrying(*attempt, founding.shared_with.as_ref()) else {
+                refused_modes.retain(|(mode, _)| Some(*mode) != attempt.mode);
+                return Ok(Found { attempt: *attempt, refused_modes });
+            };
+            let is_final = !is_about_the_mode(&source);
+            if let Some(mode) =
+                attempt.mode.filter(|mode| refused_modes.iter().all(|(refused, _)| refused != mode))
+            {
+                refused_modes.extend(clone_error(&source).map(|source| (mode, source)));
+            }
+            last = Some(self.refused(*attempt, source));
+            if is_final {
+                break;
             }
         }
         // `Options::check` has refused an empty list, so there was a last one.
-        Err(last.unwrap_or_else(|| self.refused(0, io::Error::from_raw_os_error(libc::EINVAL))))
+        Err(last
+            .unwrap_or_else(|| self.refused(attempt::INHERITED, io::Error::from_raw_os_error(libc::EINVAL))))
     }
 
     /// bind(2), again and again while the queue is busy, for `busy_retry` at most.
-    fn bind_retrying(&self, flags: u16, shared_with: Option<&Arc<Queue>>) -> io::Result<()> {
+    fn bind_retrying(&self, attempt: Attempt, shared_with: Option<&Arc<Queue>>) -> io::Result<()> {
         let address = libc::sockaddr_xdp {
             sxdp_family: libc::AF_XDP as u16,
-            sxdp_flags: flags,
+            sxdp_flags: attempt.flags,
             sxdp_ifindex: self.options.interface.index(),
             sxdp_queue_id: self.options.queue.0,
             sxdp_shared_umem_fd: shared_with.map_or(0, |queue| queue.owner.as_raw_fd() as u32),
@@ -184,23 +190,22 @@ impl Opened<'_> {
     fn queue(
         &self,
         founding: Founding,
-        mode: Mode,
-        refused_modes: Vec<(Mode, io::Error)>,
+        found: Found,
         fill: Fill,
         completion: Completion,
-    ) -> Queue {
+    ) -> Result<Queue, Error> {
         let inherited = founding.shared_with;
-        Queue {
+        Ok(Queue {
             interface: self.options.interface.clone(),
             queue: self.options.queue,
-            mode,
-            refused_modes,
+            mode: self.mode_got()?,
+            refused_modes: found.refused_modes,
             need_wakeup: inherited.as_ref().map_or(self.options.need_wakeup, |queue| queue.need_wakeup),
-            multi_buffer: inherited.as_ref().map_or(self.options.multi_buffer, |queue| queue.multi_buffer),
+            multi_buffer: inherited.map_or(found.attempt.is_multi_buffer(), |queue| queue.multi_buffer),
             fill: refill::Shared::new(fill),
             completion: Mutex::new(completion),
             owner: Arc::clone(&self.descriptor),
-        }
+        })
     }
 
     /// The socket is bound: maps its own rings.
@@ -228,10 +233,10 @@ impl Opened<'_> {
             .map_err(|source| Error::kernel(call, self.thing.as_str(), source))
     }
 
-    fn refused(&self, flags: u16, source: io::Error) -> Error {
+    fn refused(&self, attempt: Attempt, source: io::Error) -> Error {
         let busy = source.raw_os_error() == Some(libc::EBUSY);
         let mut error =
-            Error::kernel("bind(AF_XDP)", format!("{} ({})", self.thing, flag_names(flags)), source);
+            Error::kernel("bind(AF_XDP)", format!("{} ({})", self.thing, attempt.names()), source);
         let holders = if busy { holder::candidates() } else { Vec::new() };
         if !holders.is_empty() {
             error.set_mend(format!(
@@ -251,17 +256,4 @@ fn is_about_the_mode(error: &io::Error) -> bool {
 /// The same error number once more.
 fn clone_error(error: &io::Error) -> Option<io::Error> {
     error.raw_os_error().map(io::Error::from_raw_os_error)
-}
-
-/// Bind flags as the kernel's header names them.
-fn flag_names(flags: u16) -> String {
-    let named = [
-        (libc::XDP_SHARED_UMEM, "XDP_SHARED_UMEM"),
-        (libc::XDP_COPY, "XDP_COPY"),
-        (libc::XDP_ZEROCOPY, "XDP_ZEROCOPY"),
-        (libc::XDP_USE_NEED_WAKEUP, "XDP_USE_NEED_WAKEUP"),
-        (libc::XDP_USE_SG, "XDP_USE_SG"),
-    ];
-    let set: Vec<_> = named.iter().filter(|(flag, _)| flags & flag != 0).map(|(_, name)| *name).collect();
-    set.join("|")
 }

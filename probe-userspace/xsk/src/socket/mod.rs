@@ -1,5 +1,6 @@
 //! AF_XDP sockets: one per worker and queue.
 
+mod attempt;
 mod bind;
 mod busy_poll;
 mod holder;
@@ -54,7 +55,8 @@ impl Socket {
     /// XDP_OPTIONS), mmap for each ring, bind. Capabilities: CAP_NET_RAW for the socket, CAP_IPC_LOCK for a UMEM beyond
     /// RLIMIT_MEMLOCK, CAP_NET_ADMIN for busy polling. After this the socket works without any.
     ///
-    /// The modes of [`Options::modes`] are tried in order; [`Self::mode`] tells which it is. EBUSY is retried for
+    /// The modes of [`Options::modes`] are tried in order, with multi-buffer and, where that is refused, without; [`Self::mode`] and
+    /// [`Self::is_multi_buffer`] tell which it is. EBUSY is retried for
     /// [`Options::busy_retry`], since a queue stays busy for a moment after its last owner has gone.
     ///
     /// # Errors
@@ -183,7 +185,7 @@ impl Socket {
         self.queue.mode
     }
 
-    /// The modes that were refused before that, and why.
+    /// The other modes that were refused before that, and why.
     #[must_use]
     pub fn refused_modes(&self) -> &[(Mode, io::Error)] {
         &self.queue.refused_modes
