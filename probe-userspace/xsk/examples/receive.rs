@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "the thread's CPU clock")]
 
 #[path = "../tests/support/program.rs"]
-#[expect(unreachable_pub, reason = "a module of the tests")]
+#[expect(dead_code, unreachable_pub, reason = "a module of the tests")]
 mod program;
 
 use std::os::fd::AsRawFd;

@@ -6,6 +6,7 @@ mod support;
 use std::time::Duration;
 
 use support::namespace::Namespace;
+use support::program::filter_that_returns;
 use support::sender::Sender;
 use support::{frame, number, udp, wait_until};
 use xsk::packet::{Fanout, Options, Socket, Spread, Vlan};
@@ -156,6 +157,21 @@ fn shares_and_keeps_flows_together(spread: &Spread) {
         let [first, second] = seen
             .map(|seen| seen.into_iter().map(|(flow, _)| flow).collect::<std::collections::BTreeSet<_>>());
         assert!(first.is_disjoint(&second), "a flow was split: {first:?} {second:?}");
+    });
+}
+
+#[test]
+fn a_program_says_which_member_gets_a_packet() {
+    Namespace::with_veth(1, 1500).run(|| {
+        let (inside, outside) = ends();
+        let program = std::sync::Arc::new(filter_that_returns(1));
+        let fanout = Fanout { group: 8, spread: Spread::Program(program) };
+        let options = Options { fanout: Some(fanout), ..Options::receiver(&inside) };
+        let mut members = [(); 2].map(|()| started(&options));
+        let sender = Sender::new(&outside);
+        (0..100).for_each(|index| sender.send(&udp(index as u8, false, index)));
+        members.iter_mut().for_each(|member| drain(member, |_| {}));
+        assert_eq!(members.map(|member| member.received()), [0, 100]);
     });
 }
 

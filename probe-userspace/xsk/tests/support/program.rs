@@ -11,6 +11,7 @@ const MAP_UPDATE_ELEM: i64 = 2;
 const PROG_LOAD: i64 = 5;
 const LINK_CREATE: i64 = 28;
 const MAP_TYPE_XSKMAP: u32 = 17;
+const PROG_TYPE_SOCKET_FILTER: u32 = 1;
 const PROG_TYPE_XDP: u32 = 6;
 const PROG_HAS_FRAGS: u32 = 1 << 5;
 const ATTACH_XDP: u32 = 37;
@@ -77,7 +78,7 @@ impl Program {
             ..MapCreate::default()
         };
         let map = bpf(MAP_CREATE, &create).expect("XSKMAP");
-        let program = load(&instructions(map.as_raw_fd(), shift));
+        let program = load(PROG_TYPE_XDP, PROG_HAS_FRAGS, &instructions(map.as_raw_fd(), shift));
         let create = LinkCreate {
             program: program.as_raw_fd() as u32,
             interface,
@@ -102,17 +103,22 @@ impl Program {
     }
 }
 
-fn load(instructions: &[u64]) -> OwnedFd {
+/// A socket filter program that returns `value` for every packet.
+pub fn filter_that_returns(value: i32) -> OwnedFd {
+    load(PROG_TYPE_SOCKET_FILTER, 0, &[op(0xb7, 0, 0, 0, value), op(0x95, 0, 0, 0, 0)])
+}
+
+fn load(prog_type: u32, flags: u32, instructions: &[u64]) -> OwnedFd {
     let mut log = vec![0_u8; 64 << 10];
     let load = ProgLoad {
-        prog_type: PROG_TYPE_XDP,
+        prog_type,
         count: instructions.len() as u32,
         instructions: instructions.as_ptr() as u64,
         license: c"GPL".as_ptr() as u64,
         log_level: 1,
         log_size: log.len() as u32,
         log: log.as_mut_ptr() as u64,
-        flags: PROG_HAS_FRAGS,
+        flags,
         ..ProgLoad::default()
     };
     bpf(PROG_LOAD, &load).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&log)))
