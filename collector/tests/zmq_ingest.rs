@@ -1,13 +1,15 @@
 //! A publisher with the documented frames, and the real collector behind it.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-mod support;
+mod support {
+    pub(crate) mod collector;
+}
 
 use collector::testing::{message, record, sealed, stamp};
 use flow_wire::batch::Sealed;
 use flow_wire::ledger::Amount;
 use flow_wire::stamp::StreamId;
-use support::{Collector, free_port, wait_until};
+use support::collector::{Collector, free_port, wait_until};
 
 /// What a probe binds.
 struct Publisher {

@@ -1,0 +1,99 @@
+//! From a real broker to stored rows: nothing lost, nothing doubled, whoever is away for a while.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod support {
+    pub(crate) mod collector;
+    pub(crate) mod kafka;
+}
+
+use support::collector::{Collector, wait_until};
+use support::kafka::{Broker, Producer};
+
+/// The books of a probe that has ended: exact, from the rows themselves.
+fn assert_exact(collector: &Collector, producer: &Producer) {
+    let ledger = collector.ask(&["ledger", "--check", "--wait", "60"]);
+    assert_eq!(ledger["verdict"], "balanced", "{ledger:#}\n{}", collector.log());
+    assert_eq!((&ledger["residual"]["packets"], &ledger["lost"]["records"]), (&0.into(), &0.into()));
+    assert_eq!(collector.rows(), producer.rows());
+}
+
+#[test]
+fn a_collector_that_was_away_gets_everything_once() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    let url = broker.url();
+
+    // Before any probe ever ran there are no topics: it waits, and says for what.
+    let collector = Collector::start(&store, &[&url]);
+    wait_until("it says what it waits for", || collector.log().contains("waiting for topic gannet.flow"));
+    broker.make_topics("gannet", 2);
+    let mut producer = Producer::new(&broker, "gannet", 2);
+    producer.send(5);
+    producer.cut(false);
+    wait_until("the first batches are there", || collector.rows() == producer.rows());
+    assert_eq!(collector.stop(), Some(0));
+
+    // Away, in order.
+    producer.send(20);
+    let collector = Collector::start(&store, &[&url]);
+    wait_until("what came meanwhile is there", || collector.rows() == producer.rows());
+
+    // Away, killed, while more comes.
+    producer.send(7);
+    collector.kill();
+    producer.send(7);
+    let collector = Collector::start(&store, &[&url]);
+    producer.send(3);
+    producer.cut(true);
+    assert_exact(&collector, &producer);
+    let ledger = collector.ask(&["ledger"]);
+    assert_eq!(ledger["doubled"]["batches"], 0, "the store's own offsets made nothing come twice");
+}
+
+#[test]
+fn a_new_log_under_the_same_name_is_read_from_its_beginning() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    let url = broker.url();
+    broker.make_topics("gannet", 1);
+    let mut producer = Producer::new(&broker, "gannet", 1);
+    producer.send(6);
+    producer.cut(false);
+    let collector = Collector::start(&store, &[&url]);
+    wait_until("the first log is read", || collector.rows() == producer.rows());
+    assert_eq!(collector.stop(), Some(0));
+
+    broker.delete_topics("gannet");
+    wait_until("the topics are gone and made again", || {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| broker.make_topics("gannet", 1))).is_ok()
+    });
+    let mut again = Producer::new(&broker, "gannet", 1);
+    std::mem::swap(&mut again, &mut producer);
+    producer.take_over(again);
+    producer.resend_all();
+    producer.send(4);
+    producer.cut(true);
+    let collector = Collector::start(&store, &[&url]);
+    assert_exact(&collector, &producer);
+    assert!(collector.log().contains("new"), "{}", collector.log());
+}
+
+#[test]
+fn a_crash_of_the_broker_and_a_foreign_message_stop_nothing() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let url = broker.url();
+    broker.make_topics("gannet", 1);
+    let mut producer = Producer::new(&broker, "gannet", 1);
+    let collector = Collector::start(&directory.path().join("store"), &[&url]);
+    producer.send(3);
+    wait_until("the first batches are there", || collector.rows() == producer.rows());
+    broker.crash_and_restart();
+    producer.send_garbage();
+    producer.send(3);
+    producer.cut(true);
+    assert_exact(&collector, &producer);
+    assert_eq!(collector.ask(&["ledger"])["refused"], serde_json::json!({"header": 1}));
+}
