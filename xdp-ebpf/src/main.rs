@@ -21,6 +21,7 @@ mod sockets;
 use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
+use count::Counters;
 use frame::Frame;
 use xdp_abi::filter::{selects_packet, selects_unmetered};
 use xdp_abi::headers::Headers;
@@ -33,9 +34,10 @@ use xdp_abi::walk::{Link, walk_into};
 pub fn gannet(ctx: XdpContext) -> u32 {
     let octets = frame::octets(&ctx);
     let queue = ctx.rx_queue_index();
-    count::add(queue, Outcome::Seen, octets);
+    let Some(counters) = Counters::of(queue) else { return xdp_action::XDP_PASS };
+    counters.add(Outcome::Seen, octets);
     let outcome = judge(&ctx, queue);
-    count::add(queue, outcome, octets);
+    counters.add(outcome, octets);
     match outcome {
         Outcome::Redirected => xdp_action::XDP_REDIRECT,
         _ => xdp_action::XDP_PASS,
@@ -53,7 +55,9 @@ fn judge(ctx: &XdpContext, queue: u32) -> Outcome {
     let mut headers = Headers::EMPTY;
     let spread = match walk_into(&frame, Link::Ethernet, &mut headers) {
         Ok(()) if selects_packet(&filter, &headers) => spread::of_headers(&headers),
-        Err(reason) if selects_unmetered(&filter, &reason) => spread::of_mac_addresses(&frame, Link::Ethernet),
+        Err(reason) if selects_unmetered(&filter, &reason) => {
+            spread::of_mac_addresses(&frame, Link::Ethernet)
+        }
         _ => return Outcome::PassedFilter,
     };
     sockets::redirect(queue, spread)
