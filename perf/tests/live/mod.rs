@@ -42,7 +42,12 @@ impl Room {
 
     /// Starts a probe on `in`, and waits until it meters.
     pub(crate) fn probe(&self, arguments: &str) -> Running {
-        let mut probe = self.program(&format!("-i in {arguments}")).start().unwrap();
+        self.probe_with(arguments, &[])
+    }
+
+    /// The same, with further arguments that may have spaces.
+    pub(crate) fn probe_with(&self, arguments: &str, further: &[&str]) -> Running {
+        let mut probe = self.program(&format!("-i in {arguments}")).args(further).start().unwrap();
         probe.wait_for_line("ready:", BOUND).unwrap();
         probe
     }
@@ -63,7 +68,12 @@ impl Room {
 
     /// Meters a capture file.
     pub(crate) fn offline(&self, capture: &Path) -> Books {
-        self.books(self.program(&format!("-i {}", capture.display())).run(BOUND).unwrap())
+        self.offline_with(capture, &[])
+    }
+
+    /// The same, with further arguments that may have spaces.
+    pub(crate) fn offline_with(&self, capture: &Path, further: &[&str]) -> Books {
+        self.books(self.program(&format!("-i {}", capture.display())).args(further).run(BOUND).unwrap())
     }
 
     fn books(&self, finished: Finished) -> Books {

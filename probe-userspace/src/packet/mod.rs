@@ -33,8 +33,7 @@ pub struct Packet {
 /// The frame is in no flow, and why.
 #[inline]
 pub fn read(frame: &Frame<'_>, ingress_interface: u32) -> Result<Packet, Unmetered> {
-    let link = link::resolve(frame.bytes, frame.link_layer)?;
-    let mut headers = walk(frame.bytes, link)?;
+    let mut headers = headers(frame)?;
     if let Some(control) = frame.stripped_vlan {
         headers.key.put_back_tag(control);
     }
@@ -50,6 +49,15 @@ pub fn read(frame: &Frame<'_>, ingress_interface: u32) -> Result<Packet, Unmeter
         timestamp_nanoseconds: frame.timestamp_nanoseconds,
         ingress_interface,
     })
+}
+
+/// The headers as they are in the frame: a tag that was taken off is not put back.
+///
+/// # Errors
+/// As [`read`].
+#[inline]
+pub fn headers(frame: &Frame<'_>) -> Result<Headers, Unmetered> {
+    walk(frame.bytes, link::resolve(frame.bytes, frame.link_layer)?)
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use super::control::Stop;
 use crate::books;
 use crate::export::{Books, Sink};
 use crate::source::capture_file::CaptureFile;
+use crate::source::filtered::Filtered;
+use crate::source::xdp::CaptureFilter;
 use crate::source::{self, Frame, ObservationPoint, Source, State};
 use crate::telemetry::Board;
 use crate::worker::{Clock, Cut, Handover};
@@ -19,13 +21,15 @@ use crate::worker::{Clock, Cut, Handover};
 /// Opens all files.
 pub(super) fn stage(
     paths: &[&Path],
+    filter: &CaptureFilter,
     sinks: Vec<Box<dyn Sink>>,
     board: &Board,
     stop: &Stop,
 ) -> Result<Stage, Error> {
     let mut sources: Vec<Box<dyn Source>> = Vec::with_capacity(paths.len());
     for path in paths {
-        sources.push(Box::new(UntilStopped { file: CaptureFile::open(path)?, stop: stop.clone() }));
+        let file = UntilStopped { file: CaptureFile::open(path)?, stop: stop.clone() };
+        sources.push(Filtered::boxed(file, filter));
     }
     Ok(Stage {
         sources: vec![sources],

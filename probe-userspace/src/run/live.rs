@@ -14,6 +14,7 @@ use crate::books;
 use crate::config::Capture;
 use crate::export::{Books, Sink};
 use crate::source::Source;
+use crate::source::filtered::Filtered;
 use crate::source::packet::PacketSocket;
 use crate::telemetry::Board;
 use crate::worker::{Clock, Cut, Handover};
@@ -81,7 +82,7 @@ fn packet(port: &Port, number: usize, capture: &Capture, opened: &mut Opened) ->
     for sources in &mut opened.sources {
         let socket = Socket::open(&options)?;
         opened.doors.push(Box::new(GateDoor(socket.gate()?)));
-        sources.push(Box::new(PacketSocket::new(socket)));
+        sources.push(Filtered::boxed(PacketSocket::new(socket), &capture.filter));
     }
     Ok(())
 }

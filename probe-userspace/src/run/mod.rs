@@ -142,7 +142,7 @@ fn stage(config: &Config, plan: &Plan, board: &Board, stop: &Stop, clock: Clock)
         return live::stage(plan, &config.capture, sinks, board, clock);
     }
     let paths: Vec<&Path> = config.inputs.iter().filter_map(Input::file).collect();
-    files::stage(&paths, sinks, board, stop)
+    files::stage(&paths, &config.capture.filter, sinks, board, stop)
 }
 
 /// What a person should know before the first packet.

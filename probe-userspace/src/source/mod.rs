@@ -12,6 +12,7 @@ use std::time::Duration;
 use flow_wire::ledger::QueueTerms;
 
 pub mod capture_file;
+pub mod filtered;
 mod frame;
 pub mod packet;
 pub mod xdp;

@@ -1,0 +1,143 @@
+//! The capture filter before a source that has no XDP program: a packet socket, a capture file. What it does not select
+//! is counted as passed, as the program would.
+
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+
+use flow_wire::ledger::{Amount, Pass, QueueTerms};
+use xdp_abi::filter::selects;
+
+use super::xdp::CaptureFilter;
+use super::{BURST_CAPACITY, Error, Frame, NO_FRAME, ObservationPoint, Source, State};
+use crate::packet;
+
+/// A source behind a filter.
+pub struct Filtered<S> {
+    source: S,
+    filter: CaptureFilter,
+    passed: Amount,
+    received: Amount,
+}
+
+impl<S: Source + 'static> Filtered<S> {
+    /// Puts the filter before the source; an empty one is not put there.
+    pub fn boxed(source: S, filter: &CaptureFilter) -> Box<dyn Source> {
+        if filter.is_empty() {
+            return Box::new(source);
+        }
+        Box::new(Self { source, filter: filter.clone(), passed: Amount::ZERO, received: Amount::ZERO })
+    }
+}
+
+impl<S: Source> Source for Filtered<S> {
+    fn observation_point(&self) -> &ObservationPoint {
+        self.source.observation_point()
+    }
+
+    fn receive(&mut self, now_nanoseconds: u64, lend: &mut dyn FnMut(&[Frame<'_>])) -> Result<State, Error> {
+        let Self { source, filter, passed, received } = self;
+        source.receive(now_nanoseconds, &mut |frames| {
+            let mut selected = [NO_FRAME; BURST_CAPACITY];
+            let mut count = 0;
+            for frame in frames {
+                let amount = Amount::one(frame.original_octets.into());
+                if selects(filter, &packet::headers(frame)) {
+                    selected[count] = *frame;
+                    count += 1;
+                    *received += amount;
+                } else {
+                    *passed += amount;
+                }
+            }
+            if count > 0 {
+                lend(&selected[..count]);
+            }
+        })
+    }
+
+    fn before_sleep(&mut self) {
+        self.source.before_sleep();
+    }
+
+    fn wait(&mut self, timeout: Duration) -> Result<(), Error> {
+        self.source.wait(timeout)
+    }
+
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.source.descriptor()
+    }
+
+    /// What the source calls handed over is what was before the filter.
+    fn terms(&mut self) -> Result<QueueTerms, Error> {
+        // Before the source's: packets that come in between are seen and not yet judged.
+        let (passed, received) = (self.passed, self.received);
+        let mut terms = self.source.terms()?;
+        if passed.packets > 0 {
+            terms.passed.insert(Pass::Filter, passed);
+        }
+        terms.redirected.packets = terms.redirected.packets.saturating_sub(passed.packets);
+        terms.redirected.octets = terms.redirected.octets.saturating_sub(passed.octets);
+        terms.received = received;
+        Ok(terms)
+    }
+
+    fn is_drained(&mut self) -> Result<bool, Error> {
+        self.source.is_drained()
+    }
+
+    fn notice(&self) -> Option<String> {
+        self.source.notice()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::LinkLayer;
+    use super::*;
+
+    /// Lends its frames once.
+    struct Once(Vec<Vec<u8>>, ObservationPoint, Amount);
+
+    impl Source for Once {
+        fn observation_point(&self) -> &ObservationPoint {
+            &self.1
+        }
+
+        fn receive(&mut self, _: u64, lend: &mut dyn FnMut(&[Frame<'_>])) -> Result<State, Error> {
+            let frame = |bytes| Frame { bytes, original_octets: 100, link_layer: LinkLayer::Ip, ..NO_FRAME };
+            let frames: Vec<_> = self.0.iter().map(|bytes| frame(bytes.as_slice())).collect();
+            self.2 += Amount { packets: frames.len() as u64, octets: frames.len() as u64 * 100 };
+            lend(&frames);
+            Ok(State::Some)
+        }
+
+        fn wait(&mut self, _: Duration) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn terms(&mut self) -> Result<QueueTerms, Error> {
+            Ok(QueueTerms { seen: self.2, redirected: self.2, received: self.2, ..QueueTerms::default() })
+        }
+    }
+
+    fn udp(port: u8) -> Vec<u8> {
+        let mut packet = vec![0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        packet.extend([0, port, 0, 99, 0, 8, 0, 0]);
+        packet
+    }
+
+    #[test]
+    fn what_is_not_selected_is_counted_as_passed_and_not_lent() {
+        let point = ObservationPoint { interface: "x".into(), ingress_interface: 0, queue: 0 };
+        let source = Once(vec![udp(53), udp(54), udp(53)], point, Amount::ZERO);
+        let filter = CaptureFilter::parse(&["port 53"]).unwrap();
+        let mut source = Filtered::boxed(source, &filter);
+        let mut lent = 0;
+        source.receive(0, &mut |frames| lent += frames.len()).unwrap();
+        let terms = source.terms().unwrap();
+        assert_eq!(lent, 2);
+        assert_eq!(terms.seen.packets, 3);
+        assert_eq!(terms.passed[&Pass::Filter], Amount { packets: 1, octets: 100 });
+        assert_eq!((terms.redirected, terms.received), (terms.received, Amount { packets: 2, octets: 200 }));
+    }
+}
