@@ -18,6 +18,8 @@ use tally::Tally;
 
 mod tally;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 /// Knows which worker has a packet's flow (fragments, and split queues without symmetric RSS, cross from one to another).
