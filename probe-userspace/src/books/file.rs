@@ -71,7 +71,7 @@ fn total(message: &Message, identities: &[Identity]) -> Value {
     put("seen", json!(queues.seen));
     put("metered", json!(workers.metered));
     put("excepted", excepted(&queues, &workers));
-    put("lost", lost(&queues, &workers));
+    put("lost", lost(message, &queues, &workers));
     put("in_records", json!(in_records(&workers)));
     put("in_open_flows", json!(workers.open + workers.in_record_ring));
     let left_over = residual(identities);
@@ -96,8 +96,9 @@ fn excepted(queues: &QueueTerms, workers: &WorkerTerms) -> Value {
     })
 }
 
-/// What was to be in a record and is not, by reason. Records without a sink are none: so it was asked for.
-fn lost(queues: &QueueTerms, workers: &WorkerTerms) -> Value {
+/// What was to be in a record and is not, by reason; and sealed records that a sink lost, in records. Records without a
+/// sink are none: so it was asked for.
+fn lost(message: &Message, queues: &QueueTerms, workers: &WorkerTerms) -> Value {
     let mut reasons = Map::new();
     let mut all = Amount::ZERO;
     let mut put = |name: &str, amount: Amount| {
@@ -114,6 +115,12 @@ fn lost(queues: &QueueTerms, workers: &WorkerTerms) -> Value {
     for (reason, amount) in &workers.discarded {
         if *reason != Discard::NoSink {
             put(&name(reason), *amount);
+        }
+    }
+    for (reason, records) in message.cursors.iter().flat_map(|cursor| &cursor.discarded) {
+        if *reason != Discard::NoSink && *records > 0 {
+            let known = reasons.entry(name(reason)).or_insert_with(|| json!({}));
+            known["records"] = json!(known["records"].as_u64().unwrap_or(0) + records);
         }
     }
     reasons.insert("packets".into(), json!(all.packets));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flow_wire::ledger::{Amount, ByReason, Message};
+use flow_wire::ledger::{Amount, ByReason, Discard, Message};
 use serde::Serialize;
 
 /// Rates over the time between two messages.
@@ -63,17 +63,15 @@ pub fn losses(message: &Message) -> BTreeMap<String, u64> {
             add(&reason, packets);
         }
     }
+    // Without a sink nothing was to be kept: that is how it was asked for, not a loss.
     for worker in &message.workers {
         add("handover_full", worker.handover_full.packets);
-        for (reason, packets) in by_word(&worker.discarded) {
-            // Without a sink nothing was to be kept: that is how it was asked for, not a loss.
-            if reason != "no_sink" {
-                add(&reason, packets);
-            }
+        for (reason, amount) in worker.discarded.iter().filter(|(reason, _)| **reason != Discard::NoSink) {
+            add(&word(reason), amount.packets);
         }
     }
     for cursor in &message.cursors {
-        for (reason, records) in &cursor.discarded {
+        for (reason, records) in cursor.discarded.iter().filter(|(reason, _)| **reason != Discard::NoSink) {
             add(&format!("{} {}", cursor.sink, word(reason)), *records);
         }
     }

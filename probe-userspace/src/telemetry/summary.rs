@@ -61,7 +61,8 @@ fn amount(amount: Amount) -> String {
 mod tests {
     use std::collections::BTreeMap;
 
-    use flow_wire::ledger::{Discard, Pass, QueueTerms, WorkerTerms};
+    use flow_wire::ledger::{CursorTerms, Discard, Guarantee, Pass, QueueTerms, WorkerTerms};
+    use flow_wire::stamp::StreamId;
 
     use super::*;
 
@@ -89,7 +90,16 @@ mod tests {
             active_timeout_seconds: 120,
             queues: vec![queue.clone(), queue],
             workers: vec![worker],
-            cursors: vec![],
+            cursors: vec![CursorTerms {
+                sink: "none".into(),
+                stream: StreamId(0),
+                guarantee: Guarantee::AtMostOnce,
+                records_out: 3,
+                acknowledged: 0,
+                in_spool: 0,
+                discarded: BTreeMap::from([(Discard::NoSink, 3)]),
+                discarded_batches: 1,
+            }],
             cuts: vec![],
             closed: true,
         };
