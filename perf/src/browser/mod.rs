@@ -2,7 +2,7 @@
 
 mod http;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -37,11 +37,9 @@ pub enum Error {
     /// chromedriver did not come up.
     #[error(transparent)]
     Driver(#[from] process::Error),
-    /// chromedriver said something else than the port it listens on.
-    #[error(
-        "chromedriver said '{0}' where its port was expected: run `make setup` for the one that fits Chromium"
-    )]
-    NoPort(String),
+    /// The kernel has no port for it.
+    #[error("no free port on 127.0.0.1 for chromedriver: {0}")]
+    NoPort(std::io::Error),
     /// The connection to it broke.
     #[error("no answer from chromedriver to {command}: {source}")]
     NoAnswer {
@@ -69,7 +67,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts chromedriver on a port of its own choice, and Chromium with an empty profile in `folder`.
+    /// Starts chromedriver on a free port, and Chromium with an empty profile in `folder`.
     ///
     /// # Errors
     /// When one of them is not installed or does not start.
@@ -77,11 +75,12 @@ impl Browser {
         for name in ["chromium", "chromedriver"] {
             installed(name)?;
         }
-        let mut driver =
-            Program::foreign("chromedriver", Command::new("chromedriver")).args(["--port=0"]).start()?;
-        let line = driver.wait_for_line("started successfully on port", START_BOUND)?;
-        let port = line.trim_end_matches('.').rsplit(' ').next().and_then(|word| word.parse().ok());
-        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port.ok_or(Error::NoPort(line))?));
+        let port = free_port().map_err(Error::NoPort)?;
+        let mut driver = Program::foreign("chromedriver", Command::new("chromedriver"))
+            .args([format!("--port={port}")])
+            .start()?;
+        driver.wait_for_line("started successfully", START_BOUND)?;
+        let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let mut browser = Self { driver, server, session: String::new() };
         browser.session = browser.new_session(folder)?;
         Ok(browser)
@@ -153,6 +152,12 @@ impl Drop for Browser {
             drop(self.ask("DELETE", &format!("/session/{}", self.session), &json!({})));
         }
     }
+}
+
+/// A port that is free now, and that the kernel hands to nobody else for a while: left to choose by itself, chromedriver says
+/// `port 0` where there is no IPv6.
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn installed(name: &'static str) -> Result<(), Error> {
