@@ -20,7 +20,7 @@ use super::{Plan, Pressure, Sink};
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Time that the closed message gets to be sent.
-const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_millis(1_500);
 
 /// Time without work after which the rings are looked at again: a ring of a worker holds many times what arrives within.
 const IDLE: Duration = Duration::from_millis(2);

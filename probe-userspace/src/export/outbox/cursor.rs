@@ -16,6 +16,13 @@ pub struct Cursor {
     sink: usize,
 }
 
+/// A sink that is gone has sent nothing of what it did not acknowledge.
+impl Drop for Cursor {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
 /// What [`Cursor::next`] found.
 #[derive(Debug)]
 pub enum Next {

@@ -1,0 +1,229 @@
+//! The broker's bus: one transactional producer a probe and sink, so that a reader of committed messages sees every batch
+//! once, whatever happens to probe, network or broker.
+//!
+//! ```text
+//! connect   topics (made when missing) ─► init_transactions: what a former run left open is aborted
+//! serve     some batches of the cursor ─► one transaction ─┬─ committed ─► acknowledge
+//!                                                          ├─ aborted ───► give back, the same batches again
+//!                                                          └─ fatal ─────► give back, connect anew
+//! ```
+//!
+//! The sink's thread alone talks to librdkafka; a broker that is away fills the outbox, and nothing else.
+
+mod client;
+mod failure;
+mod report;
+mod topics;
+mod transaction;
+
+use std::time::{Duration, Instant};
+
+use flow_wire::endpoint;
+use flow_wire::ledger::{Discard, Guarantee};
+use flow_wire::stamp::ProbeId;
+
+use super::Sink;
+use super::outbox::{Cursor, Next};
+use client::Client;
+use failure::Failure;
+use report::Reporter;
+use transaction::Outcome;
+
+/// Batches and octets of one transaction: enough that its markers weigh nothing, few enough that it ends within the time a
+/// drain has.
+const TRANSACTION_BATCHES: usize = 64;
+const TRANSACTION_OCTETS: usize = 8 << 20;
+
+/// So long the cursor is asked for batches before it is looked whether the end has come.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// Time between two tries to connect.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Time before an aborted transaction is tried again: it may fail for the same cause.
+const ABORTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Time before a producer comes back that another one with its identity has pushed aside: else both would do so for ever.
+const FENCED_PAUSE: Duration = Duration::from_secs(30);
+
+/// What the end grants: below `FAREWELL` of the exporter.
+const LAST: Duration = Duration::from_millis(600);
+
+/// Options of a Kafka sink.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// First part of the topics' names.
+    pub prefix: String,
+    /// Partitions of the flow topic where the probe makes it: what collectors can share.
+    pub partitions: u16,
+    /// Replicas of each topic where the probe makes it; `None` = the broker's default.
+    pub replication: Option<u16>,
+    /// Further settings of librdkafka, which win over ours: `("sasl.username", "probe")`.
+    pub settings: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let prefix = flow_wire::bus::TOPIC_PREFIX.to_owned();
+        Self { prefix, partitions: 4, replication: None, settings: Vec::new() }
+    }
+}
+
+/// The sink. Nothing is connected before its thread runs.
+pub struct Kafka {
+    name: String,
+    endpoint: endpoint::Kafka,
+    probe: ProbeId,
+    options: Options,
+}
+
+/// A setting that librdkafka does not take.
+#[derive(Debug, thiserror::Error)]
+#[error("{name}: librdkafka refuses the settings: {reason}")]
+pub struct Error {
+    name: String,
+    reason: String,
+}
+
+impl Kafka {
+    /// Checks the settings; a broker is not needed yet.
+    ///
+    /// # Errors
+    /// librdkafka does not know a setting, or not its value.
+    pub fn new(endpoint: &endpoint::Kafka, probe: ProbeId, options: Options) -> Result<Self, Error> {
+        let name = endpoint::Endpoint::Kafka(endpoint.clone()).to_string();
+        let sink = Self { name, endpoint: endpoint.clone(), probe, options };
+        match client::check(&sink.config(true)) {
+            Ok(()) => Ok(sink),
+            Err(reason) => Err(Error { name: sink.name, reason }),
+        }
+    }
+
+    /// Settings of the producer. `transactional` = as it should be, else as a broker without that right takes it.
+    fn config(&self, transactional: bool) -> Vec<(String, String)> {
+        let mut config = client::settings(&self.endpoint);
+        if transactional {
+            let id = format!("gannet/{}/{}", self.probe.0, self.endpoint.bootstrap_servers());
+            config.push(("transactional.id".to_owned(), id));
+            config.push((
+                "transaction.timeout.ms".to_owned(),
+                client::TRANSACTION_TIMEOUT.as_millis().to_string(),
+            ));
+        }
+        config.extend(self.options.settings.iter().cloned());
+        config
+    }
+
+    /// Connects until it succeeds or the end has come.
+    fn connect(&self, cursor: &Cursor, limit: &mut Limit, reporter: &mut Reporter) -> Option<Client> {
+        let mut transactional = true;
+        loop {
+            if limit.is_over(cursor) {
+                return None;
+            }
+            match Client::connect(&self.config(transactional), transactional, &self.options) {
+                Ok(client) => {
+                    cursor.set_guarantee(guarantee(transactional));
+                    reporter.connected(client.describe());
+                    return Some(client);
+                }
+                Err(Failure::NoTransactions(reason)) if transactional => {
+                    reporter.no_transactions(&reason);
+                    transactional = false;
+                }
+                Err(failure) => {
+                    reporter.trouble(&failure);
+                    limit.pause(cursor, failure.pause());
+                }
+            }
+        }
+    }
+
+    /// Sends until the producer is of no use any more (`true` = connect anew) or the end has come.
+    fn serve(&self, client: &Client, cursor: &Cursor, limit: &mut Limit, reporter: &mut Reporter) -> bool {
+        // Batches that go one by one: a broker refuses messages together, and does not say which of them it means.
+        let mut singly = 0_usize;
+        loop {
+            let count = if singly > 0 { 1 } else { TRANSACTION_BATCHES };
+            let batches = match cursor.next(count, TRANSACTION_OCTETS, LOOK) {
+                Next::Batches(batches) => batches,
+                Next::Nothing => continue,
+                Next::End => return false,
+            };
+            let failure = match client.transact(&batches, || limit.is_over(cursor), reporter) {
+                Outcome::Committed => {
+                    cursor.acknowledge(batches.len());
+                    singly = singly.saturating_sub(batches.len());
+                    reporter.fine();
+                    continue;
+                }
+                Outcome::Over => return false,
+                Outcome::Refused(reason) => {
+                    if batches.len() > 1 {
+                        singly = batches.len();
+                    } else {
+                        singly = singly.saturating_sub(1);
+                        reporter.refused(&batches[0].header.stamp, &reason);
+                        cursor.discard(batches[0].header.stamp, Discard::RefusedByBus);
+                    }
+                    cursor.give_back();
+                    continue;
+                }
+                Outcome::Aborted(failure) => failure,
+            };
+            cursor.give_back();
+            reporter.trouble(&failure);
+            limit.pause(cursor, failure.pause());
+            if failure.needs_new_producer() {
+                return true;
+            }
+        }
+    }
+}
+
+impl Sink for Kafka {
+    fn name(&self) -> String {
+        self.name.clone()
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::ExactlyOnce
+    }
+
+    fn run(self: Box<Self>, cursor: Cursor) {
+        let mut limit = Limit::default();
+        let mut reporter = Reporter::new(self.name.clone());
+        while let Some(client) = self.connect(&cursor, &mut limit, &mut reporter) {
+            if !self.serve(&client, &cursor, &mut limit, &mut reporter) {
+                return;
+            }
+        }
+    }
+}
+
+fn guarantee(transactional: bool) -> Guarantee {
+    if transactional { Guarantee::ExactlyOnce } else { Guarantee::AtLeastOnce }
+}
+
+/// How long it may be tried: for ever, until nothing is appended any more, and then for [`LAST`].
+#[derive(Default)]
+struct Limit {
+    end: Option<Instant>,
+}
+
+impl Limit {
+    fn is_over(&mut self, cursor: &Cursor) -> bool {
+        if self.end.is_none() && cursor.is_ending() {
+            self.end = Some(Instant::now() + LAST);
+        }
+        self.end.is_some_and(|end| Instant::now() >= end)
+    }
+
+    /// Waits, in steps short enough that the end is noticed.
+    fn pause(&mut self, cursor: &Cursor, pause: Duration) {
+        let until = Instant::now() + pause;
+        while Instant::now() < until && !self.is_over(cursor) {
+            std::thread::park_timeout(LOOK.min(until.saturating_duration_since(Instant::now())));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! A real broker for a test, started and ended by `deploy/kafka/broker`.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// One broker in a directory of its own; it is killed when the test ends, however that happens.
+pub(crate) struct Broker {
+    directory: TempDir,
+    pub(crate) bootstrap: String,
+    /// `KAFKA_BOOTSTRAP` may stand in for it.
+    shared: bool,
+}
+
+impl Broker {
+    /// Any broker will do, also that of `KAFKA_BOOTSTRAP`.
+    pub(crate) fn any() -> Self {
+        Self::start_new(true)
+    }
+
+    /// One that the test may stop.
+    pub(crate) fn own() -> Self {
+        Self::start_new(false)
+    }
+
+    fn start_new(shared: bool) -> Self {
+        let directory = tempfile::Builder::new().prefix("gannet-kafka-").tempdir().unwrap();
+        let mut broker = Self { directory, bootstrap: String::new(), shared };
+        broker.bootstrap = broker.call("start");
+        broker
+    }
+
+    /// On the same port, with the same data.
+    pub(crate) fn start(&self) {
+        assert_eq!(self.call("start"), self.bootstrap);
+    }
+
+    /// As a crash.
+    pub(crate) fn kill(&self) {
+        self.call("kill");
+    }
+
+    fn call(&self, command: &str) -> String {
+        let output = self.command(command);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        assert!(output.status.success(), "broker {command}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn command(&self, command: &str) -> Output {
+        let mut call = Command::new(root().join("deploy/kafka/broker"));
+        call.arg(command).arg(self.directory.path());
+        if !self.shared {
+            call.env_remove("KAFKA_BOOTSTRAP");
+        }
+        call.output().unwrap()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.command("kill");
+    }
+}
