@@ -10,6 +10,8 @@ mod ledger;
 mod second;
 pub mod state;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 pub use epoch::Epoch;

@@ -36,6 +36,11 @@ pub(crate) struct Collector {
 impl Collector {
     /// Starts it with these inputs on a store, and waits until it answers.
     pub(crate) fn start(store: &Path, inputs: &[&str]) -> Self {
+        Self::start_with_fault(store, inputs, None)
+    }
+
+    /// The same, in a build with faults.
+    pub(crate) fn start_with_fault(store: &Path, inputs: &[&str], fault: Option<&str>) -> Self {
         let http = format!("127.0.0.1:{}", free_port());
         let log = store.with_extension("log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
@@ -43,6 +48,7 @@ impl Collector {
             .args(inputs.iter().flat_map(|input| ["-i", input]))
             .args(["--http", &http, "--store"])
             .arg(store)
+            .envs(fault.map(|fault| (flow_wire::fault::VARIABLE, fault)))
             .stdout(Stdio::null())
             .stderr(file)
             .spawn()

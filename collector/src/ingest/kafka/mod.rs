@@ -154,7 +154,7 @@ impl Session<'_> {
                     self.feed.status.set(InputState::Running, format!("reading {partitions} partitions"));
                 } else {
                     let missing = found.missing.join(" and ");
-                    let detail = format!("waiting for {missing}: a probe makes it at its start");
+                    let detail = format!("waiting for {missing}: probes make topics at their start");
                     self.feed.status.set(InputState::Waiting, detail);
                 }
             }

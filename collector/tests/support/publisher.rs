@@ -1,0 +1,53 @@
+//! A publisher as a probe is one: XPUB, three frames a message.
+#![allow(dead_code, reason = "each test uses its part of it")]
+
+use collector::testing::{message, record, sealed, stamp};
+use flow_wire::batch::Sealed;
+use flow_wire::ledger::Amount;
+use flow_wire::stamp::StreamId;
+
+use super::collector::free_port;
+
+/// What a probe binds.
+pub(crate) struct Publisher {
+    pub(crate) socket: zmq::Socket,
+    pub(crate) url: String,
+}
+
+impl Publisher {
+    pub(crate) fn bind() -> Self {
+        let socket = zmq::Context::new().socket(zmq::XPUB).unwrap();
+        socket.set_linger(0).unwrap();
+        let port = free_port();
+        socket.bind(&format!("tcp://127.0.0.1:{port}")).unwrap();
+        Self { socket, url: format!("zmq://127.0.0.1:{port}") }
+    }
+
+    /// A SUB says what it wants when it has connected: nothing is lost from then on.
+    pub(crate) fn wait_for_subscriber(&self) {
+        let mut topics: Vec<_> = (0..2).map(|_| self.socket.recv_bytes(0).unwrap()).collect();
+        topics.sort();
+        assert_eq!(topics, [b"\x01gannet.flow".to_vec(), b"\x01gannet.ledger".to_vec()]);
+    }
+
+    pub(crate) fn send(&self, sealed: &Sealed) {
+        let topic = sealed.header.kind.topic("gannet");
+        let header = sealed.header.to_frame(sealed.body.len() as u32);
+        self.socket.send_multipart([topic.as_bytes(), &header, &sealed.body], 0).unwrap();
+    }
+
+    /// The control message: so many records below the cut of stream 0.
+    pub(crate) fn cut(&self, sequence: u64, next: u64, sealed: &[&Sealed], closed: bool) {
+        let add = |sum: Amount, one: &&Sealed| sum + one.exported;
+        let exported = sealed.iter().fold(Amount::ZERO, add);
+        let records = sealed.iter().map(|one| u64::from(one.header.rows)).sum();
+        let said = message(&[(0, next, records, exported)], closed);
+        self.send(&Sealed::ledger(&said, stamp(StreamId::CONTROL.0, sequence)).unwrap());
+    }
+}
+
+/// Ten records.
+pub(crate) fn batch(sequence: u64) -> Sealed {
+    let records: Vec<_> = (0..10).map(|row| record(sequence * 10 + row)).collect();
+    sealed(stamp(0, sequence), &records)
+}
