@@ -134,3 +134,49 @@ fn a_probe_has_given_its_rights_up_once_it_meters() {
     assert_eq!(of(probe.pid(), "Uid:"), "0");
     room.stop(probe);
 }
+
+#[test]
+fn an_interface_that_was_down_is_captured_again_when_it_is_up() {
+    for mode in ["xdp", "packet"] {
+        let room = Room::new(1, 1500);
+        let probe = room.probe(&format!("--capture {mode}"));
+        room.send("--by packet-socket --flows 10");
+        room.right.ip(&["link", "set", "in", "down"]).unwrap();
+        room.right.ip(&["link", "set", "in", "up"]).unwrap();
+        perf::wait::wait_until("the wire carries again", PATIENCE, || {
+            room.left.ip(&["link", "show", "dev", "out"]).unwrap().contains("LOWER_UP")
+        })
+        .unwrap();
+        room.send("--by packet-socket --flows 10 --seed 2");
+        let books = room.stop(probe);
+        books.assert_balanced(mode);
+        assert_eq!(books.total("/metered/packets"), 200, "{mode}");
+    }
+}
+
+#[test]
+fn a_probe_whose_only_interface_is_gone_drains_and_fails() {
+    for mode in ["xdp", "packet"] {
+        let room = Room::new(1, 1500);
+        let probe = room.probe(&format!("--capture {mode}"));
+        room.send("--by packet-socket --flows 10");
+        room.right.ip(&["link", "delete", "in"]).unwrap();
+        let books = room.ended(probe);
+        assert_eq!(books.finished.code(), 1, "{mode}: {}", books.finished.stderr);
+        assert!(books.finished.stderr.contains("no interface is left"), "{}", books.finished.stderr);
+        assert_eq!((books.total("/metered/packets"), books.total("/residual")), (100, 0), "{mode}");
+    }
+}
+
+#[test]
+fn an_interface_that_gets_an_address_while_it_is_captured_becomes_reachable() {
+    let room = Room::new(1, 1500);
+    let mut probe = room.probe("--capture xdp");
+    room.left.address("out", "10.9.3.1/24").unwrap();
+    room.right.address("in", "10.9.3.2/24").unwrap();
+    probe.wait_for_line("its own frames pass to the host", PATIENCE).unwrap();
+    room.left.run("ping", &["-q", "-c", "1", "-W", "5", "10.9.3.2"]).unwrap();
+    let books = room.stop(probe);
+    books.assert_balanced("xdp");
+    assert!(books.total("/passed/own/packets") >= 1);
+}

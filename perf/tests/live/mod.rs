@@ -66,6 +66,11 @@ impl Room {
         self.books(probe.stop(Signal::Interrupt, STOP_BOUND).unwrap())
     }
 
+    /// Waits until a probe has ended by itself, and reads what it wrote.
+    pub(crate) fn ended(&self, probe: Running) -> Books {
+        self.books(probe.wait(BOUND).unwrap())
+    }
+
     /// Meters a capture file.
     pub(crate) fn offline(&self, capture: &Path) -> Books {
         self.offline_with(capture, &[])

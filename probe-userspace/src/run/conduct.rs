@@ -16,7 +16,7 @@ use rtrb::RingBuffer;
 use xsk::wait::{self, Wake};
 
 use super::control::{Failures, LiveControl, Stop};
-use super::host::Signals;
+use super::host::{self, Interface, Signals};
 use super::notify::Notify;
 use super::screen::Screen;
 use crate::config::Flows;
@@ -50,10 +50,9 @@ pub(super) trait Door: Send {
     fn open(&mut self) -> Result<(), super::Error>;
     /// No more packets come, but those on their way.
     fn close(&mut self) -> Result<(), super::Error>;
-    /// Looks after it while the run goes on: what the host has changed meanwhile.
-    fn tend(&mut self) -> Result<(), super::Error> {
-        Ok(())
-    }
+    /// Looks after it while the run goes on: what the host has changed of its interfaces meanwhile. `false` = the
+    /// interface is gone, and nothing will come through this door any more.
+    fn tend(&mut self, interfaces: &[Interface]) -> Result<bool, super::Error>;
 }
 
 /// Everything that is opened before the first thread runs.
@@ -123,10 +122,12 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     let mut doors = stage.doors;
     let opened = open(&mut doors).and_then(|()| (setting.give_up_rights)());
     let notify = Notify::from_environment();
+    let mut deserted = false;
     if opened.is_ok() {
         tracing::info!("ready: metering {}", setting.what);
         notify.ready(&format!("metering {}", setting.what));
-        watch(&exporter, notify, setting.signals, setting.screen, &setting.board, &mut doors);
+        let mut watch = Watch { notify, screen: setting.screen, board: setting.board, doors: &mut doors };
+        deserted = watch.until_stopped(&exporter, setting.signals);
     }
     let failed_doors = close(&mut doors);
     if !doors.is_empty() {
@@ -143,7 +144,7 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     for sink in &finished.stuck {
         tracing::error!("{sink} did not end in time");
     }
-    let failed = !whole || failed_doors || failures.count() > 0 || !finished.stuck.is_empty();
+    let failed = !whole || failed_doors || deserted || failures.count() > 0 || !finished.stuck.is_empty();
     Ok(Ended { message: finished.message, failed })
 }
 
@@ -163,46 +164,59 @@ fn close(doors: &mut [Box<dyn Door>]) -> bool {
     failed
 }
 
-/// Until a signal, or until there is nothing left to do.
-fn watch(
-    exporter: &export::Handle,
-    mut notify: Notify,
-    signals: &mut Signals,
-    mut screen: Screen,
-    board: &Board,
-    doors: &mut [Box<dyn Door>],
-) {
-    let mut tended = Instant::now();
-    let tick = notify.period().map_or(TICK, |period| period.min(TICK));
-    loop {
-        // An error would be EINVAL or ENOMEM; the tick goes on without it.
-        let _ = wait::until_readable(&[signals.as_fd()], Some(tick));
-        if let Some(signal) = signals.take() {
-            tracing::info!("{signal}: draining");
-            notify.stopping();
-            return;
-        }
-        if exporter.is_finished() {
-            notify.stopping();
-            return;
-        }
-        if let Some(message) = board.get() {
-            let status = screen.show(&message);
-            notify.alive(&status);
-        }
-        if tended.elapsed() >= TEND {
-            tended = Instant::now();
-            tend(doors);
-        }
-    }
+/// What the control thread does while the workers work.
+struct Watch<'a> {
+    notify: Notify,
+    screen: Screen,
+    board: Board,
+    doors: &'a mut [Box<dyn Door>],
 }
 
-/// What cannot be looked after now may be the next time.
-fn tend(doors: &mut [Box<dyn Door>]) {
-    for door in doors {
-        if let Err(error) = door.tend() {
-            tracing::error!("{error}");
+impl Watch<'_> {
+    /// Until a signal, the end of the input, or until no interface is left: `true` for that.
+    fn until_stopped(&mut self, exporter: &export::Handle, signals: &mut Signals) -> bool {
+        let tick = self.notify.period().map_or(TICK, |period| period.min(TICK));
+        let mut tended = Instant::now();
+        loop {
+            // An error would be EINVAL or ENOMEM; the tick goes on without it.
+            let _ = wait::until_readable(&[signals.as_fd()], Some(tick));
+            let signal = signals.take();
+            if let Some(signal) = signal {
+                tracing::info!("{signal}: draining");
+            }
+            if signal.is_some() || exporter.is_finished() {
+                self.notify.stopping();
+                return false;
+            }
+            if let Some(message) = self.board.get() {
+                let status = self.screen.show(&message);
+                self.notify.alive(&status);
+            }
+            if tended.elapsed() >= TEND {
+                tended = Instant::now();
+                if self.is_deserted() {
+                    tracing::error!("no interface is left: draining");
+                    self.notify.stopping();
+                    return true;
+                }
+            }
         }
+    }
+
+    /// Tends the doors. What cannot be looked after now may be the next time.
+    fn is_deserted(&mut self) -> bool {
+        let Ok(interfaces) = host::interfaces() else { return false };
+        let mut left = self.doors.is_empty();
+        for door in &mut *self.doors {
+            match door.tend(&interfaces) {
+                Ok(there) => left |= there,
+                Err(error) => {
+                    tracing::error!("{error}");
+                    left = true;
+                }
+            }
+        }
+        !left
     }
 }
 

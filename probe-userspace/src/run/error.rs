@@ -18,9 +18,6 @@ pub enum Error {
     /// Signals cannot be waited for.
     #[error("cannot wait for SIGINT and SIGTERM: {0}")]
     Signals(io::Error),
-    /// The interfaces cannot be looked at while the run goes on.
-    #[error("cannot list the network interfaces: {0}")]
-    Interfaces(io::Error),
     /// No thread, no descriptor.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),

@@ -7,6 +7,7 @@ use xsk::packet::{Fanout, Gate, Options, Socket, Spread};
 
 use super::Error;
 use super::conduct::{Door, Stage};
+use super::host::Interface;
 use super::mode::Mode;
 use super::plan::{Plan, Port};
 use super::xdp::{self, KernelBooks};
@@ -81,7 +82,7 @@ fn packet(port: &Port, number: usize, capture: &Capture, opened: &mut Opened) ->
     };
     for sources in &mut opened.sources {
         let socket = Socket::open(&options)?;
-        opened.doors.push(Box::new(GateDoor(socket.gate()?)));
+        opened.doors.push(Box::new(GateDoor { gate: socket.gate()?, index: interface.index() }));
         sources.push(Filtered::boxed(PacketSocket::new(socket), &capture.filter));
     }
     Ok(())
@@ -93,15 +94,22 @@ fn group(number: usize) -> u16 {
     std::process::id().wrapping_mul(31).wrapping_add(number as u32) as u16
 }
 
-struct GateDoor(Gate);
+struct GateDoor {
+    gate: Gate,
+    index: u32,
+}
 
 impl Door for GateDoor {
     fn open(&mut self) -> Result<(), Error> {
-        Ok(self.0.open()?)
+        Ok(self.gate.open()?)
     }
 
     fn close(&mut self) -> Result<(), Error> {
-        Ok(self.0.close()?)
+        Ok(self.gate.close()?)
+    }
+
+    fn tend(&mut self, interfaces: &[Interface]) -> Result<bool, Error> {
+        Ok(interfaces.iter().any(|interface| interface.index == self.index))
     }
 }
 

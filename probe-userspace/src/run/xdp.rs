@@ -15,7 +15,7 @@ use xsk::umem::{self, FrameSize, Pages, Umem};
 
 use super::Error;
 use super::conduct::Door;
-use super::host::{Ethtool, Interface, in_use, interfaces};
+use super::host::{Ethtool, Interface, in_use};
 use super::live::Opened;
 use super::plan::Port;
 use crate::config::{Capture, XdpModeWord};
@@ -155,12 +155,11 @@ impl Door for ProgramDoor {
 
     /// An interface that gets an address while it is captured must be reachable by it, and one that loses its last is
     /// captured whole.
-    fn tend(&mut self) -> Result<(), Error> {
-        let interfaces = interfaces().map_err(Error::Interfaces)?;
-        let Some(interface) = interfaces.into_iter().find(|one| one.index == self.interface.index) else {
-            return Ok(());
+    fn tend(&mut self, interfaces: &[Interface]) -> Result<bool, Error> {
+        let Some(interface) = interfaces.iter().find(|one| one.index == self.interface.index) else {
+            return Ok(false);
         };
-        let host = host(&interface);
+        let host = host(interface);
         if host != self.host {
             lock(&self.program).set_host(host)?;
             let now =
@@ -168,7 +167,7 @@ impl Door for ProgramDoor {
             tracing::info!("{}: the host uses it differently now: {now}", interface.name);
             self.host = host;
         }
-        Ok(())
+        Ok(true)
     }
 }
 

@@ -84,6 +84,15 @@ impl Source for PacketSocket {
         Ok(State::Some)
     }
 
+    fn before_sleep(&mut self) {
+        if let Some(error) = self.socket.take_error() {
+            tracing::warn!(
+                "{}: {error}: nothing arrives until the interface is up again",
+                self.point.interface
+            );
+        }
+    }
+
     fn wait(&mut self, timeout: Duration) -> Result<(), Error> {
         self.socket.wait(Some(timeout)).map(drop).map_err(|error| self.error("ppoll", error))
     }

@@ -27,18 +27,12 @@ fn render(message: &Message, rates: Rates) -> String {
     let time = time_of_day(message.time_nanoseconds);
     format!(
         "{time} UTC {:>10}pps {:>10}bps {:>10} flows open {:>9}records/s   {}",
-        unit(rates.packets),
-        unit(rates.bits),
+        si(rates.packets),
+        si(rates.bits),
         grouped(open),
-        unit(rates.records),
+        si(rates.records),
         lost(message)
     )
-}
-
-/// Room for the prefix, so that columns stay where they are: `1.23 M`, `12   `.
-fn unit(number: f64) -> String {
-    let text = si(number);
-    if text.ends_with(|c: char| c.is_ascii_digit()) { format!("{text} ") } else { text }
 }
 
 fn lost(message: &Message) -> String {

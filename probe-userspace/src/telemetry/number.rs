@@ -3,7 +3,7 @@
 /// SI prefixes by thousands.
 const PREFIXES: [&str; 6] = ["", "k", "M", "G", "T", "P"];
 
-/// Three or four digits and a prefix: `999`, `1.23 M`.
+/// Three or four digits, a space, and a prefix where there is one: `999 `, `1.23 M`. The unit follows.
 pub fn si(number: f64) -> String {
     let mut scaled = number;
     let mut prefix = 0;
@@ -13,7 +13,7 @@ pub fn si(number: f64) -> String {
         prefix += 1;
     }
     match prefix {
-        0 => format!("{scaled:.0}"),
+        0 => format!("{scaled:.0} "),
         _ if scaled < 9.995 => format!("{scaled:.2} {}", PREFIXES[prefix]),
         _ if scaled < 99.95 => format!("{scaled:.1} {}", PREFIXES[prefix]),
         _ => format!("{scaled:.0} {}", PREFIXES[prefix]),
@@ -40,8 +40,8 @@ mod tests {
     #[test]
     fn numbers_keep_three_digits() {
         for (number, text) in [
-            (0.0, "0"),
-            (999.0, "999"),
+            (0.0, "0 "),
+            (999.0, "999 "),
             (999.6, "1.00 k"),
             (1234.0, "1.23 k"),
             (12_345.0, "12.3 k"),

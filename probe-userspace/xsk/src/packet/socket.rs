@@ -162,6 +162,15 @@ impl Socket {
         wait::until_readable(&[self.as_fd()], timeout)
     }
 
+    /// Takes the error that waits on the socket (getsockopt SO_ERROR): ENETDOWN when the interface went down, ENODEV when it is gone.
+    /// While one waits the socket is always readable, so take it before sleeping. An interface that comes up again is captured again.
+    #[must_use]
+    pub fn take_error(&self) -> Option<io::Error> {
+        let waiting = syscall::get_option::<i32>(self.as_fd(), libc::SOL_SOCKET, libc::SO_ERROR);
+        let (number, _) = waiting.ok()?;
+        (number != 0).then(|| io::Error::from_raw_os_error(number))
+    }
+
     /// The kernel's books, up to now (getsockopt PACKET_STATISTICS, accumulated).
     ///
     /// # Errors
