@@ -46,6 +46,9 @@ const STEPS: [u64; 16] = [
 /// bucket where the flow begins.
 const SPREAD_BELOW: u64 = 1 << 62;
 
+/// The largest product in 64 bits.
+const MOST: u64 = u64::MAX;
+
 /// The buckets of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Axis {
@@ -194,19 +197,27 @@ fn parts(sql: &mut Sql, query: &Timeseries, axis: Axis, columns: &str) {
     let condition = render::overlapping(range, filter);
     sql.push(&condition.text);
     sql.values.extend(condition.values);
+    // The product of most flows fits into 64 bits, and DuckDB divides those thirty times as fast.
+    let (narrow, wide) = (share("TRY_CAST(v AS UBIGINT)", step), share("v", step));
     sql.push(&format!(
         "), placed AS (SELECT *, s // {step} AS a,
             CASE WHEN e > s AND e - s < {SPREAD_BELOW} AND v < {SPREAD_BELOW} THEN (e - 1) // {step}
                  ELSE s // {step} END AS z FROM picked)
-         , buckets AS (SELECT *, unnest(range(greatest(a, {first})::BIGINT, least(z + 1, {end})::BIGINT))::UBIGINT
-                AS bucket FROM placed WHERE a < z)
+         , buckets AS (SELECT {columns}s, e, v, v <= ({MOST} // (e - s))::HUGEINT AS narrow,
+                unnest(range(greatest(a, {first})::BIGINT, least(z + 1, {end})::BIGINT))::UBIGINT AS bucket
+            FROM placed WHERE a < z)
          , parts AS (
             SELECT {columns}a AS bucket, v FROM placed WHERE a = z AND a >= {first} AND a < {end}
-            UNION ALL
-            SELECT {columns}bucket,
-                (v * (least(e, (bucket + 1) * {step}) - s)) // (e - s)
-              - (v * (greatest(s, bucket * {step}) - s)) // (e - s) FROM buckets)"
+            UNION ALL SELECT {columns}bucket, ({narrow})::HUGEINT AS v FROM buckets WHERE narrow
+            UNION ALL SELECT {columns}bucket, {wide} AS v FROM buckets WHERE NOT narrow)"
     ));
+}
+
+/// The share of the bucket `bucket` in the count `v` of a flow from `s` to `e`.
+fn share(v: &str, step: u64) -> String {
+    format!(
+        "({v} * (least(e, (bucket + 1) * {step}) - s)) // (e - s) - ({v} * (greatest(s, bucket * {step}) - s)) // (e - s)"
+    )
 }
 
 #[cfg(test)]
