@@ -54,7 +54,8 @@ impl Exporter {
             is_fresh: false,
             has_ended: false,
         };
-        let lanes = (0..).zip(rings).map(lane).collect();
+        let lanes: Vec<_> = (0..).zip(rings).map(lane).collect();
+        (0..lanes.len() as u16).for_each(|worker| outbox.expect(StreamId(worker)));
         let control = Control::new(identity.clone());
         Self { lanes, control, outbox, books, composed: Duration::ZERO }
     }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use flow_wire::batch::Sealed;
 use flow_wire::ledger::{CursorTerms, Discard, Guarantee};
+use flow_wire::stamp::StreamId;
 
 pub use cursor::{Cursor, Next};
 use queue::Queue;
@@ -51,6 +52,12 @@ impl Outbox {
             queues.push(Queue::none());
         }
         Arc::new(Self { state: Mutex::new(State { queues, ended: false }), changed: Condvar::new() })
+    }
+
+    /// Says that batches of this stream will come: its terms are there from now on, so that the books miss the first batch,
+    /// too, if it goes astray.
+    pub fn expect(&self, stream: StreamId) {
+        self.lock().queues.iter_mut().for_each(|queue| queue.expect(stream));
     }
 
     /// The cursor of the sink with this index in [`Outbox::new`].

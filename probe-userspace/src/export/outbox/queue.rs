@@ -54,6 +54,10 @@ impl Queue {
         Self { capacity: None, ..Self::new("none".to_owned(), Guarantee::AtMostOnce, 0) }
     }
 
+    pub(super) fn expect(&mut self, stream: StreamId) {
+        self.streams.entry(stream).or_default();
+    }
+
     pub(super) fn append(&mut self, sealed: &Arc<Sealed>) {
         let octets = sealed.body.len();
         let terms = self.streams.entry(sealed.header.stamp.stream).or_default();
