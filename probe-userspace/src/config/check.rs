@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::{Capture, Config, Error, Flows, Output, Words, Workers, input, list, sinks};
+use crate::export::kafka;
 use crate::run::host::Interface;
 use crate::source::xdp::CaptureFilter;
 
@@ -27,6 +28,10 @@ const FRAME_SIZE_OCTETS: u64 = 2048;
 const LONGEST_BUSY_POLL_MICROSECONDS: u64 = 1_000;
 /// Streams are numbered in 16 bits, the last is the control stream; no machine has more cores to pin.
 const MOST_WORKERS: u64 = 1_024;
+/// More partitions than any cluster of collectors has members, and few enough that a slip does not burden a broker.
+const MOST_PARTITIONS: u64 = 1_024;
+/// Kafka keeps the count in 16 bits; nobody replicates further.
+const MOST_REPLICAS: u64 = 16;
 /// As Kafka limits a topic's name (249), less the longest suffix.
 const LONGEST_PREFIX: usize = 200;
 
@@ -40,12 +45,12 @@ pub(super) fn check(words: &Words, interfaces: &[Interface]) -> Result<Config, E
         workers: workers(words)?,
         output: Output {
             sinks,
+            kafka: kafka(words)?,
             deprecations,
             flows: words.flows.clone(),
             ledger: words.ledger.clone(),
             max_loss: words.max_loss,
         },
-        topic_prefix: topic_prefix(words)?,
         probe_id: probe_id(words)?,
         state_dir: words.state_dir.clone().unwrap_or_else(|| "/var/lib/gannet".into()),
         http: words.http.as_deref().map(http).transpose()?,
@@ -150,6 +155,40 @@ fn workers(words: &Words) -> Result<Workers, Error> {
     let cores: Vec<usize> = cores.into_iter().map(|core| core as usize).collect();
     let count = count.map(|count| count as usize).or((!cores.is_empty()).then_some(cores.len()));
     Ok(Workers { count, cores })
+}
+
+fn kafka(words: &Words) -> Result<kafka::Options, Error> {
+    let default = kafka::Options::default();
+    let count = |option, asked: Option<u64>, most, mend| {
+        asked.map(|count| ranged((option, count), (1, most, "of them"), mend)).transpose()
+    };
+    let partitions =
+        count("--topic-partitions", words.topic_partitions, MOST_PARTITIONS, "4 serve four collectors")?;
+    let replication = count(
+        "--topic-replication",
+        words.topic_replication,
+        MOST_REPLICAS,
+        "leave it out for the broker's default",
+    )?;
+    Ok(kafka::Options {
+        prefix: topic_prefix(words)?,
+        partitions: partitions.map_or(default.partitions, |count| count as u16),
+        replication: replication.map(|count| count as u16),
+        settings: words.kafka_conf.iter().map(|text| kafka_setting(text)).collect::<Result<_, _>>()?,
+    })
+}
+
+/// What the keys mean librdkafka says, when the sink is opened.
+fn kafka_setting(text: &str) -> Result<(String, String), Error> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
+        _ => Err(word(
+            "--kafka-conf",
+            text,
+            "not KEY=VALUE",
+            "write for example ssl.ca.location=/etc/ssl/ca.pem".into(),
+        )),
+    }
 }
 
 fn topic_prefix(words: &Words) -> Result<String, Error> {

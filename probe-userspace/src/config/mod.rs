@@ -26,6 +26,7 @@ pub use error::Error;
 pub use input::Input;
 pub use words::{CaptureWord, Words, XdpModeWord};
 
+use crate::export::kafka;
 use crate::run::host::Interface;
 use crate::source::xdp::CaptureFilter;
 
@@ -81,8 +82,6 @@ pub struct Config {
     pub workers: Workers,
     /// Where records go.
     pub output: Output,
-    /// Name of the first part of the topics.
-    pub topic_prefix: String,
     /// UUID that was asked for, else the one of the state directory.
     pub probe_id: Option<Uuid>,
     /// Where the identity is kept.
@@ -145,6 +144,8 @@ pub struct Workers {
 pub struct Output {
     /// Buses.
     pub sinks: Vec<Endpoint>,
+    /// How topics are made, and further settings of the Kafka client.
+    pub kafka: kafka::Options,
     /// Sentences for names of options that will go away.
     pub deprecations: Vec<String>,
     /// JSON lines; `-` = stdout.

@@ -37,7 +37,7 @@ fn the_defaults_are_those_of_nprobe() {
     assert_eq!(config.flows.active_timeout, Duration::from_secs(120));
     assert_eq!(config.flows.idle_timeout, Duration::from_secs(30));
     assert_eq!(config.user.as_deref(), Some("nobody"));
-    assert_eq!(config.topic_prefix, "gannet");
+    assert_eq!(config.output.kafka.prefix, "gannet");
     assert!(config.capture.promiscuous && config.http.is_none());
 }
 
@@ -141,6 +141,19 @@ fn a_file_says_what_the_command_line_says() {
         "-i eno1,eno2 --ntopng kafka://192.168.2.225 -t 60 --no-promisc --capture xdp --cpu-affinity 0,1 --user root",
     );
     assert_eq!(from_file, from_line.unwrap());
+}
+
+#[test]
+fn topics_are_made_as_asked_and_settings_go_to_the_client() {
+    let file = toml(
+        "interface = [\"eno1\"]\ntopic-prefix = \"edge\"\ntopic-partitions = 12\ntopic-replication = 3\n\
+         kafka-conf = [\"sasl.username=probe\", \"sasl.password=a=b\"]\n",
+    );
+    let kafka = load(&format!("--config {}", file.path().display())).unwrap().output.kafka;
+    assert_eq!((kafka.prefix.as_str(), kafka.partitions, kafka.replication), ("edge", 12, Some(3)));
+    assert_eq!(kafka.settings[1], ("sasl.password".to_owned(), "a=b".to_owned()));
+    assert!(message("-i eno1 --topic-partitions 0").contains("--topic-partitions 0"));
+    assert!(message("-i eno1 --kafka-conf sasl").contains("KEY=VALUE"));
 }
 
 #[test]

@@ -100,6 +100,21 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_prefix: Option<String>,
 
+    /// Partitions of the flow topic where the probe makes it: what collectors can share [default: 4]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic_partitions: Option<u64>,
+
+    /// Replicas of the topics where the probe makes them [default: the broker's]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic_replication: Option<u64>,
+
+    /// A setting of librdkafka, e.g. sasl.username=probe or ssl.ca.location=/etc/ssl/ca.pem; repeatable
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kafka_conf: Vec<String>,
+
     /// Worker threads [default: what queues and cores allow]
     #[arg(long, value_name = "N", help_heading = "Tuning")]
     #[serde(skip_serializing_if = "Option::is_none")]

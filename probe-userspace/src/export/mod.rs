@@ -13,7 +13,6 @@ pub mod json_lines;
 pub mod kafka;
 mod message;
 pub mod outbox;
-mod sinks;
 mod stream;
 mod thread;
 pub mod zmq;
@@ -27,7 +26,6 @@ use flow_wire::stamp::{Epoch, ProbeId};
 use crate::worker::{Cut, Export};
 use outbox::Cursor;
 
-pub use sinks::{Error as SinkError, open_sinks};
 pub use thread::{Error, Finished, Handle, start};
 
 /// Memory that sealed batches of one sink may take while it cannot send: some minutes of 10,000 flows a second.

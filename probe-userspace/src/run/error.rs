@@ -36,12 +36,9 @@ pub enum Error {
     /// The output of `--flows`.
     #[error(transparent)]
     Flows(#[from] export::json_lines::Error),
-    /// A Kafka endpoint, in a build that has no Kafka.
-    #[error("{endpoint}: this build of the probe has no Kafka sink\n  mend: use zmq://")]
-    NoKafka {
-        /// As configured.
-        endpoint: String,
-    },
+    /// A Kafka endpoint.
+    #[error(transparent)]
+    Kafka(#[from] export::kafka::Error),
     /// A ZMQ endpoint.
     #[error(transparent)]
     Zmq(#[from] export::zmq::Error),
@@ -77,6 +74,7 @@ impl Error {
             Self::Config(_)
                 | Self::Identity(_)
                 | Self::Flows(_)
+                | Self::Kafka(_)
                 | Self::Ledger { .. }
                 | Self::Http { .. }
                 | Self::Privilege(host::PrivilegeError::NoSuchUser(_))

@@ -27,6 +27,7 @@ mod xdp;
 use std::path::Path;
 
 use flow_wire::ledger::{of_probe, residual};
+use flow_wire::stamp::ProbeId;
 
 pub use error::Error;
 pub use exit::Exit;
@@ -86,7 +87,7 @@ fn meter(config: &Config, plan: &Plan) -> Result<Exit, Error> {
     let stop = Stop::default();
     serve(config, &board)?;
     let ledger = config.output.ledger.as_deref().map(LedgerFile::open).transpose()?;
-    let stage = stage(config, plan, &board, &stop, clock)?;
+    let stage = stage(config, plan, identity.probe, &board, &stop, clock)?;
     say(plan);
     let setting = Setting {
         identity,
@@ -136,8 +137,15 @@ fn serve(config: &Config, board: &Board) -> Result<(), Error> {
     server.start().map_err(Error::Thread)
 }
 
-fn stage(config: &Config, plan: &Plan, board: &Board, stop: &Stop, clock: Clock) -> Result<Stage, Error> {
-    let sinks = outputs::sinks(config)?;
+fn stage(
+    config: &Config,
+    plan: &Plan,
+    probe: ProbeId,
+    board: &Board,
+    stop: &Stop,
+    clock: Clock,
+) -> Result<Stage, Error> {
+    let sinks = outputs::sinks(config, probe)?;
     if !plan.ports.is_empty() {
         return live::stage(plan, &config.capture, sinks, board, clock);
     }
@@ -190,7 +198,7 @@ fn describe(config: &Config, plan: &Plan) {
     println!("flows          {} open at most", flows.capacity);
     println!("time-outs      active {:?}, idle {:?}", flows.active_timeout, flows.idle_timeout);
     for sink in &config.output.sinks {
-        println!("sink           {sink}, topics {}.*", config.topic_prefix);
+        println!("sink           {sink}, topics {}.*", config.output.kafka.prefix);
     }
     for (name, path) in [("flows to", &config.output.flows), ("ledger to", &config.output.ledger)] {
         if let Some(path) = path {

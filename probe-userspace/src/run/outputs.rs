@@ -6,24 +6,27 @@ use std::path::{Path, PathBuf};
 
 use flow_wire::endpoint::Endpoint;
 use flow_wire::ledger::Message;
+use flow_wire::stamp::ProbeId;
 
 use super::Error;
 use crate::books;
 use crate::config::Config;
 use crate::export::Sink;
 use crate::export::json_lines::JsonLines;
+use crate::export::kafka::Kafka;
 use crate::export::zmq::Zmq;
 
-/// Opens every sink of the configuration.
-pub(super) fn sinks(config: &Config) -> Result<Vec<Box<dyn Sink>>, Error> {
+/// Opens every sink of the configuration. Brokers are connected to later, and may be away.
+pub(super) fn sinks(config: &Config, probe: ProbeId) -> Result<Vec<Box<dyn Sink>>, Error> {
+    let options = &config.output.kafka;
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(path) = &config.output.flows {
         sinks.push(Box::new(JsonLines::open(path)?));
     }
     for endpoint in &config.output.sinks {
         match endpoint {
-            Endpoint::Zmq(zmq) => sinks.push(Box::new(Zmq::open(zmq, &config.topic_prefix)?)),
-            Endpoint::Kafka(_) => return Err(Error::NoKafka { endpoint: endpoint.to_string() }),
+            Endpoint::Zmq(zmq) => sinks.push(Box::new(Zmq::open(zmq, &options.prefix)?)),
+            Endpoint::Kafka(kafka) => sinks.push(Box::new(Kafka::new(kafka, probe, options.clone())?)),
         }
     }
     Ok(sinks)
