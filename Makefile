@@ -105,7 +105,7 @@ test-captures: ## Every capture of CAPTURES=DIR against tshark and nfdump or sof
 
 .PHONY: test-loom
 test-loom: ## Every interleaving of the cross-thread rings
-	RUSTFLAGS="--cfg loom" $(CARGO) test -p xsk --lib --target-dir target/loom -- loom
+	RUSTFLAGS="--cfg loom" $(CARGO) test -p xsk --test loom --target-dir target/loom
 
 .PHONY: test-miri
 test-miri: ## Undefined behaviour in the rings, over plain memory (needs rustup's nightly with miri)

@@ -36,6 +36,7 @@ pub struct CommandLine {
 
 /// `gannet-collector -i ...`
 #[derive(Debug, Default, Args, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Collect {
     /// kafka://HOST[:PORT][,..], kafka-ssl://.., zmq://HOST:PORT; several are read at once
     #[arg(short = 'i', long = "input", value_name = "URL")]
@@ -158,7 +159,7 @@ pub struct Books {
 
 /// What stands in the file, and what the defaults are.
 #[derive(Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct File {
     input: Vec<String>,
     store: PathBuf,
@@ -245,7 +246,7 @@ mod tests {
     #[test]
     fn the_command_line_wins_over_the_file() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        let text = "input = [\"zmq://a:1\"]\nhttp = \"[::1]:4000\"\ntopic_prefix = \"x\"\n";
+        let text = "input = [\"zmq://a:1\"]\nhttp = \"[::1]:4000\"\ntopic-prefix = \"x\"\n";
         std::io::Write::write_all(&mut file, text.as_bytes()).unwrap();
         let path = &file.path().to_str().unwrap().to_owned();
         let settings = read(&["--config", path, "--topic-prefix", "y"]).unwrap();
@@ -253,6 +254,31 @@ mod tests {
         assert_eq!(read(&["--config", path, "-i", "zmq://b:2"]).unwrap().inputs.len(), 1);
         std::io::Write::write_all(&mut file, b"stoer = \"/x\"\n").unwrap();
         assert!(read(&["--config", path]).unwrap_err().to_string().contains("stoer"));
+    }
+
+    #[test]
+    fn the_shipped_file_runs_and_shows_every_key_with_its_default() {
+        let shipped = include_str!("../../../deploy/config/collector.toml");
+        let every: String = shipped
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(key) if key.contains(" = ") && !key.starts_with(' ') => format!("{key}\n"),
+                _ => format!("{line}\n"),
+            })
+            .collect();
+        for text in [shipped, &every] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            let settings = read(&["--config", file.path().to_str().unwrap()]).unwrap();
+            assert_eq!(
+                (settings.store.as_os_str(), settings.http.to_string().as_str()),
+                (STORE.as_ref(), HTTP)
+            );
+            assert_eq!(settings.topic_prefix, TOPIC_PREFIX);
+        }
+        for key in ["input", "store", "http", "topic-prefix"] {
+            assert!(every.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
+        }
     }
 
     #[test]

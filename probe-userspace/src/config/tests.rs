@@ -191,3 +191,33 @@ fn the_command_line_is_consistent_and_help_shows_every_group() {
         assert!(help.contains(group), "{group}");
     }
 }
+
+/// The shipped file with its examples switched on as well.
+fn shipped_with_every_key() -> String {
+    let is_key = |line: &str| {
+        line.split_once(" = ").is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '-'))
+    };
+    let text = include_str!("../../../deploy/config/probe.toml");
+    let lines = text.lines().map(|line| line.strip_prefix('#').filter(|rest| is_key(rest)).unwrap_or(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_shipped_file_runs_as_it_is_and_with_every_key_switched_on() {
+    let plain = toml(include_str!("../../../deploy/config/probe.toml"));
+    load(&format!("--config {}", plain.path().display())).unwrap();
+    // Four workers for its four cores; one bus under two names would be refused.
+    let every = toml(&shipped_with_every_key());
+    load(&format!("--config {}", every.path().display())).unwrap();
+}
+
+#[test]
+fn the_shipped_file_shows_every_option() {
+    use clap::CommandFactory;
+    let shipped = shipped_with_every_key();
+    let not_in_a_file = ["config", "check-config", "help", "version"];
+    for option in CommandLine::command().get_arguments().filter_map(|argument| argument.get_long()) {
+        let shown = shipped.lines().any(|line| line.starts_with(&format!("{option} = ")));
+        assert_ne!(shown, not_in_a_file.contains(&option), "--{option} in deploy/config/probe.toml");
+    }
+}
