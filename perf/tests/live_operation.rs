@@ -93,7 +93,7 @@ fn the_service_manager_hears_of_start_life_and_stop() {
         heard.unwrap()
     };
     assert!(hear("READY=1").contains("STATUS=metering in"));
-    assert!(probe.stderr().contains("ready:"), "ready is said once it is true");
+    probe.wait_for_line("ready:", BOUND).unwrap();
     hear("STATUS=0 pps, 0 bps");
     hear("WATCHDOG=1");
     assert!(!probe.ended());
