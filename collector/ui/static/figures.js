@@ -89,5 +89,5 @@ export function rfc3339(nanoseconds) {
 
 export function ago(nanoseconds) {
   const past = Date.now() * 1e6 - Number(nanoseconds);
-  return past < 2e9 ? 'just now' : `${duration(Math.floor(past / 1e9) * 1e9)} ago`;
+  return past < 2e9 ? 'just now' : past < 60e9 ? `${Math.floor(past / 1e9)}${SPACE}s ago` : `${duration(past)} ago`;
 }

@@ -51,7 +51,7 @@ export class Plot {
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: { x: { time: true, auto: false }, y: { range: (_u, _min, max) => [0, max > 0 ? max * 1.08 : EMPTY_MAXIMUM] } },
       axes: [axis({ size: 26, space: 90, values: (_u, splits) => labels(splits) }),
-        axis({ size: 62, space: 26, values: (u, splits) => splits.map((value) => (value > 0 && u.scales.y.max === EMPTY_MAXIMUM ? '' : this.#options.axis(value))) })],
+        axis({ size: 76, space: 26, values: (u, splits) => splits.map((value) => (value > 0 && u.scales.y.max === EMPTY_MAXIMUM ? '' : this.#options.axis(value))) })],
       // The top of the stack first, so that each lower area is drawn over it.
       series: [{}, ...[...layers].reverse().map((layer) => this.#series(ink(layer.ink)))],
       hooks: { draw: [(u) => this.#options.paint?.(u)], setCursor: [(u) => this.#read(u)] },
@@ -60,7 +60,9 @@ export class Plot {
 
   #series(colour) {
     const paths = this.#options.stepped ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear();
-    return { stroke: colour, fill: `color-mix(in srgb, ${colour} 58%, ${ink('panel')})`, width: this.#options.stepped ? 0.6 : 1.25, points: { show: false }, paths, spanGaps: false };
+    // Outlines of hundreds of buckets would be all that is seen.
+    const [width, strength] = this.#options.stepped ? [0, 78] : [1.25, 58];
+    return { stroke: colour, fill: `color-mix(in srgb, ${colour} ${strength}%, ${ink('panel')})`, width, points: { show: false }, paths, spanGaps: false };
   }
 
   #read(u) {

@@ -1,6 +1,6 @@
 // What the reader chose, kept in the address: a reload, a bookmark or a colleague gets the same page.
 
-const DEFAULTS = { range: '1h', measure: 'octets', talkers: 'src', series: 'proto', books: '', filter: '' };
+const DEFAULTS = { range: '5m', measure: 'octets', talkers: 'src', series: 'proto', books: '', filter: '' };
 
 const fromAddress = new URLSearchParams(location.hash.slice(1));
 const chosen = Object.fromEntries(Object.entries(DEFAULTS).map(([name, value]) => [name, fromAddress.get(name) ?? value]));

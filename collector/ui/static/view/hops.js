@@ -6,8 +6,8 @@ import { sum } from '../exact.js';
 // writes it (`discarded.outbox_full`).
 export const HOPS = [
   { name: 'NIC', term: 'offered', title: 'what the device says arrived, where it says so', hops: ['device'], reasons: ['device_missed'] },
-  { name: 'XDP', term: 'seen', title: 'seen by the program in the kernel', passive: ['reader', 'seen by the packet socket or the file reader'], hops: ['kernel'], reasons: ['passed', 'refused'] },
-  { name: 'AF_XDP', term: 'received', title: 'received from the AF_XDP rings', passive: ['ring', 'received by the workers'], hops: ['receive'], reasons: ['rx_ring_full', 'rx_dropped', 'not_delivered'] },
+  { name: 'XDP', term: 'seen', title: 'seen by the program in the kernel (by the packet socket, or by the reader of a file, where there is none)', hops: ['kernel'], reasons: ['passed', 'refused'] },
+  { name: 'AF_XDP', term: 'received', title: 'received by the workers from the AF_XDP rings (from the packet socket, or the file)', hops: ['receive'], reasons: ['rx_ring_full', 'rx_dropped', 'not_delivered'] },
   { name: 'worker', term: 'metered', title: 'put into flows by the workers', hops: ['meter'], reasons: ['undecodable', 'non_flow', 'handover_full'] },
   { name: 'batch', term: 'exported', title: 'in records that were sealed into batches', hops: ['export', 'batch'], reasons: ['export_queue_full', 'not_encodable', 'no_sink', 'discarded'] },
   { name: 'bus', term: 'sent', title: 'in batches up to the probe’s last word', hops: ['bus'], reasons: ['outbox_full', 'refused_by_bus', 'write_failed', 'drain_timeout'] },
@@ -27,16 +27,11 @@ function amounts(list) {
   return known.length === 0 ? null : { packets: sum(known.map(({ packets }) => packets)), octets: sum(known.map(({ octets }) => octets)) };
 }
 
-const queuesOf = (epochs) => epochs.flatMap((epoch) => epoch.message?.queues ?? []);
-
 // One queue that does not say leaves the sum unknown.
 function offered(epochs) {
-  const queues = queuesOf(epochs);
+  const queues = epochs.flatMap((epoch) => epoch.message?.queues ?? []);
   return queues.length > 0 && queues.every((queue) => queue.offered) ? amounts(queues.map((queue) => queue.offered)) : null;
 }
-
-// Packet socket and capture file have no program in the kernel, and redirect nothing.
-export const isPassive = (epochs) => queuesOf(epochs).length > 0 && queuesOf(epochs).every((queue) => queue.redirected.packets == 0);
 
 // What left the way or is still on it, each under its hop: [{ hop, reason, count, kind, title }].
 export function entries(ledger, epochs) {

@@ -3,7 +3,7 @@
 import { byId, el, keyed, mark, write } from '../dom.js';
 import { ago, count, exact, percent } from '../figures.js';
 import { choose, setting } from '../settings.js';
-import { counts, entries, HOPS, isPassive } from './hops.js';
+import { counts, entries, HOPS } from './hops.js';
 
 const VERDICTS = { balanced: 'residual, books closed', open: 'residual, still running', residual: 'residual' };
 
@@ -38,10 +38,10 @@ function drawChoice(epochs) {
 }
 
 function drawHops(ledger, epochs) {
-  const all = counts(epochs), off = entries(ledger, epochs), passive = isPassive(epochs);
+  const all = counts(epochs), off = entries(ledger, epochs);
   const broken = new Set(epochs.flatMap((epoch) => epoch.identities).filter((identity) => !identity.holds).map((identity) => identity.hop));
   const hops = HOPS.map((hop, i) => ({ ...hop, count: all[i], entries: off.filter((entry) => entry.hop === i), seen: all[1]?.packets ?? 0,
-    words: passive && hop.passive ? hop.passive : [hop.name, hop.title], broken: hop.hops.some((name) => broken.has(name)) }));
+    broken: hop.hops.some((name) => broken.has(name)) }));
   keyed(byId('hops'), hops, (hop) => hop.name, createHop, drawHop);
 }
 
@@ -51,7 +51,7 @@ const createHop = ({ term }) => el('li', {}, el('h3', {}, el('span'), el('span',
 function drawHop(node, hop) {
   const [head, number, octets, bar, list] = node.children;
   mark(node, 'data-state', hop.broken ? 'residual' : null);
-  write(head.firstElementChild, ...hop.words);
+  write(head.firstElementChild, hop.name, hop.title);
   write(number, hop.count ? count(hop.count.packets) : '–', hop.count ? `${exact(hop.count.packets)} packets` : '');
   write(octets, hop.count ? `${count(hop.count.octets)} octets` : 'not said', hop.count ? `${exact(hop.count.octets)} octets of frames` : 'no such counter here');
   bar.firstElementChild.style.width = hop.count ? `${Math.min(percent(hop.count.packets, hop.seen), 100)}%` : '0';

@@ -5,8 +5,10 @@ import { ago, count, duration, exact, rfc3339, whenText, withUnit } from '../fig
 
 export function drawHealth(health) {
   const { store, inputs } = health;
-  const rows = [['Records', count(store.rows), exact(store.rows)], ['Last commit', store.last_commit_nanoseconds === null ? 'none yet' : ago(store.last_commit_nanoseconds),
-    store.last_commit_nanoseconds === null ? '' : rfc3339(store.last_commit_nanoseconds)], ['File', store.path, store.path]];
+  // 0 and null alike: nothing was ever committed.
+  const commit = store.last_commit_nanoseconds ? [ago(store.last_commit_nanoseconds), rfc3339(store.last_commit_nanoseconds)] : ['none yet', ''];
+  const rows = [['Records', count(store.rows), exact(store.rows)], ['Last commit', ...commit], ['File', store.path, store.path]];
+  if (store.error) rows.push(['Error', store.error, store.error]);
   keyed(byId('store'), rows, ([name]) => name, ([name]) => el('div', {}, el('dt', {}, name), el('dd')), (node, [, text, title]) => write(node.lastElementChild, text, title));
   keyed(byId('inputs'), inputs, (input) => input.endpoint, () => el('li', {}, el('span', { class: 'dot' }), el('code'), el('span', { class: 'quiet' })), (node, input) => {
     mark(node, 'data-state', input.state);
