@@ -29,7 +29,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file with something else in it.
-    #[error("--config {path}: {cause}; the keys are input, store, http, topic_prefix")]
+    #[error("--config {path}: {cause}; the keys are input, store, http, topic-prefix")]
     File {
         /// As given.
         path: PathBuf,

@@ -30,6 +30,14 @@ pub fn point(text: &str, now_nanoseconds: u64) -> Option<u64> {
     u64::try_from(nanoseconds).ok()
 }
 
+/// A point in time for people, in UTC, to the microsecond; what no calendar has (beyond 2262) stays a number.
+pub fn shown(nanoseconds: u64) -> String {
+    match i64::try_from(nanoseconds) {
+        Ok(within) => DateTime::from_timestamp_nanos(within).format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string(),
+        Err(_) => nanoseconds.to_string(),
+    }
+}
+
 /// A duration, in nanoseconds.
 pub fn duration(text: &str) -> Option<u64> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
@@ -72,6 +80,13 @@ mod tests {
         assert_eq!(point("1700000000123456789", NOW), Some(NOW + 123_456_789));
         assert_eq!(point("2023-11-14T22:13:20Z", NOW), Some(NOW));
         assert_eq!(point("2023-11-14T23:13:20.000000001+01:00", NOW), Some(NOW + 1));
+    }
+
+    #[test]
+    fn what_is_shown_can_be_asked_for() {
+        assert_eq!(shown(NOW + 1_999), "2023-11-14T22:13:20.000001Z");
+        assert_eq!(point(&shown(NOW), 0), Some(NOW));
+        assert_eq!(shown(u64::MAX), u64::MAX.to_string());
     }
 
     #[test]

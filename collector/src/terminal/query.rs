@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::table::{Table, cell};
 use super::{Error, Source, print};
 use crate::config::{Format, Query, Question};
+use crate::query::time;
 use crate::store::COLUMNS;
 
 /// Columns of the table; JSON and CSV have all.
@@ -38,7 +39,7 @@ pub fn query(query: &Query) -> Result<(), Error> {
     let table = match query.question {
         Question::Flows => flows(&answer, query.format),
         Question::Top => top(&answer),
-        Question::Timeseries => timeseries(&answer),
+        Question::Timeseries => timeseries(&answer, query.format),
     };
     print(&table.text(query.format))
 }
@@ -64,14 +65,33 @@ fn names(answer: &Value, key: &str) -> Vec<String> {
     list(answer, key).iter().map(cell).collect()
 }
 
+/// In a table, which people read, times are times; elsewhere they are the API's numbers.
+fn shown(name: &str, value: &Value, format: Format) -> String {
+    match value.as_u64() {
+        Some(nanoseconds) if format == Format::Table && name.ends_with("_nanoseconds") => {
+            time::shown(nanoseconds)
+        }
+        _ => cell(value),
+    }
+}
+
+fn heads(columns: Vec<String>, format: Format) -> Vec<String> {
+    match format {
+        Format::Table => {
+            columns.iter().map(|name| name.trim_end_matches("_nanoseconds").to_owned()).collect()
+        }
+        Format::Json | Format::Csv => columns,
+    }
+}
+
 fn flows(answer: &Value, format: Format) -> Table {
     let columns: Vec<String> = match format {
         Format::Csv => COLUMNS.iter().map(|column| column.name.to_owned()).collect(),
         Format::Table | Format::Json => FLOW_COLUMNS.map(str::to_owned).to_vec(),
     };
-    let row = |flow: &Value| columns.iter().map(|name| cell(&flow[name])).collect();
+    let row = |flow: &Value| columns.iter().map(|name| shown(name, &flow[name], format)).collect();
     let rows = list(answer, "flows").iter().map(row).collect();
-    Table { columns, rows }
+    Table { columns: heads(columns, format), rows }
 }
 
 fn top(answer: &Value) -> Table {
@@ -82,7 +102,7 @@ fn top(answer: &Value) -> Table {
 }
 
 /// One line per bucket, one column per series.
-fn timeseries(answer: &Value) -> Table {
+fn timeseries(answer: &Value, format: Format) -> Table {
     let series = list(answer, "series");
     let title = |one: &Value| match one["others"].as_bool() {
         Some(true) => "others".to_owned(),
@@ -92,9 +112,10 @@ fn timeseries(answer: &Value) -> Table {
         }
     };
     let head = ["start_nanoseconds".to_owned(), "complete".to_owned()];
-    let columns = head.into_iter().chain(series.iter().map(title)).collect();
+    let columns = heads(head.into_iter().chain(series.iter().map(title)).collect(), format);
     let row = |(at, bucket): (usize, &Value)| {
-        let head = [cell(&bucket["start_nanoseconds"]), cell(&bucket["complete"])];
+        let start = "start_nanoseconds";
+        let head = [shown(start, &bucket[start], format), cell(&bucket["complete"])];
         head.into_iter().chain(series.iter().map(|one| cell(&one["values"][at]))).collect()
     };
     Table { columns, rows: list(answer, "buckets").iter().enumerate().map(row).collect() }

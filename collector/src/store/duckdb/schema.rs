@@ -34,6 +34,10 @@ pub(super) const SECONDS_KEPT_NANOSECONDS: u64 = 3_600 * 1_000_000_000;
 /// Messages that are kept aside: enough to see a pattern, and a few hundred megabytes at worst.
 pub(super) const KEPT_ASIDE_MAX: u64 = 256;
 
+/// A probe may run on the same machine, and DuckDB would take four fifths of its memory. What does not fit is spilled
+/// beside the store.
+const MEMORY_MAX: &str = "2GiB";
+
 const TABLES: &str = "
 CREATE TABLE meta (version UINTEGER NOT NULL, store_id VARCHAR NOT NULL, last_commit_nanoseconds UBIGINT NOT NULL,
     drained_nanoseconds UBIGINT NOT NULL);
@@ -73,7 +77,10 @@ CREATE TABLE kept_aside (
 pub(super) fn open(directory: &Path) -> Result<(Connection, uuid::Uuid), Error> {
     let path = directory.join(FILE);
     // A query can neither read other files nor load code, whatever it says.
-    let config = Config::default().enable_external_access(false)?.enable_autoload_extension(false)?;
+    let config = Config::default()
+        .enable_external_access(false)?
+        .enable_autoload_extension(false)?
+        .max_memory(MEMORY_MAX)?;
     let connection = Connection::open_with_flags(&path, config)?;
     let known: u64 = connection.query_row(
         "SELECT count(*) FROM information_schema.tables WHERE table_name = 'meta'",

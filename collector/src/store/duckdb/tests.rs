@@ -344,3 +344,12 @@ fn what_comes_on_two_buses_was_read_on_purpose() {
     let stream = &store.streams[&StreamKey::from(stamp(0, 0))];
     assert_eq!((stream.again.batches, stream.reread.batches, stream.bus), (2, 1, Bus::Kafka));
 }
+
+#[test]
+fn the_engine_is_bounded_and_locked_in() {
+    let (_directory, store) = store();
+    let ask = |text: &str| store.connection.query_row(text, [], |row| row.get::<_, String>(0));
+    assert_eq!(ask("SELECT current_setting('memory_limit')").unwrap(), "2.0 GiB");
+    assert!(ask("SELECT content FROM read_text('/etc/hostname')").is_err());
+    assert!(ask("SET enable_external_access = true").is_err());
+}
