@@ -13,7 +13,7 @@ const ACTIVE_TIMEOUT_SECONDS: u64 = 120;
 const IDLE_TIMEOUT_SECONDS: u64 = 30;
 /// A day: a longer record could not be told from a probe that stopped exporting.
 const LONGEST_TIMEOUT_SECONDS: u64 = 86_400;
-/// Some 50 MB of flow cache, what nProbe's 131,072 buckets hold at two flows each.
+/// Some 100 MB of flow cache (two slots a flow), what nProbe's 131,072 buckets hold at two flows each.
 const FLOWS: u64 = 1 << 18;
 const FEWEST_FLOWS: u64 = 1 << 6;
 /// Beyond this a cache is tens of gigabytes: a slip of the keyboard rather than a wish.

@@ -240,19 +240,27 @@ impl Crew {
         let when_full = if clock == Clock::OfPackets { WhenFull::Wait } else { WhenFull::Discard };
         let mut crew = Self { threads: Vec::new(), wakes: Vec::new() };
         let parts = sources.into_iter().zip(cores).zip(handovers).zip(producers);
+        let (made, all_made) = std::sync::mpsc::channel::<()>();
         for (number, (((sources, core), handover), ring)) in (0..).zip(parts) {
+            let made = made.clone();
             crew.wakes.push(handover.wake().clone());
             let mut control = LiveControl::new(stop, failures);
             let body = move || {
                 pin(core);
                 // Made here: its pages then lie in the memory next to its core.
                 let shard = Shard::new(number, &settings);
+                describe(number, &shard, &settings);
+                drop(made);
                 Worker::new(shard, Outlet::new(ring, when_full, handover), clock).run(sources, &mut control);
             };
             let name = format!("worker-{number}");
             let thread = std::thread::Builder::new().name(name).spawn(body).map_err(super::Error::Thread)?;
             crew.threads.push(thread);
         }
+        // Touching some hundred megabytes takes longer than a ring lasts: no door opens before. This ends when every
+        // worker has dropped its end, by a panic too.
+        drop(made);
+        let _every_end_is_dropped = all_made.recv();
         Ok(crew)
     }
 
@@ -280,6 +288,16 @@ fn shard_settings(flows: Flows, workers: usize) -> Settings {
         capacity: flows.capacity.div_ceil(workers),
         buckets: flows.buckets.map(|buckets| buckets.div_ceil(workers)),
         observation_domain_id: super::OBSERVATION_DOMAIN_ID,
+    }
+}
+
+/// What `-M` and `-w` amount to: a hint that was given is answered.
+fn describe(worker: u16, shard: &Shard, settings: &Settings) {
+    let (flows, buckets) = (settings.capacity, shard.cache().bucket_count());
+    let megabytes = shard.cache().memory_octets() >> 20;
+    match settings.buckets {
+        Some(_) => tracing::info!("worker {worker}: {flows} flows in {buckets} buckets, {megabytes} MB"),
+        None => tracing::debug!("worker {worker}: {flows} flows in {buckets} buckets, {megabytes} MB"),
     }
 }
 

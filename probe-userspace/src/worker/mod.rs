@@ -126,7 +126,8 @@ impl Worker {
         self.outlet.handover_mut().call();
         moved |= self.take_over();
         let now = now.unwrap_or_else(|| self.shard.clock());
-        self.shard.expire(now, EXPIRY, &mut self.outlet);
+        // A hand that is behind goes on instead of sleeping.
+        moved |= !self.shard.expire(now, EXPIRY, &mut self.outlet);
         self.cut_if_due(now, sources, control);
         moved
     }
