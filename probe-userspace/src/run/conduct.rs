@@ -41,7 +41,8 @@ const TICK: Duration = Duration::from_millis(200);
 /// Between two looks at what the host has changed: an address that came is reachable after this.
 const TEND: Duration = Duration::from_secs(1);
 
-/// All workers have said their last within this after the order to stop: draining a full ring takes milliseconds.
+/// All workers have said their last within this after the order to stop: a second for their sources, and one to write
+/// all open flows. With what the exporter takes at most (`export::thread`) it stays below the 10 s of the contract.
 const WORKERS_MOST: Duration = Duration::from_secs(2);
 
 /// What keeps packets out, and lets them in.
@@ -138,7 +139,8 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
         exporter.hurry();
     }
     setting.stop.order();
-    let whole = crew.join();
+    // The exporter waits for the last cut of every worker: of one that is stuck it would wait for ever.
+    let whole = crew.join().map_err(|worker| super::Error::Stuck { worker })?;
     let finished = exporter.join()?;
     opened?;
     for sink in &finished.stuck {
@@ -264,18 +266,21 @@ impl Crew {
         Ok(crew)
     }
 
-    /// Wakes all and waits for their end; `false` = one panicked or did not end.
-    fn join(self) -> bool {
+    /// Wakes all and waits for their end: `Ok(false)` = one has panicked, `Err` = this one does not end.
+    fn join(self) -> Result<bool, usize> {
         self.wakes.iter().for_each(Wake::wake);
         let until = Instant::now() + WORKERS_MOST;
         let mut whole = true;
-        for thread in self.threads {
-            while !thread.is_finished() && Instant::now() < until {
+        for (worker, thread) in self.threads.into_iter().enumerate() {
+            while !thread.is_finished() {
+                if Instant::now() >= until {
+                    return Err(worker);
+                }
                 std::thread::park_timeout(Duration::from_millis(1));
             }
-            whole &= thread.is_finished() && thread.join().is_ok();
+            whole &= thread.join().is_ok();
         }
-        whole
+        Ok(whole)
     }
 }
 

@@ -10,9 +10,9 @@ use xsk::wait::{self, Wake};
 use crate::source::{self, Source};
 use crate::worker::Control;
 
-/// Sources say within this time whether they are drained: a packet socket hands its last block over after some tens of
-/// milliseconds. Half of what the whole stop may take.
-const DRAIN_MOST: Duration = Duration::from_secs(5);
+/// Sources say within this time that they are drained: a packet socket hands its last block over after some tens of
+/// milliseconds, and reading a full ring takes some hundred. A worker that is not believed drained goes on all the same.
+const DRAIN_MOST: Duration = Duration::from_secs(1);
 /// Between two looks whether a source is drained.
 const DRAIN_PAUSE: Duration = Duration::from_millis(5);
 

@@ -1,5 +1,8 @@
 //! Metering capture files: one worker, one file after the other, time as the packets tell it.
 
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +12,18 @@ use flow_wire::ledger::{Message, QueueTerms};
 use super::Error;
 use super::conduct::Stage;
 use super::control::Stop;
+use super::host::Signals;
 use crate::books;
 use crate::export::{Books, Sink};
-use crate::source::capture_file::CaptureFile;
+use crate::source::capture_file::{self, CaptureFile, STANDARD_INPUT};
 use crate::source::filtered::Filtered;
 use crate::source::xdp::CaptureFilter;
 use crate::source::{self, Frame, ObservationPoint, Source, State};
 use crate::telemetry::Board;
 use crate::worker::{Clock, Cut, Handover};
+
+/// A pipe without octets is looked at this often for whether the run is to stop.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Opens all files.
 pub(super) fn stage(
@@ -24,11 +31,11 @@ pub(super) fn stage(
     filter: &CaptureFilter,
     sinks: Vec<Box<dyn Sink>>,
     board: &Board,
-    stop: &Stop,
+    (stop, signals): (&Stop, &Signals),
 ) -> Result<Stage, Error> {
     let mut sources: Vec<Box<dyn Source>> = Vec::with_capacity(paths.len());
     for path in paths {
-        let file = UntilStopped { file: CaptureFile::open(path)?, stop: stop.clone() };
+        let file = UntilStopped { file: open(path, stop, signals)?, stop: stop.clone() };
         sources.push(Filtered::boxed(file, filter));
     }
     Ok(Stage {
@@ -40,6 +47,44 @@ pub(super) fn stage(
         sinks,
         clock: Clock::OfPackets,
     })
+}
+
+fn open(path: &Path, stop: &Stop, signals: &Signals) -> Result<CaptureFile, Error> {
+    let name = path.display().to_string();
+    let file = match path == Path::new(STANDARD_INPUT) {
+        true => std::io::stdin().as_fd().try_clone_to_owned().map(File::from),
+        false => File::open(path),
+    };
+    let file = file.map_err(|error| capture_file::Error::Open { path: path.to_path_buf(), error })?;
+    let signals = signals.as_fd().try_clone_to_owned().map_err(Error::Signals)?;
+    Ok(CaptureFile::new(name, Box::new(Patient { file, stop: stop.clone(), signals }))?)
+}
+
+/// Reads a file, and ends where a pipe has nothing more when the run is stopped: a read that nobody writes for would
+/// never return.
+struct Patient {
+    file: File,
+    stop: Stop,
+    /// Before the run has begun nobody takes signals and orders a stop.
+    signals: OwnedFd,
+}
+
+impl Patient {
+    fn is_over(&self) -> io::Result<bool> {
+        Ok(self.stop.is_ordered()
+            || xsk::wait::until_readable(&[self.signals.as_fd()], Some(Duration::ZERO))?)
+    }
+}
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while !xsk::wait::until_readable(&[self.file.as_fd()], Some(LOOK))? {
+            if self.is_over()? {
+                return Ok(0);
+            }
+        }
+        self.file.read(buffer)
+    }
 }
 
 /// A file knows all of its terms itself.

@@ -87,7 +87,7 @@ fn meter(config: &Config, plan: &Plan) -> Result<Exit, Error> {
     let stop = Stop::default();
     serve(config, &board)?;
     let ledger = config.output.ledger.as_deref().map(LedgerFile::open).transpose()?;
-    let stage = stage(config, plan, identity.probe, &board, &stop, clock)?;
+    let stage = stage(config, plan, identity.probe, &board, (&stop, &signals), clock)?;
     say(plan);
     let setting = Setting {
         identity,
@@ -142,7 +142,7 @@ fn stage(
     plan: &Plan,
     probe: ProbeId,
     board: &Board,
-    stop: &Stop,
+    ends: (&Stop, &Signals),
     clock: Clock,
 ) -> Result<Stage, Error> {
     let sinks = outputs::sinks(config, probe)?;
@@ -150,7 +150,7 @@ fn stage(
         return live::stage(plan, &config.capture, sinks, board, clock);
     }
     let paths: Vec<&Path> = config.inputs.iter().filter_map(Input::file).collect();
-    files::stage(&paths, &config.capture.filter, sinks, board, stop)
+    files::stage(&paths, &config.capture.filter, sinks, board, ends)
 }
 
 /// What a person should know before the first packet.

@@ -45,7 +45,8 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
                 report(&socket, &umem, capture);
             }
             program.set_socket(queue, worker, socket.as_fd())?;
-            sources.push(Box::new(Xsk::new(socket)));
+            let busy_poll = capture.busy_poll > Duration::ZERO && socket.busy_poll_refused().is_none();
+            sources.push(Box::new(Xsk::new(socket, busy_poll)));
         }
     }
     let promiscuous = capture.promiscuous.then(|| xsk::Promiscuous::join(&interface)).transpose()?;

@@ -19,17 +19,19 @@ pub struct Xsk {
     burst: Burst,
     point: ObservationPoint,
     received: Amount,
+    /// The calls of this socket run the device's queue: nothing comes without one.
+    busy_poll: bool,
 }
 
 impl Xsk {
-    /// Over a bound socket.
-    pub fn new(socket: Socket) -> Self {
+    /// Over a bound socket; `busy_poll` where its own calls are to run the device's queue.
+    pub fn new(socket: Socket, busy_poll: bool) -> Self {
         let point = ObservationPoint {
             interface: socket.interface().name().to_string(),
             ingress_interface: socket.interface().index(),
             queue: socket.queue().0,
         };
-        Self { burst: socket.burst(), socket, point, received: Amount::ZERO }
+        Self { burst: socket.burst(), socket, point, received: Amount::ZERO, busy_poll }
     }
 
     fn error(&self, operation: &'static str, error: std::io::Error) -> Error {
@@ -77,7 +79,12 @@ impl Source for Xsk {
     }
 
     fn receive(&mut self, now_nanoseconds: u64, lend: &mut dyn FnMut(&[Frame<'_>])) -> Result<State, Error> {
-        if self.socket.receive(&mut self.burst) == 0 {
+        let mut count = self.socket.receive(&mut self.burst);
+        if count == 0 && self.busy_poll {
+            self.socket.kick_receive().map_err(|error| self.error("recvfrom", error))?;
+            count = self.socket.receive(&mut self.burst);
+        }
+        if count == 0 {
             // Also where frames of unbelievable descriptors came: they go back all the same.
             self.socket.give_back(&mut self.burst);
             return Ok(State::Idle);
