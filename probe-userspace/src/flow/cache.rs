@@ -58,8 +58,8 @@ pub struct Budget {
 impl Cache {
     /// Allocates everything the cache will ever use, and touches it.
     pub fn new(settings: &Settings) -> Self {
-        let buckets =
-            (settings.capacity * SLOTS_PER_FLOW).div_ceil(WAYS).max(settings.buckets.unwrap_or(0)).max(1);
+        let slots = (settings.capacity * SLOTS_PER_FLOW).max(settings.hash_size.unwrap_or(0)).max(1);
+        let buckets = slots.div_ceil(WAYS);
         Self {
             buckets: Buckets::new(buckets),
             entries: vec![Entry::VACANT; buckets * WAYS].into_boxed_slice(),

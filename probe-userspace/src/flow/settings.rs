@@ -18,8 +18,9 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Open flows at most.
     pub capacity: usize,
-    /// Buckets at least; a hint.
-    pub buckets: Option<usize>,
+    /// Places in the hash table at least (nProbe's `-w`, whose buckets hold one flow or a list of them); a hint, rounded up
+    /// to whole buckets of sixteen.
+    pub hash_size: Option<usize>,
     /// One probe process (IPFIX 149).
     pub observation_domain_id: u32,
 }

@@ -36,7 +36,7 @@ fn settings(capacity: usize) -> Settings {
         active_timeout: Duration::from_secs(20),
         idle_timeout: Duration::from_secs(5),
         capacity,
-        buckets: None,
+        hash_size: None,
         observation_domain_id: 7,
     }
 }
@@ -422,7 +422,7 @@ proptest! {
 
     #[test]
     fn a_small_cache_of_many_buckets_loses_nothing(packets in packets(), capacity in 1..40_usize, buckets in 1..30_usize) {
-        let mut cache = Cache::new(&Settings { buckets: Some(buckets), ..settings(capacity) });
+        let mut cache = Cache::new(&Settings { hash_size: Some(buckets * 16), ..settings(capacity) });
         let mut out = Vec::new();
         meter(&mut cache, &packets, &mut out);
         prop_assert!(cache.open_flows() <= capacity);

@@ -10,7 +10,7 @@ const SETTINGS: Settings = Settings {
     active_timeout: Duration::from_secs(120),
     idle_timeout: Duration::from_secs(30),
     capacity: 64,
-    buckets: None,
+    hash_size: None,
     observation_domain_id: 1,
 };
 

@@ -291,7 +291,7 @@ fn shard_settings(flows: Flows, workers: usize) -> Settings {
         active_timeout: flows.active_timeout,
         idle_timeout: flows.idle_timeout,
         capacity: flows.capacity.div_ceil(workers),
-        buckets: flows.buckets.map(|buckets| buckets.div_ceil(workers)),
+        hash_size: flows.buckets.map(|buckets| buckets.div_ceil(workers)),
         observation_domain_id: super::OBSERVATION_DOMAIN_ID,
     }
 }
@@ -300,9 +300,11 @@ fn shard_settings(flows: Flows, workers: usize) -> Settings {
 fn describe(worker: u16, shard: &Shard, settings: &Settings) {
     let (flows, buckets) = (settings.capacity, shard.cache().bucket_count());
     let megabytes = shard.cache().memory_octets() >> 20;
-    match settings.buckets {
-        Some(_) => tracing::info!("worker {worker}: {flows} flows in {buckets} buckets, {megabytes} MB"),
-        None => tracing::debug!("worker {worker}: {flows} flows in {buckets} buckets, {megabytes} MB"),
+    match settings.hash_size {
+        Some(_) => {
+            tracing::info!("worker {worker}: {flows} flows in {buckets} buckets of 16, {megabytes} MB")
+        }
+        None => tracing::debug!("worker {worker}: {flows} flows in {buckets} buckets of 16, {megabytes} MB"),
     }
 }
 

@@ -369,7 +369,7 @@ fn conserve(file: Vec<u8>) -> Result<(), TestCaseError> {
         active_timeout: Duration::from_secs(120),
         idle_timeout: Duration::from_secs(30),
         capacity: 16,
-        buckets: None,
+        hash_size: None,
         observation_domain_id: 1,
     };
     let mut shard = Shard::new(0, &settings);
