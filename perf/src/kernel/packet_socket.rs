@@ -46,11 +46,12 @@ impl PacketSocket {
         Ok(Self { socket })
     }
 
-    /// Sends up to [`FRAMES_MAX`] frames in their order; says how many the device took before it refused one.
-    /// 0 = it refused the first, for want of room (ENOBUFS, EAGAIN).
+    /// Sends up to [`FRAMES_MAX`] frames in their order; says how many the device took. Fewer than all = it refused the
+    /// one after them, and that one is gone: sendmmsg(2) stops there, and keeps the error to itself.
     ///
     /// # Errors
-    /// For any other refusal: the device is down or gone, or the frame is too long or too short for it.
+    /// When the first is refused for another cause than want of room (ENOBUFS, EAGAIN): the device is down or gone, or
+    /// the frame is too long or too short for it.
     pub fn send(&self, frames: &[&[u8]]) -> Result<usize, Error> {
         let frames = &frames[..frames.len().min(FRAMES_MAX)];
         let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; FRAMES_MAX];

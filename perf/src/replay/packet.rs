@@ -32,7 +32,7 @@ impl<'a> PacketFrames<'a> {
             *slot = traffic.frame(index);
             count += 1;
         }
-        let mut indexes = in_order();
+        let mut indexes = in_order().peekable();
         let mut next = 0;
         while next < count {
             let taken = self.socket.send(&frames[next..count])?;
@@ -40,9 +40,8 @@ impl<'a> PacketFrames<'a> {
                 tally.add(Step { frame: index, copies: 1 }, traffic.frame(index).len(), 1, 0);
             }
             next += taken;
-            if next < count && taken == 0 {
-                let refused = indexes.next().unwrap_or_default();
-                tally.add(Step { frame: refused, copies: 1 }, frames[next].len(), 0, 1);
+            if let Some(refused) = indexes.next_if(|_| next < count) {
+                tally.add(Step { frame: refused, copies: 1 }, traffic.frame(refused).len(), 0, 1);
                 next += 1;
             }
         }
