@@ -66,7 +66,7 @@ impl Service {
             }
             "/api/v1/ledger" => json(&self.ledger(&words)?),
             "/metrics" => {
-                let ledger = Ledger::close(&self.reader.books(false)?, now_nanoseconds);
+                let ledger = self.close(false, now_nanoseconds)?;
                 Ok(metrics::text(&self.registry, &ledger, &self.inputs))
             }
             "/openapi.json" => Ok(super::OPENAPI.to_owned()),
@@ -85,7 +85,13 @@ impl Service {
     pub fn ledger(&self, words: &Words<'_>) -> Result<Ledger, Problem> {
         words.only(&["check"])?;
         let check = words.flag("check")?;
-        Ok(Ledger::close(&self.reader.books(check)?, words.now_nanoseconds))
+        self.close(check, words.now_nanoseconds)
+    }
+
+    fn close(&self, from_rows: bool, now_nanoseconds: u64) -> Result<Ledger, Problem> {
+        // Asked before the store: what is caught up then is in what is read.
+        let caught_up = self.store_status.caught_up();
+        Ok(Ledger::close(&self.reader.books(from_rows)?, caught_up, now_nanoseconds))
     }
 
     fn timeseries(&self, words: &Words<'_>) -> Answer {

@@ -74,6 +74,8 @@ pub struct StoreStatus {
     last_error: Mutex<String>,
     /// What could not be written any more when the collector gave up.
     gave_up: AtomicBool,
+    /// Something may be on a bus that keeps what is not read.
+    behind: AtomicBool,
 }
 
 impl StoreStatus {
@@ -87,6 +89,15 @@ impl StoreStatus {
     /// Whether the writer has ended with an error.
     pub fn gave_up(&self) -> bool {
         self.gave_up.load(Ordering::Acquire)
+    }
+
+    /// Whether everything that was on the bus is in the store; a bus that keeps nothing has nothing more.
+    pub fn caught_up(&self) -> bool {
+        !self.behind.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_caught_up(&self, caught_up: bool) {
+        self.behind.store(!caught_up, Ordering::Release);
     }
 
     pub(super) fn works(&self) {

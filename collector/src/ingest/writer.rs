@@ -63,15 +63,17 @@ impl Writer {
     /// Commits until every input is gone; then once more. `stop` is set where the store does not recover.
     pub fn run(mut self, stop: &Stop) -> Result<(), Failure> {
         self.sender = None;
+        self.status.set_caught_up(self.drained.iter().all(|drained| *drained));
         let keeps: Vec<bool> = self.drained.iter().map(|drained| !drained).collect();
         loop {
             let (intake, ended) = self.gather(&keeps);
-            if !intake.is_empty()
-                && let Err(failure) = self.commit(&intake, stop)
-            {
-                self.status.gives_up();
-                stop.set();
-                return Err(failure);
+            if !intake.is_empty() {
+                if let Err(failure) = self.commit(&intake, stop) {
+                    self.status.gives_up();
+                    stop.set();
+                    return Err(failure);
+                }
+                self.status.set_caught_up(intake.drained);
             }
             if ended {
                 return Ok(());

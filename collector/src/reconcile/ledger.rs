@@ -37,7 +37,7 @@ pub struct Ledger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// Every identity holds exactly: all epochs are closed and drained.
+    /// Every identity holds exactly: all epochs are closed, and the bus is read to its end.
     Balanced,
     /// Nothing is wrong; something can still be in flight, or nobody has spoken yet.
     Open,
@@ -79,8 +79,9 @@ pub struct Batches {
 }
 
 impl Ledger {
-    /// Closes the books at a point in time.
-    pub fn close(terms: &StoreTerms, now_nanoseconds: u64) -> Self {
+    /// Closes the books at a point in time. `caught_up`: nothing is left on a bus that keeps what is not read, so that there
+    /// is no epoch which was not heard of yet.
+    pub fn close(terms: &StoreTerms, caught_up: bool, now_nanoseconds: u64) -> Self {
         let epochs: Vec<_> = terms.epochs.iter().map(|books| Epoch::close(books, now_nanoseconds)).collect();
         let streams = || terms.epochs.iter().flat_map(|epoch| epoch.streams.values());
         let conflicts = streams().map(|stream| stream.conflict.batches).sum();
@@ -95,7 +96,7 @@ impl Ledger {
         hops.sort_unstable();
         hops.dedup();
         Self {
-            verdict: verdict(residual, &epochs),
+            verdict: verdict(residual, &epochs, caught_up),
             residual,
             hops,
             checked_rows: terms.doubled_rows.is_some(),
@@ -108,10 +109,11 @@ impl Ledger {
     }
 }
 
-fn verdict(residual: Amount, epochs: &[Epoch]) -> Verdict {
+fn verdict(residual: Amount, epochs: &[Epoch], caught_up: bool) -> Verdict {
     if residual != Amount::ZERO {
         Verdict::Residual
-    } else if !epochs.is_empty()
+    } else if caught_up
+        && !epochs.is_empty()
         && epochs.iter().all(|epoch| epoch.state == state::State::Closed && epoch.drained)
     {
         Verdict::Balanced

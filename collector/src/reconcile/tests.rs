@@ -50,7 +50,7 @@ fn close(intakes: &[Intake], later_nanoseconds: u64) -> Ledger {
         store.commit(intake).unwrap();
     }
     let now = intakes.last().map_or(0, |intake| intake.now_nanoseconds) + later_nanoseconds;
-    Ledger::close(&store.reader().unwrap().books(true).unwrap(), now)
+    Ledger::close(&store.reader().unwrap().books(true).unwrap(), true, now)
 }
 
 fn verdict(ledger: &Ledger) -> (Verdict, u64, &[Hop]) {
@@ -134,4 +134,14 @@ fn an_epoch_that_nobody_closed_is_silent_and_no_residual() {
 #[test]
 fn a_store_that_nobody_spoke_to_is_open() {
     assert_eq!(close(&[], 0).verdict, Verdict::Open);
+}
+
+#[test]
+fn what_is_not_read_yet_leaves_the_books_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = DuckDb::open(directory.path(), None).unwrap();
+    store.commit(&Intake { drained: true, ..intake(vec![at(0)], vec![books(0, said(1, 0, true))]) }).unwrap();
+    let terms = store.reader().unwrap().books(false).unwrap();
+    assert_eq!(Ledger::close(&terms, false, 0).verdict, Verdict::Open);
+    assert_eq!(Ledger::close(&terms, true, 0).verdict, Verdict::Balanced);
 }

@@ -33,7 +33,7 @@ use crate::store::{Bus, Offset};
 const POLL: Duration = Duration::from_millis(200);
 
 /// Between two looks for new partitions, and for topics that are not there yet.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Between two looks whether everything was read.
 const DRAIN_EVERY: Duration = Duration::from_secs(1);
