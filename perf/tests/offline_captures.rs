@@ -296,3 +296,18 @@ fn an_icmp_error_is_a_flow_of_its_own_and_not_of_what_it_quotes() {
     let error = craft::icmp(address("203.0.113.1"), client().ip(), 3, 1, &rest);
     assert_eq!(judge(&ethernet(&records([frame(&error)]))).records, 1);
 }
+
+#[test]
+fn every_sound_packet_with_any_octet_wrong_is_in_the_flow_it_says_or_has_a_reason() {
+    let wrong = |frame: Vec<u8>| {
+        (0..frame.len()).flat_map(move |at| {
+            [0x00, 0xff, frame[at] ^ 0x01, frame[at] ^ 0x80].map(|octet| {
+                let mut frame = frame.clone();
+                frame[at] = octet;
+                frame
+            })
+        })
+    };
+    let report = judge(&ethernet(&records(sound().into_iter().flat_map(wrong))));
+    assert!(report.excepted.len() > 5, "{:?}", report.excepted);
+}

@@ -243,19 +243,38 @@ struct Extension {
     next: &'static str,
     length: &'static str,
     octets: fn(u64) -> u64,
+    /// Its length octet in the unit of the field, for where tshark shows no fields.
+    unit: fn(u64) -> u64,
 }
 
 /// The extension header of this number, if it is one.
 fn extension(number: u64) -> Option<Extension> {
-    let of = |next, length, octets| Some(Extension { next, length, octets });
+    let of = |next, length, octets, unit| Some(Extension { next, length, octets, unit });
     match number {
-        0 => of("ipv6.hopopts.nxt", "ipv6.hopopts.len_oct", |octets| octets),
-        43 => of("ipv6.routing.nxt", "ipv6.routing.len_oct", |octets| octets),
-        60 => of("ipv6.dstopts.nxt", "ipv6.dstopts.len_oct", |octets| octets),
-        44 => of("ipv6.fraghdr.nxt", "ipv6.fraghdr.nxt", |_| 8),
-        51 => of("ah.next_header", "ah.length", |units| (units + 2) * 4),
-        135 => of("mip6.proto", "mip6.hlen", |units| (units + 1) * 8),
+        0 => of("ipv6.hopopts.nxt", "ipv6.hopopts.len_oct", |octets| octets, |units| (units + 1) * 8),
+        43 => of("ipv6.routing.nxt", "ipv6.routing.len_oct", |octets| octets, |units| (units + 1) * 8),
+        60 => of("ipv6.dstopts.nxt", "ipv6.dstopts.len_oct", |octets| octets, |units| (units + 1) * 8),
+        44 => of("ipv6.fraghdr.nxt", "ipv6.fraghdr.nxt", |_| 8, |_| 8),
+        51 => of("ah.next_header", "ah.length", |units| (units + 2) * 4, |units| units),
+        135 => of("mip6.proto", "mip6.hlen", |units| (units + 1) * 8, |units| units),
         _ => None,
+    }
+}
+
+impl Extension {
+    /// What comes next, and the octets of this header. tshark stops at an option that is broken; the header around it
+    /// has its length all the same, and is read from the dump then.
+    fn read(&self, row: &Row, index: usize, at: u64, available: u64) -> Result<(u64, u64), &'static str> {
+        let (next, length) = match (row.nth(self.next, index), row.nth(self.length, index)) {
+            (Some(next), Some(length)) => (next, length),
+            _ if available < 2 => return Err("ipv6_extension_truncated"),
+            _ => {
+                let octets = &row.dump()[at as usize..];
+                (u64::from(octets[0]), (self.unit)(u64::from(octets[1])))
+            }
+        };
+        let octets = (self.octets)(length);
+        if octets > available { Err("ipv6_extension_truncated") } else { Ok((next, octets)) }
     }
 }
 
@@ -264,24 +283,19 @@ fn chain(row: &Row, start: u64, whole: u64) -> Result<Transport, &'static str> {
     let (mut available, mut count, mut part) = (whole, 0, Part::Whole);
     let mut number = row.number("ipv6.nxt").unwrap();
     let mut passed = std::collections::BTreeMap::<u64, usize>::new();
-    while let Some(Extension { next, length, octets }) = extension(number) {
+    while let Some(extension) = extension(number) {
         if count == 8 {
             return Err("ipv6_extension_too_many");
         }
         let index = passed.entry(number).or_default();
-        let (Some(following), Some(length)) = (row.nth(next, *index), row.nth(length, *index)) else {
-            return Err("ipv6_extension_truncated");
-        };
-        if octets(length) > available {
-            return Err("ipv6_extension_truncated");
-        }
+        let (next, octets) = extension.read(row, *index, start + whole - available, available)?;
         if number == 44 {
             part = fragment(row, *index, part);
         }
         *index += 1;
         count += 1;
-        available -= octets(length);
-        number = following;
+        available -= octets;
+        number = next;
         if let Part::Later(_) = part {
             break;
         }
