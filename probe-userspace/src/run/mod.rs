@@ -32,7 +32,7 @@ use flow_wire::stamp::ProbeId;
 pub use error::Error;
 pub use exit::Exit;
 
-use crate::config::{CommandLine, Config, Input};
+use crate::config::{Capture, CommandLine, Config, Input};
 use crate::export::Identity;
 use crate::telemetry::{Board, Server, losses, summary};
 use crate::worker::Clock;
@@ -88,7 +88,7 @@ fn meter(config: &Config, plan: &Plan) -> Result<Exit, Error> {
     serve(config, &board)?;
     let ledger = config.output.ledger.as_deref().map(LedgerFile::open).transpose()?;
     let stage = stage(config, plan, identity.probe, &board, (&stop, &signals), clock)?;
-    say(plan);
+    say(plan, &config.capture);
     let setting = Setting {
         identity,
         flows: config.flows,
@@ -154,12 +154,12 @@ fn stage(
 }
 
 /// What a person should know before the first packet.
-fn say(plan: &Plan) {
+fn say(plan: &Plan, capture: &Capture) {
     for sentence in &plan.sentences {
         tracing::info!("{sentence}");
     }
     for port in &plan.ports {
-        for sentence in warnings::of(&port.interface, port.mode) {
+        for sentence in warnings::of(&port.interface, port.mode, capture.outgoing) {
             tracing::warn!("{sentence}");
         }
     }

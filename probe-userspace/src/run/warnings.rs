@@ -3,8 +3,9 @@
 use super::mode::Mode;
 use crate::run::host::{Ethtool, Interface, Offloads};
 
-/// Sentences for the start, each with its mend; empty where nothing is in the way.
-pub fn of(interface: &Interface, mode: Mode) -> Vec<String> {
+/// Sentences for the start, each with its mend; empty where nothing is in the way. `outgoing`: what the host sends is
+/// metered, too.
+pub fn of(interface: &Interface, mode: Mode, outgoing: bool) -> Vec<String> {
     let name = &interface.name;
     let mut sentences = Vec::new();
     if !interface.up {
@@ -13,6 +14,11 @@ pub fn of(interface: &Interface, mode: Mode) -> Vec<String> {
     // A driver that does not say is taken at its silence: there is nothing to set either.
     let offloads = Ethtool::of(name).and_then(|ethtool| ethtool.offloads()).unwrap_or_default();
     sentences.extend(merging(name, offloads, mode));
+    if mode == Mode::Packet && !outgoing && !interface.addresses.is_empty() {
+        sentences.push(format!(
+            "{name}: what this host sends is not metered, so its own flows have one direction; --outgoing meters it, too"
+        ));
+    }
     if mode == Mode::Xdp {
         if offloads.vlan_strip {
             sentences.push(format!(

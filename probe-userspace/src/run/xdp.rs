@@ -37,8 +37,8 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
     let mut program = Program::load(&settings)?;
     let interface = xsk::Interface::by_name(&port.interface.name)?;
     for &queue in &port.queues {
-        let umem = memory(capture)?;
         let options = options(&interface, queue, workers, capture);
+        let umem = memory(capture, options.fill_slots)?;
         for (worker, sources) in (0..).zip(&mut opened.sources) {
             let socket = xsk::Socket::bind(&umem, &options)?;
             if worker == 0 {
@@ -67,15 +67,10 @@ fn sockets_of_queue(port: &Port, workers: u32) -> Vec<u32> {
     (0..port.queue_count).map(|queue| if port.queues.contains(&queue) { workers } else { 0 }).collect()
 }
 
-/// A queue's UMEM: twice its rings, so that as many frames are on their way to the kernel as wait to be read.
-fn memory(capture: &Capture) -> Result<Umem, Error> {
+/// A queue's UMEM: a fill ring's worth.
+fn memory(capture: &Capture, frames: u32) -> Result<Umem, Error> {
     let frame_size = if capture.frame_size_octets == 4096 { FrameSize::Four } else { FrameSize::Two };
-    let options = umem::Options {
-        frames: capture.ring_size_frames * 2,
-        frame_size,
-        headroom: 0,
-        hugepages: capture.hugepages,
-    };
+    let options = umem::Options { frames, frame_size, headroom: 0, hugepages: capture.hugepages };
     Ok(Umem::new(&options)?)
 }
 
@@ -86,7 +81,8 @@ fn options(interface: &xsk::Interface, queue: u32, workers: u32, capture: &Captu
     let microseconds = capture.busy_poll.as_micros() as u32;
     Options {
         rx_slots: part,
-        fill_slots: capture.ring_size_frames * 2,
+        // Twice the rings: as many frames are with the kernel as wait to be read.
+        fill_slots: (part * workers).next_power_of_two() * 2,
         modes: match capture.xdp_mode {
             XdpModeWord::Auto => vec![XskMode::ZeroCopy, XskMode::Copy],
             XdpModeWord::ZeroCopy => vec![XskMode::ZeroCopy],
