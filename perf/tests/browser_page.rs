@@ -225,6 +225,15 @@ fn a_page_that_nobody_has_spoken_to_names_the_command_to_start() {
 }
 
 #[test]
+fn a_collector_that_is_gone_is_said_to_be_unreachable() {
+    on_the_page(|site| {
+        site.wait_for_text("#version", "Gannet collector");
+        site.collector.signal(Signal::Kill);
+        site.wait_for_text("#notice", "Collector unreachable");
+    });
+}
+
+#[test]
 fn integers_beyond_a_double_keep_their_digits() {
     on_the_page(|site| {
         let script = "return import('/exact.js').then(({ parse, sum }) => {

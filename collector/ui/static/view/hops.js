@@ -1,6 +1,7 @@
 // The hops from NIC to store: which term is each one's own count, and which reasons stand under it.
 
 import { sum } from '../exact.js';
+import { exact } from '../figures.js';
 
 // `hops`: the names of the ledger's identities that are broken here. `reasons`: by any word of a reason's name, as the ledger
 // writes it (`discarded.outbox_full`).
@@ -65,7 +66,7 @@ function discardedRecords(epochs) {
 function underWay(epochs) {
   const packets = (term) => sum(epochs.map((epoch) => epoch.total[term]?.packets ?? 0));
   const flows = sum(epochs.map((epoch) => epoch.total.open_flows ?? 0));
-  return [{ hop: WORKER, reason: `in ${flows} open flows`, count: packets('open'), kind: 'way', title: 'packets in flows that have not ended' },
+  return [{ hop: WORKER, reason: `in ${exact(flows)} open flows`, count: packets('open'), kind: 'way', title: 'packets in flows that have not ended' },
     { hop: BATCH, reason: 'on the way', count: packets('in_record_ring'), kind: 'way', title: 'packets in records between worker and batch' }];
 }
 
@@ -78,7 +79,8 @@ function missing(epochs) {
 
 // Of all epochs: the collector counts these per message, and does not always know whose it was.
 function ofTheCollector(ledger) {
-  const refused = added([ledger.refused]).map(([reason, count]) => ({ hop: STORE, reason: `messages, ${reason}`, count, kind: 'loss', title: 'messages that could not be used; kept aside' }));
+  // A conflict is a refused message too.
+  const refused = added([ledger.refused]).filter(([reason]) => reason !== 'conflict').map(([reason, count]) => ({ hop: STORE, reason: `messages, ${reason}`, count, kind: 'loss', title: 'messages that could not be used; kept aside' }));
   return [{ hop: STORE, reason: 'batches came again, stored once', count: ledger.doubled.batches, kind: 'exception', title: 'harmless: the bus delivers at least once' },
     { hop: STORE, reason: 'batches in conflict', count: ledger.conflicts.batches, kind: 'loss', title: 'same stamp, other content; kept aside' }, ...refused];
 }

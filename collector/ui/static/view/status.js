@@ -7,7 +7,7 @@ export function drawHealth(health) {
   const { store, inputs } = health;
   // 0 and null alike: nothing was ever committed.
   const commit = store.last_commit_nanoseconds ? [ago(store.last_commit_nanoseconds), rfc3339(store.last_commit_nanoseconds)] : ['none yet', ''];
-  const rows = [['Records', count(store.rows), exact(store.rows)], ['Last commit', ...commit], ['File', store.path, store.path]];
+  const rows = [['Records', ...(store.rows === null ? ['–', 'the store cannot be read'] : [count(store.rows), exact(store.rows)])], ['Last commit', ...commit], ['File', store.path, store.path]];
   if (store.error) rows.push(['Error', store.error, store.error]);
   keyed(byId('store'), rows, ([name]) => name, ([name]) => el('div', {}, el('dt', {}, name), el('dd')), (node, [, text, title]) => write(node.lastElementChild, text, title));
   keyed(byId('inputs'), inputs, (input) => input.endpoint, () => el('li', {}, el('span', { class: 'dot' }), el('code'), el('span', { class: 'quiet' })), (node, input) => {
@@ -21,7 +21,7 @@ export function drawHealth(health) {
 }
 
 function drawPills({ status, store, inputs }) {
-  const pills = [{ name: 'store', state: status === 'ok' ? 'running' : 'failed', words: `store ${status}`, title: `${exact(store.rows)} records` },
+  const pills = [{ name: 'store', state: status === 'ok' ? 'running' : 'failed', words: `store ${status}`, title: store.error ?? `${exact(store.rows)} records` },
     ...inputs.map((input) => ({ name: input.endpoint, state: input.state, words: `${input.endpoint} ${input.state}`, title: input.detail ?? '' }))];
   keyed(byId('pills'), pills, (pill) => pill.name, () => el('li', {}, el('span', { class: 'dot' }), el('span')), (node, pill) => {
     mark(node, 'data-state', pill.state);
@@ -44,8 +44,10 @@ export function drawProbes({ probes }) {
     mark(cells[1].firstElementChild, 'data-state', probe.state);
     write(cells[1].firstElementChild.lastElementChild, probe.state, STATE_TITLES[probe.state] ?? '');
     write(cells[2], probe.interfaces.join(', '), probe.interfaces.join('\n'));
-    write(cells[3], whenText(probe.epoch_start_nanoseconds), rfc3339(probe.epoch_start_nanoseconds));
-    write(cells[4], ago(probe.last_heard_nanoseconds), `${rfc3339(probe.last_heard_nanoseconds)}\nactive timeout ${duration(probe.active_timeout_seconds * 1e9)}`);
+    // Flows came, and no ledger message yet: the probe has not introduced itself.
+    const known = probe.epoch_start_nanoseconds !== null;
+    write(cells[3], known ? whenText(probe.epoch_start_nanoseconds) : '–', known ? rfc3339(probe.epoch_start_nanoseconds) : '');
+    write(cells[4], ago(probe.last_heard_nanoseconds), rfc3339(probe.last_heard_nanoseconds) + (known ? `\nactive timeout ${duration(probe.active_timeout_seconds * 1e9)}` : ''));
     write(cells[5], count(probe.stored.records), `${exact(probe.stored.records)} records in ${exact(probe.stored.batches)} batches`);
     write(cells[6], count(probe.stored.packets), exact(probe.stored.packets));
     write(cells[7], withUnit(probe.stored.octets, 'B'), exact(probe.stored.octets));
