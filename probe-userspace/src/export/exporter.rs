@@ -1,18 +1,19 @@
 //! One step of the exporter: rings in, sealed batches and messages out. No clock, no thread: both are the caller's.
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 use std::time::Duration;
 
 use flow_wire::batch::Sealed;
 use flow_wire::bus::BODY_OCTETS_MAX;
-use flow_wire::fault::{self, Fault, Hop};
+use flow_wire::fault::{self, Hop};
 use flow_wire::ledger::Message;
 use flow_wire::stamp::StreamId;
 
 use super::message::{Control, complete};
 use super::outbox::Outbox;
 use super::stream::Stream;
-use super::{Books, Identity, Pressure};
+use super::{Books, Identity, Pressure, copies};
 use crate::worker::{Cut, Export};
 
 /// Entries taken from a ring before the next one's turn: some batches, so that one busy worker does not starve the others.
@@ -118,14 +119,11 @@ impl Lane {
                 break;
             }
             match self.ring.pop() {
-                Ok(Export::Record(record)) => match fault::take(Hop::Export) {
-                    None => self.push(record, now, outbox),
-                    Some(Fault::Lose) => {}
-                    Some(Fault::Double) => {
-                        self.push(record.clone(), now, outbox);
+                Ok(Export::Record(record)) => {
+                    for record in repeat_n(record, copies(fault::take(Hop::Export))) {
                         self.push(record, now, outbox);
                     }
-                },
+                }
                 Ok(Export::Cut(cut)) => self.cut(*cut, outbox),
                 Err(rtrb::PopError::Empty) => break,
             }
@@ -171,12 +169,7 @@ impl Lane {
 
 fn deliver(sealed: Sealed, outbox: &Outbox) {
     let sealed = Arc::new(sealed);
-    let times = match fault::take(Hop::Batch) {
-        None => 1,
-        Some(Fault::Lose) => 0,
-        Some(Fault::Double) => 2,
-    };
-    for _ in 0..times {
+    for _ in 0..copies(fault::take(Hop::Batch)) {
         outbox.append(&sealed);
     }
 }

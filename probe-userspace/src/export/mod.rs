@@ -20,6 +20,7 @@ pub mod zmq;
 use std::sync::Arc;
 use std::time::Duration;
 
+use flow_wire::fault::Fault;
 use flow_wire::ledger::{Guarantee, Message, QueueTerms};
 use flow_wire::stamp::{Epoch, ProbeId};
 
@@ -98,6 +99,15 @@ pub trait Sink: Send {
     /// Takes batches off the cursor until it says [`Next::End`](outbox::Next::End). Failures are its own affair: it reports,
     /// tries again, or refuses batches to the cursor with a reason.
     fn run(self: Box<Self>, cursor: Cursor);
+}
+
+/// How often a thing goes on: once, but for a fault on purpose.
+fn copies(fault: Option<Fault>) -> usize {
+    match fault {
+        None => 1,
+        Some(Fault::Lose) => 0,
+        Some(Fault::Double) => 2,
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ pub enum Error {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] config::Error),
+    /// The fault of a fault-injection build.
+    #[error(transparent)]
+    Fault(#[from] flow_wire::fault::Error),
     /// The probe has no identity.
     #[error(transparent)]
     Identity(#[from] identity::Error),
@@ -81,6 +84,7 @@ impl Error {
         matches!(
             self,
             Self::Config(_)
+                | Self::Fault(_)
                 | Self::Identity(_)
                 | Self::Flows(_)
                 | Self::Kafka(_)

@@ -78,6 +78,7 @@ fn cores() -> Vec<usize> {
 }
 
 fn meter(config: &Config, plan: &Plan) -> Result<Exit, Error> {
+    flow_wire::fault::plan()?;
     // Before any thread is made: they inherit what is blocked here.
     let mut signals = Signals::block().map_err(Error::Signals)?;
     let user = new_user(config, plan)?;

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use flow_wire::endpoint::Endpoint;
 use flow_wire::ledger::Message;
@@ -14,18 +15,22 @@ use crate::config::Config;
 use crate::export::Sink;
 use crate::export::json_lines::JsonLines;
 use crate::export::kafka::Kafka;
-use crate::export::zmq::Zmq;
+use crate::export::zmq::{PATIENCE_FOR_FILES, Zmq};
 
 /// Opens every sink of the configuration. Brokers are connected to later, and may be away.
 pub(super) fn sinks(config: &Config, probe: ProbeId) -> Result<Vec<Box<dyn Sink>>, Error> {
     let options = &config.output.kafka;
+    let files_only = config.inputs.iter().all(|input| input.file().is_some());
+    let patience = if files_only { PATIENCE_FOR_FILES } else { Duration::ZERO };
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(path) = &config.output.flows {
         sinks.push(Box::new(JsonLines::open(path)?));
     }
     for endpoint in &config.output.sinks {
         match endpoint {
-            Endpoint::Zmq(zmq) => sinks.push(Box::new(Zmq::open(zmq, &options.prefix)?)),
+            Endpoint::Zmq(zmq) => {
+                sinks.push(Box::new(Zmq::open(zmq, &options.prefix)?.with_patience(patience)));
+            }
             Endpoint::Kafka(kafka) => sinks.push(Box::new(Kafka::new(kafka, probe, options.clone())?)),
         }
     }

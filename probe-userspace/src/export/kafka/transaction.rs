@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flow_wire::batch::Sealed;
-use flow_wire::fault::{self, Fault, Hop};
+use flow_wire::bus::Kind;
+use flow_wire::fault::{self, Hop};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
@@ -12,6 +13,7 @@ use rdkafka::producer::{BaseRecord, Producer};
 use super::client::Client;
 use super::failure::{Failure, is_for_good};
 use super::report::Reporter;
+use crate::export::copies;
 
 /// Time for one try of a call that is then tried again: so soon the end of the run is noticed.
 const TRY: Duration = Duration::from_millis(200);
@@ -55,10 +57,9 @@ impl Client {
     }
 
     fn produce(&self, sealed: &Sealed, is_over: &mut impl FnMut() -> bool) -> Result<(), KafkaError> {
-        let times = match fault::take(Hop::Bus) {
-            None => 1,
-            Some(Fault::Lose) => 0,
-            Some(Fault::Double) => 2,
+        let times = match sealed.header.kind {
+            Kind::Flows => copies(fault::take(Hop::Bus)),
+            Kind::Ledger => 1,
         };
         for _ in 0..times {
             while let Err(error) = self.send(sealed) {

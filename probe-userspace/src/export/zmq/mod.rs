@@ -14,12 +14,13 @@ mod subscribers;
 use std::time::{Duration, Instant};
 
 use flow_wire::batch::Sealed;
+use flow_wire::bus::Kind;
 use flow_wire::endpoint;
-use flow_wire::fault::{self, Fault, Hop};
+use flow_wire::fault::{self, Hop};
 use flow_wire::ledger::{Discard, Guarantee};
 
-use super::Sink;
 use super::outbox::{Cursor, Next};
+use super::{Sink, copies};
 use subscribers::Subscribers;
 
 /// Messages that the socket holds for each subscriber: half a minute at 10,000 flows a second, at most 90 MB.
@@ -39,6 +40,9 @@ const LINGER: Duration = Duration::from_millis(800);
 const TAKE_BATCHES: usize = 64;
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Time that a capture file gives a collector to come: it connects anew ten times a second.
+pub const PATIENCE_FOR_FILES: Duration = Duration::from_secs(5);
+
 /// So often a missing subscriber is reported.
 const REPORT: Duration = Duration::from_secs(60);
 
@@ -51,6 +55,7 @@ pub struct Zmq {
     /// Batches that nobody had subscribed, since the last report.
     unheard: u64,
     reported: Option<Instant>,
+    patience: Duration,
 }
 
 /// Why there is no socket.
@@ -99,7 +104,33 @@ impl Zmq {
 
     fn over(socket: ::zmq::Socket, name: String, prefix: &str) -> Self {
         let subscribers = Subscribers::default();
-        Self { name, prefix: prefix.to_owned(), socket, subscribers, unheard: 0, reported: None }
+        Self {
+            name,
+            prefix: prefix.to_owned(),
+            socket,
+            subscribers,
+            unheard: 0,
+            reported: None,
+            patience: Duration::ZERO,
+        }
+    }
+
+    /// Lets the first batch wait for a subscriber, at most so long. The network waits for nobody, but a capture file can:
+    /// it would be over before a collector is there.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    fn wait_for_subscriber(&mut self) {
+        let until = Instant::now() + self.patience;
+        let topic = Kind::Flows.topic(&self.prefix);
+        while !self.subscribers.want(topic.as_bytes()) && Instant::now() < until {
+            // An interrupted poll is as good as one that found nothing.
+            let _ = self.socket.poll(::zmq::POLLIN, i64::from(milliseconds(LOOK)));
+            self.subscribers.read(&self.socket);
+        }
     }
 
     fn publish(&mut self, sealed: &Sealed) -> Result<(), ::zmq::Error> {
@@ -107,10 +138,9 @@ impl Zmq {
         if !self.subscribers.want(topic.as_bytes()) {
             self.unheard += 1;
         }
-        let times = match fault::take(Hop::Bus) {
-            None => 1,
-            Some(Fault::Lose) => 0,
-            Some(Fault::Double) => 2,
+        let times = match sealed.header.kind {
+            Kind::Flows => copies(fault::take(Hop::Bus)),
+            Kind::Ledger => 1,
         };
         // A sealed body is below BODY_OCTETS_MAX.
         let header = sealed.header.to_frame(u32::try_from(sealed.body.len()).unwrap_or(u32::MAX));
@@ -142,6 +172,7 @@ impl Sink for Zmq {
     }
 
     fn run(mut self: Box<Self>, cursor: Cursor) {
+        self.wait_for_subscriber();
         loop {
             self.subscribers.read(&self.socket);
             let batches = match cursor.next(TAKE_BATCHES, usize::MAX, LOOK) {

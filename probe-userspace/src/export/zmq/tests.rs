@@ -128,6 +128,21 @@ fn what_nobody_heard_is_a_gap_for_who_comes_later() {
 }
 
 #[test]
+fn a_capture_file_waits_for_its_reader() {
+    let context = ::zmq::Context::new();
+    let (sink, address) = publisher(1_000);
+    let sink = Box::new(sink.with_patience(Duration::from_secs(60)));
+    let outbox = Outbox::new(&[(sink.name(), sink.guarantee())], usize::MAX);
+    (0..5).for_each(|sequence| outbox.append(&sealed(sequence)));
+    outbox.end();
+    let cursor = outbox.cursor(0);
+    let thread = std::thread::spawn(move || sink.run(cursor));
+    let reader = subscriber(&context, &address, 1_000);
+    assert_eq!(read_until(&reader, 4).len(), 5);
+    thread.join().unwrap();
+}
+
+#[test]
 fn a_port_that_is_taken_is_named_with_the_mend() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("zmq://{}", taken.local_addr().unwrap());

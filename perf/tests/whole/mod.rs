@@ -1,0 +1,143 @@
+//! Probe, bus and collector as a user starts them, and a capture that is known exactly.
+#![allow(dead_code, reason = "each test uses its part of it")]
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use perf::craft::{self, Ethernet, LinkType, Pcap, Record};
+use perf::kernel::signal::Signal;
+use perf::process::{self, Finished, Program, Running};
+use perf::wait::wait_until;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Room for a machine that does other things as well.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+const START_NANOSECONDS: u64 = 1_700_000_000_000_000_000;
+const MILLISECOND: u64 = 1_000_000;
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+}
+
+/// A port that is free now.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// A capture of so many UDP flows, each of two packets there and one back; the first port tells captures apart.
+pub(crate) fn capture(path: &Path, first_port: u16, flows: u16) {
+    let server: SocketAddr = "198.51.100.2:53".parse().unwrap();
+    let mut records = Vec::new();
+    for port in first_port..first_port + flows {
+        let client = SocketAddr::from(([192, 0, 2, 1], port));
+        for (from, to) in [(client, server), (server, client), (client, server)] {
+            let time = START_NANOSECONDS + records.len() as u64 * MILLISECOND;
+            let frame = Ethernet::default().frame(&craft::packet(&craft::udp(from, to, b"payload")));
+            records.push(Record::whole(time, frame));
+        }
+    }
+    std::fs::write(path, Pcap::new(LinkType::Ethernet).file(&records)).unwrap();
+}
+
+/// One real broker; killed with the test.
+pub(crate) struct Broker {
+    directory: TempDir,
+    pub(crate) address: String,
+}
+
+impl Broker {
+    pub(crate) fn start() -> Self {
+        let directory = tempfile::Builder::new().prefix("gannet-whole-").tempdir().unwrap();
+        let script = root().join("deploy/kafka/broker");
+        let output = Command::new(script).arg("start").arg(directory.path()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        Self { directory, address: String::from_utf8(output.stdout).unwrap().trim().to_owned() }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("kafka://{}", self.address)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let script = root().join("deploy/kafka/broker");
+        // It may have ended; there is nothing to be done about it.
+        let _ = Command::new(script).arg("kill").arg(self.directory.path()).output();
+    }
+}
+
+/// Which build of a program: the ordinary one, or that with faults (`make build` makes both).
+fn program(name: &str, fault: Option<&str>) -> Program {
+    let Some(fault) = fault else { return Program::ours(name).unwrap() };
+    let ordinary = process::path(name).unwrap();
+    let path = ordinary.ancestors().nth(2).unwrap().join("fault-injection").join(name);
+    assert!(path.is_file(), "{} is not there: build it with `make build`", path.display());
+    Program::foreign(name, Command::new(path)).env("GANNET_FAULT", fault)
+}
+
+/// Runs a probe over a capture, to its end.
+pub(crate) fn probe(capture: &Path, fault: Option<&str>, arguments: &[&str]) -> Finished {
+    let state = capture.parent().unwrap().join("state");
+    program("gannet-probe", fault)
+        .args([Path::new("-i"), capture, Path::new("--state-dir"), &state])
+        .args(arguments)
+        .run(PATIENCE)
+        .unwrap()
+}
+
+/// A running collector.
+pub(crate) struct Collector {
+    running: Running,
+    http: String,
+}
+
+impl Collector {
+    pub(crate) fn start(store: &Path, fault: Option<&str>, arguments: &[&str]) -> Self {
+        let http = format!("127.0.0.1:{}", free_port());
+        let running = program("gannet-collector", fault)
+            .args(["--http", &http, "--store"])
+            .args([store])
+            .args(arguments)
+            .start()
+            .unwrap();
+        let collector = Self { running, http };
+        wait_until("the collector answers", PATIENCE, || collector.ask(&["query", "top"]).code() == 0)
+            .unwrap();
+        collector
+    }
+
+    /// A question of the command line.
+    pub(crate) fn ask(&self, words: &[&str]) -> Finished {
+        Program::ours("gannet-collector")
+            .unwrap()
+            .args(words)
+            .args(["--http", &self.http])
+            .run(PATIENCE)
+            .unwrap()
+    }
+
+    /// The closed books: the exit code of the check, and what it says.
+    pub(crate) fn check(&self) -> (i32, Value) {
+        self.ask(&["ledger", "--wait", "30", "--format", "json"]);
+        let finished = self.ask(&["ledger", "--check", "--format", "json"]);
+        (finished.code(), serde_json::from_str(&finished.stdout).unwrap_or_default())
+    }
+
+    /// Rows in the store.
+    pub(crate) fn rows(&self) -> u64 {
+        let finished = self.ask(&["query", "top", "--measure", "flows", "--format", "json"]);
+        let answer: Value = serde_json::from_str(&finished.stdout).unwrap();
+        answer["total"]["flows"].as_u64().unwrap()
+    }
+
+    pub(crate) fn stop(self) {
+        let finished = self.running.stop(Signal::Terminate, PATIENCE).unwrap();
+        assert_eq!(finished.code(), 0, "{}", finished.stderr);
+    }
+}
