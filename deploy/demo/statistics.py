@@ -13,6 +13,7 @@ def ask(base: str, path: str) -> dict:
 
 
 def line(base: str) -> str | None:
+    """The probe's last second by its in-band counters, and the books as they stand."""
     now = ask(base, "/api/v1/now?seconds=10")
     seconds = [second for probe in now["probes"] for second in probe["seconds"]]
     if not seconds:
@@ -21,8 +22,13 @@ def line(base: str) -> str | None:
     interval = last["interval_nanoseconds"] / 1e9
     packets = last["seen_packets"] / interval
     megabits = last["seen_octets"] * 8 / interval / 1e6
-    lost = sum(second["lost_packets"] for second in seconds)
-    return f"{packets:10,.0f} packets/s {megabits:8,.1f} Mbit/s   lost in the last 10 s: {lost}"
+    ledger = ask(base, "/api/v1/ledger")
+    total = ledger["epochs"][-1]["total"]
+    return (
+        f"{packets:9,.0f} packets/s {megabits:7,.1f} Mbit/s | {total['open_flows']:6,} flows open,"
+        f" {total['stored']['records']:7,} stored | lost {ledger['lost']['packets']:,} packets,"
+        f" {ledger['lost']['records']:,} records | residual {ledger['residual']['packets']:,}"
+    )
 
 
 def main() -> None:
@@ -32,7 +38,7 @@ def main() -> None:
         time.sleep(max(0.0, start + second - time.monotonic()))
         try:
             text = line(base)
-        except (urllib.error.URLError, TimeoutError, KeyError) as error:
+        except (urllib.error.URLError, TimeoutError, KeyError, IndexError) as error:
             text = f"the collector does not answer: {error}"
         print(f"{second:4} s  {text or 'nothing heard yet'}", flush=True)
 
