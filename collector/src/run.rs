@@ -90,7 +90,14 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         .filter_map(|(input, status, keeps)| Some((input, writer.feed(status, keeps)?)))
         .collect();
     let store_path = DuckDb::file(&settings.store).display().to_string();
-    let service = Arc::new(Service { reader, store_path, inputs: statuses, store_status, registry });
+    let service = Arc::new(Service {
+        reader,
+        store_path,
+        inputs: statuses,
+        store_status,
+        registry,
+        books: Default::default(),
+    });
 
     let goodbye = Arc::new(Notify::new());
     let server = runtime.spawn(serve(listener, service, address, Arc::clone(&goodbye)));

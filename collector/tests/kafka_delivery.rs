@@ -51,6 +51,18 @@ fn a_collector_that_was_away_gets_everything_once() {
     assert_eq!(ledger["doubled"]["batches"], 0, "the store's own offsets made nothing come twice");
 }
 
+/// Deletes the topics and makes them again, with everything in them that was there and more.
+fn replace_log(broker: &Broker, producer: &mut Producer) {
+    broker.delete_topics("gannet");
+    wait_until("the topics are gone and made again", || {
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| broker.make_topics("gannet", 1))).is_ok()
+    });
+    let old = std::mem::replace(producer, Producer::new(broker, "gannet", 1));
+    producer.take_over(old);
+    producer.resend_all();
+    producer.send(4);
+}
+
 #[test]
 fn a_new_log_under_the_same_name_is_read_from_its_beginning() {
     let broker = Broker::start();
@@ -65,19 +77,14 @@ fn a_new_log_under_the_same_name_is_read_from_its_beginning() {
     wait_until("the first log is read", || collector.rows() == producer.rows());
     assert_eq!(collector.stop(), Some(0));
 
-    broker.delete_topics("gannet");
-    wait_until("the topics are gone and made again", || {
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| broker.make_topics("gannet", 1))).is_ok()
-    });
-    let mut again = Producer::new(&broker, "gannet", 1);
-    std::mem::swap(&mut again, &mut producer);
-    producer.take_over(again);
-    producer.resend_all();
-    producer.send(4);
-    producer.cut(true);
+    replace_log(&broker, &mut producer);
     let collector = Collector::start(&store, &[&url]);
+    wait_until("the second log is read", || collector.rows() == producer.rows());
+
+    // While it reads.
+    replace_log(&broker, &mut producer);
+    producer.cut(true);
     assert_exact(&collector, &producer);
-    assert!(collector.log().contains("new"), "{}", collector.log());
 }
 
 #[test]

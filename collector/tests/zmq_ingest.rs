@@ -6,7 +6,7 @@ mod support {
     pub(crate) mod publisher;
 }
 
-use support::collector::{Collector, wait_until};
+use support::collector::{Collector, free_port, wait_until};
 use support::publisher::{Publisher, batch};
 
 #[test]
@@ -50,6 +50,19 @@ fn a_batch_that_the_bus_doubles_is_stored_once_and_said() {
     assert_eq!((&ledger["doubled"]["batches"], collector.rows()), (&1.into(), 10));
     assert_eq!(ledger["hops"], serde_json::json!(["bus"]));
     assert_eq!(collector.run(&["ledger", "--check"]).status.code(), Some(3));
+}
+
+#[test]
+fn a_collector_can_bind_and_the_probe_connect() {
+    let directory = tempfile::tempdir().unwrap();
+    let port = free_port();
+    let collector = Collector::start(&directory.path().join("store"), &[&format!("zmq://127.0.0.1:{port}c")]);
+    let publisher = Publisher::connect(port);
+    publisher.wait_for_subscriber();
+    publisher.send(&batch(0));
+    publisher.cut(0, 1, &[&batch(0)], true);
+    assert_eq!(collector.ask(&["ledger", "--check", "--wait", "30"])["verdict"], "balanced");
+    assert_eq!(collector.rows(), 10);
 }
 
 #[test]

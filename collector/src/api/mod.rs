@@ -5,6 +5,7 @@
 //!        └► ui::file
 //! ```
 
+mod books;
 mod health;
 mod metrics;
 mod now;
@@ -12,6 +13,7 @@ mod probes;
 mod router;
 mod service;
 
+pub use books::Books;
 pub use router::{PATHS, router};
 pub use service::{Answer, Problem, Service};
 

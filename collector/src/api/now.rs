@@ -4,6 +4,7 @@ use flow_wire::stamp::{Epoch, ProbeId};
 use serde::Serialize;
 
 use super::Problem;
+use super::books::Books;
 use crate::query::time::SECOND;
 use crate::query::words::Words;
 use crate::reconcile::{State, state};
@@ -45,12 +46,12 @@ struct Difference {
 }
 
 /// The last `seconds` of every epoch that was heard in them.
-pub(super) fn now(reader: &dyn Reader, words: &Words<'_>) -> Result<Now, Problem> {
+pub(super) fn now(reader: &dyn Reader, books: &Books, words: &Words<'_>) -> Result<Now, Problem> {
     words.only(&["seconds"])?;
     let seconds = words.number("seconds", SECONDS_DEFAULT, SECONDS_MAX)?;
     let since = words.now_nanoseconds.saturating_sub(u64::from(seconds) * SECOND);
     let counters = reader.seconds(since)?;
-    let books = reader.books(false)?;
+    let books = books.read(reader)?;
     let heard = books.epochs.iter().filter(|books| books.heard_nanoseconds >= since);
     let probes = heard.map(|books| probe(books, &counters, words.now_nanoseconds)).collect();
     Ok(Now { time_nanoseconds: words.now_nanoseconds, probes })

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::books::Books;
 use super::{health, metrics, now, probes};
 use crate::ingest::{InputStatus, StoreStatus};
 use crate::query::BadParameter;
@@ -40,6 +41,8 @@ pub struct Service {
     pub store_status: Arc<StoreStatus>,
     /// What Prometheus sees.
     pub registry: prometheus_client::registry::Registry,
+    /// Read for several at once.
+    pub books: Books,
 }
 
 /// An answer: JSON, or for `/metrics` text.
@@ -48,8 +51,8 @@ pub type Answer = Result<String, Problem>;
 impl Service {
     /// For a store that is opened by the command line itself: no inputs, no counters.
     pub fn offline(reader: Box<dyn Reader>, store_path: String) -> Self {
-        let (store_status, registry) = Default::default();
-        Self { reader, store_path, inputs: Vec::new(), store_status, registry }
+        let (store_status, registry, books) = Default::default();
+        Self { reader, store_path, inputs: Vec::new(), store_status, registry, books }
     }
 
     /// Answers a path of the API but `/health`, which has a status of its own.
@@ -59,10 +62,10 @@ impl Service {
             "/api/v1/flows" => json(&self.reader.flows(&words.flows()?)?),
             "/api/v1/top" => json(&self.reader.top(&words.top()?)?),
             "/api/v1/timeseries" => self.timeseries(&words),
-            "/api/v1/now" => json(&now::now(&*self.reader, &words)?),
+            "/api/v1/now" => json(&now::now(&*self.reader, &self.books, &words)?),
             "/api/v1/probes" => {
                 words.only(&[])?;
-                json(&probes::probes(&self.reader.books(false)?, now_nanoseconds))
+                json(&probes::probes(&*self.books.read(&*self.reader)?, now_nanoseconds))
             }
             "/api/v1/ledger" => json(&self.ledger(&words)?),
             "/metrics" => {
@@ -91,13 +94,16 @@ impl Service {
     fn close(&self, from_rows: bool, now_nanoseconds: u64) -> Result<Ledger, Problem> {
         // Asked before the store: what is caught up then is in what is read.
         let caught_up = self.store_status.caught_up();
-        Ok(Ledger::close(&self.reader.books(from_rows)?, caught_up, now_nanoseconds))
+        if from_rows {
+            return Ok(Ledger::close(&self.reader.books(true)?, caught_up, now_nanoseconds));
+        }
+        Ok(Ledger::close(&*self.books.read(&*self.reader)?, caught_up, now_nanoseconds))
     }
 
     fn timeseries(&self, words: &Words<'_>) -> Answer {
         let mut answer = self.reader.timeseries(&words.timeseries()?)?;
-        let epochs = self.reader.books(false)?.epochs;
-        answer.complete_until_nanoseconds = state::complete_until(&epochs, words.now_nanoseconds);
+        let terms = self.books.read(&*self.reader)?;
+        answer.complete_until_nanoseconds = state::complete_until(&terms.epochs, words.now_nanoseconds);
         json(&answer)
     }
 }

@@ -152,7 +152,10 @@ impl Writer {
             self.counters.failures.inc();
             self.status.fails(&error.to_string());
             tracing::error!(attempts, "nothing is stored until this is mended: {error}");
-            let hopeless = matches!(error, store::Error::Full { .. } | store::Error::Malformed { .. });
+            let hopeless = matches!(
+                error,
+                store::Error::Full { .. } | store::Error::Streams(_) | store::Error::Malformed { .. }
+            );
             if hopeless || attempts == ATTEMPTS_MAX || stop.is_set() {
                 return Err(Failure { attempts, error });
             }

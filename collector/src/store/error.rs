@@ -47,6 +47,11 @@ pub enum Error {
         /// The bound.
         source: super::received::Full,
     },
+    /// More streams than any fleet has.
+    #[error(
+        "the store knows {0} streams, and no more are taken: find out which publisher makes new epochs all the time"
+    )]
+    Streams(usize),
     /// What was read back is not what was written.
     #[error("store: table {table} holds {found}, which this release never writes")]
     Malformed {

@@ -23,6 +23,15 @@ impl Publisher {
         Self { socket, url: format!("zmq://127.0.0.1:{port}") }
     }
 
+    /// For a collector that binds.
+    pub(crate) fn connect(port: u16) -> Self {
+        let socket = zmq::Context::new().socket(zmq::XPUB).unwrap();
+        socket.set_linger(0).unwrap();
+        let url = format!("tcp://127.0.0.1:{port}");
+        socket.connect(&url).unwrap();
+        Self { socket, url }
+    }
+
     /// A SUB says what it wants when it has connected: nothing is lost from then on.
     pub(crate) fn wait_for_subscriber(&self) {
         let mut topics: Vec<_> = (0..2).map(|_| self.socket.recv_bytes(0).unwrap()).collect();

@@ -132,7 +132,8 @@ impl Session<'_> {
                 }
             }
             if drain_looked.elapsed() >= DRAIN_EVERY {
-                self.drain.ask(self.consumer, self.reading.keys());
+                let shorter = self.drain.ask(self.consumer, &self.reading);
+                self.leave(|key| shorter.contains(key));
                 drain_looked = Instant::now();
             }
         }
@@ -149,12 +150,13 @@ impl Session<'_> {
                     }
                 }
                 self.drain.complete(found.missing.is_empty());
+                self.leave(|(topic, _)| found.missing.contains(topic));
                 if found.missing.is_empty() {
                     let partitions = self.reading.len();
                     self.feed.status.set(InputState::Running, format!("reading {partitions} partitions"));
                 } else {
                     let missing = found.missing.join(" and ");
-                    let detail = format!("waiting for {missing}: probes make topics at their start");
+                    let detail = format!("waiting for topic {missing}: probes make topics at their start");
                     self.feed.status.set(InputState::Waiting, detail);
                 }
             }
@@ -233,7 +235,6 @@ impl Session<'_> {
             return self.feed.status.set(InputState::Waiting, format!("{error}"));
         };
         match code {
-            RDKafkaErrorCode::AutoOffsetReset | RDKafkaErrorCode::OffsetOutOfRange => self.mend_offsets(),
             // Partitions come back by themselves; librdkafka keeps trying.
             RDKafkaErrorCode::AllBrokersDown
             | RDKafkaErrorCode::BrokerTransportFailure
@@ -241,30 +242,22 @@ impl Session<'_> {
             | RDKafkaErrorCode::OperationTimedOut => {
                 self.feed.status.set(InputState::Waiting, "waiting for the broker to come back");
             }
-            RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic => self.forget_all(),
-            _ => self.feed.status.set(InputState::Waiting, format!("the broker says: {error}")),
+            // An offset that is not there, a topic that is gone or another one: each partition begins again at the message
+            // that was taken in last, if that is there.
+            _ => {
+                tracing::warn!(
+                    input = self.kafka.name,
+                    "the broker says: {error}; looking at every partition again"
+                );
+                self.leave(|_| true);
+            }
         }
     }
 
-    /// An offset is not in its log any more: begin each such partition again, from what was taken in last.
-    fn mend_offsets(&mut self) {
-        let lost: Vec<_> = self
-            .reading
-            .iter()
-            .filter(|((topic, partition), reading)| {
-                resume::outside(self.consumer, topic, *partition, reading.last())
-            })
-            .map(|(key, _)| key.clone())
-            .collect();
-        for key in lost {
-            self.read_anew(&key);
-        }
-    }
-
-    /// A topic was deleted: what comes under its name is a new log, and its partitions are looked for again.
-    fn forget_all(&mut self) {
-        self.feed.status.set(InputState::Waiting, "a topic is gone: waiting for a probe to make it");
-        for ((topic, partition), reading) in self.reading.drain() {
+    /// Reads these partitions no longer. They are looked for again, and begin where they were if it is the same log.
+    fn leave(&mut self, of: impl Fn(&(String, i32)) -> bool) {
+        let left: Vec<_> = self.reading.extract_if(|key, _| of(key)).collect();
+        for ((topic, partition), reading) in left {
             resume::leave(self.consumer, &topic, partition);
             if let Some(last) = reading.last() {
                 let cluster = self.cluster.clone();

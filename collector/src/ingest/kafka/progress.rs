@@ -17,6 +17,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::statistics::Statistics;
 
 use super::BROKER_ANSWER;
+use super::resume::Reading;
 use crate::ingest::InputStatus;
 
 /// What librdkafka says of itself.
@@ -86,21 +87,29 @@ impl Drain {
         self.complete = complete;
     }
 
-    /// Asks the broker where the partitions end, where that is of interest.
-    pub(super) fn ask<'a>(
+    /// Asks the broker where the partitions end, where that is of interest. Says which logs are shorter than what was read
+    /// of them: they are other ones by now.
+    pub(super) fn ask(
         &mut self,
         consumer: &BaseConsumer<Context>,
-        partitions: impl Iterator<Item = &'a (String, i32)>,
-    ) {
+        reading: &HashMap<(String, i32), Reading>,
+    ) -> Vec<(String, i32)> {
+        let mut shorter = Vec::new();
         if self.confirmed_since || !self.complete || self.ends.is_some() {
-            return;
+            return shorter;
         }
         let mut ends = HashMap::new();
-        for (topic, partition) in partitions {
-            let Ok((_, end)) = consumer.fetch_watermarks(topic, *partition, BROKER_ANSWER) else { return };
-            ends.insert((topic.clone(), *partition), end);
+        for (key, reading) in reading {
+            let Ok((_, end)) = consumer.fetch_watermarks(&key.0, key.1, BROKER_ANSWER) else {
+                return shorter;
+            };
+            if reading.last().is_some_and(|last| last.offset >= end) {
+                shorter.push(key.clone());
+            }
+            ends.insert(key.clone(), end);
         }
         self.ends = Some(ends);
+        shorter
     }
 
     /// Called when a poll gave nothing: whether that moment is now.

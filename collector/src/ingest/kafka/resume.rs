@@ -61,6 +61,10 @@ impl Reading {
         if let Some(expected) = self.expected.take() {
             return if this == expected { Verdict::TakenBefore } else { Verdict::AnotherLog };
         }
+        // Offsets only grow in one log.
+        if self.last.is_some_and(|last| offset <= last.offset) {
+            return Verdict::AnotherLog;
+        }
         self.last = Some(this);
         Verdict::New { reread: offset < self.reread_below }
     }
@@ -114,17 +118,6 @@ pub(super) fn from_beginning(
     Ok(Reading::anew(high))
 }
 
-/// Whether an offset is not in the log; a broker that does not answer leaves it open.
-pub(super) fn outside(
-    consumer: &BaseConsumer<Context>,
-    topic: &str,
-    partition: i32,
-    last: Option<Last>,
-) -> bool {
-    let Ok((low, high)) = consumer.fetch_watermarks(topic, partition, BROKER_ANSWER) else { return false };
-    last.is_none_or(|last| last.offset + 1 < low || last.offset >= high)
-}
-
 /// Reads a partition no longer.
 pub(super) fn leave(consumer: &BaseConsumer<Context>, topic: &str, partition: i32) {
     let mut list = TopicPartitionList::new();
@@ -163,6 +156,9 @@ mod tests {
         assert_eq!(expect().judge(41, last(41, 9).mark), Verdict::AnotherLog);
         assert_eq!(expect().judge(41, None), Verdict::AnotherLog);
         assert_eq!(expect().judge(42, last(41, 3).mark), Verdict::AnotherLog);
+        let mut reading = expect();
+        assert_eq!(reading.judge(41, last(41, 3).mark), Verdict::TakenBefore);
+        assert_eq!(reading.judge(5, last(5, 9).mark), Verdict::AnotherLog);
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(super) fn partitions(consumer: &BaseConsumer<Context>, prefix: &str) -> Kafk
                     .there
                     .extend(known.partitions().iter().map(|partition| (topic.clone(), partition.id())));
             }
-            None => found.missing.push(format!("topic {topic}")),
+            None => found.missing.push(topic),
         }
     }
     Ok(found)

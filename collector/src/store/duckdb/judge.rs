@@ -10,6 +10,9 @@ use super::super::received::Full;
 use super::super::{Arrival, Batch, Books, Counted, Error, Intake, StreamKey};
 use super::stream::Stream;
 
+/// Streams of all epochs: a thousand probes that start daily for months. Each costs a few hundred octets of memory for ever.
+const STREAMS_MAX: usize = 1_000_000;
+
 /// What one commit will write.
 #[derive(Default)]
 pub(super) struct Plan<'a> {
@@ -86,6 +89,9 @@ impl<'a> Plan<'a> {
     ) -> Result<(), Error> {
         let known =
             streams.contains_key(&arrival.stamp.into()) || self.streams.contains_key(&arrival.stamp.into());
+        if !known && streams.len() + self.streams.len() >= STREAMS_MAX {
+            return Err(Error::Streams(streams.len()));
+        }
         let stream = self.stream(streams, arrival.stamp);
         if !known {
             stream.bus = arrival.bus;
