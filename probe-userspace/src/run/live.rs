@@ -6,8 +6,9 @@ use flow_wire::ledger::{Message, QueueTerms};
 use xsk::packet::{Fanout, Gate, Options, Socket, Spread};
 
 use super::Error;
+use super::audit::Audit;
 use super::conduct::{Door, Stage};
-use super::host::Interface;
+use super::host::{Interface, MISSED, missed};
 use super::mode::Mode;
 use super::plan::{Plan, Port};
 use super::xdp::{self, KernelBooks};
@@ -41,7 +42,12 @@ pub(super) fn stage(
         cores: plan.workers.clone(),
         handovers: handovers(plan)?,
         doors: opened.doors,
-        books: Box::new(LiveBooks { kernel: opened.kernel, board: board.clone() }),
+        books: Box::new(LiveBooks {
+            kernel: opened.kernel,
+            devices: plan.ports.iter().filter_map(Device::of).collect(),
+            board: board.clone(),
+            audit: Audit::default(),
+        }),
         sinks,
         clock,
     })
@@ -113,10 +119,12 @@ impl Door for GateDoor {
     }
 }
 
-/// The books of sockets and kernel.
+/// The books of sockets, kernel and devices.
 struct LiveBooks {
     kernel: Vec<KernelBooks>,
+    devices: Vec<Device>,
     board: Board,
+    audit: Audit,
 }
 
 impl Books for LiveBooks {
@@ -127,10 +135,40 @@ impl Books for LiveBooks {
         for kernel in &mut self.kernel {
             parts.extend(kernel.terms(&sockets, closing));
         }
+        parts.extend(self.devices.iter().filter_map(Device::terms));
         books::merge(sockets.into_iter().chain(parts))
     }
 
     fn publish(&mut self, message: &Arc<Message>) {
+        for sentence in self.audit.judge(message) {
+            tracing::error!("the books do not balance {sentence}");
+        }
         self.board.put(message.clone());
+    }
+}
+
+/// What a device missed while it was captured. It says so for all of its queues together: it stands at the first.
+struct Device {
+    interface: Interface,
+    queue: u32,
+    before: u64,
+}
+
+impl Device {
+    fn of(port: &Port) -> Option<Self> {
+        let queue = port.queues.first().copied()?;
+        Some(Self { interface: port.interface.clone(), queue, before: missed(&port.interface)? })
+    }
+
+    fn terms(&self) -> Option<QueueTerms> {
+        // A counter that went back was reset with its device.
+        let missed = missed(&self.interface)?.saturating_sub(self.before);
+        let terms = QueueTerms {
+            interface: self.interface.name.clone(),
+            queue: self.queue,
+            device_missed: [(MISSED.to_string(), missed)].into(),
+            ..QueueTerms::default()
+        };
+        (missed > 0).then_some(terms)
     }
 }

@@ -8,6 +8,7 @@
 //! - `conduct`, `control`: threads from start to stop. `screen`, [`notify`]: what people and systemd see.
 //! - [`host`]: what the probe asks of the host. [`identity`]: who it is.
 
+mod audit;
 mod conduct;
 mod control;
 mod error;

@@ -2,21 +2,35 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flow_wire::ledger::Message;
+use flow_wire::ledger::{Message, of_probe, residual};
 
 /// The newest books.
 #[derive(Clone, Debug, Default)]
-pub struct Board(Arc<Mutex<Option<Arc<Message>>>>);
+pub struct Board(Arc<Mutex<Books>>);
+
+#[derive(Debug, Default)]
+struct Books {
+    newest: Option<Arc<Message>>,
+    before: Option<Arc<Message>>,
+}
 
 impl Board {
     /// Hangs up newer ones.
     pub fn put(&self, message: Arc<Message>) {
         // A panic elsewhere cannot have left half of a pointer here.
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(message);
+        let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        books.before = books.newest.replace(message);
     }
 
     /// The newest, if there are any yet.
     pub fn get(&self) -> Option<Arc<Message>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).newest.clone()
+    }
+
+    /// What nobody can account for in the newest, in packets or records, beyond what is in flight.
+    pub fn residual(&self) -> u64 {
+        let books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(newest) = &books.newest else { return 0 };
+        residual(&of_probe(newest, books.before.as_deref())).packets
     }
 }

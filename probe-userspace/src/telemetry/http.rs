@@ -75,7 +75,9 @@ impl Server {
         match (method, path, self.board.get()) {
             ("GET", "/health", Some(_)) => ("200 OK", TEXT, "metering\n".into()),
             ("GET", "/health" | "/metrics", None) => ("503 Service Unavailable", TEXT, "starting\n".into()),
-            ("GET", "/metrics", Some(message)) => ("200 OK", OPEN_METRICS, metrics::page(&message)),
+            ("GET", "/metrics", Some(message)) => {
+                ("200 OK", OPEN_METRICS, metrics::page(&message, self.board.residual()))
+            }
             ("GET", _, _) => ("404 Not Found", TEXT, "/metrics and /health are here\n".into()),
             _ => ("405 Method Not Allowed", TEXT, "GET only\n".into()),
         }

@@ -17,13 +17,20 @@ type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter>;
 type Gauges = Family<Labels, Gauge>;
 
-/// The page of `GET /metrics` (OpenMetrics text).
-pub(super) fn page(message: &Message) -> String {
+/// The page of `GET /metrics` (OpenMetrics text); `residual` is what the books cannot account for.
+pub(super) fn page(message: &Message, residual: u64) -> String {
     let mut registry = Registry::with_prefix("probe");
     let mut metrics = Metrics::new(&mut registry);
     message.queues.iter().for_each(|queue| metrics.queue(queue));
     message.workers.iter().for_each(|worker| metrics.worker(worker));
     message.cursors.iter().for_each(|cursor| metrics.cursor(cursor));
+    let left_over = Gauge::<i64>::default();
+    left_over.set(i64::try_from(residual).unwrap_or(i64::MAX));
+    registry.register(
+        "ledger_residual_packets",
+        "What the books cannot account for: 0, or look into it",
+        left_over,
+    );
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = encode(&mut text, &registry);
@@ -224,13 +231,14 @@ mod tests {
             cuts: vec![],
             closed: false,
         };
-        let page = page(&message);
+        let page = page(&message, 3);
         for line in [
             "probe_source_seen_packets_total{interface=\"eno1\",queue=\"3\"} 10",
             "probe_source_seen_bytes_total{interface=\"eno1\",queue=\"3\"} 1000",
             "probe_source_passed_packets_total{interface=\"eno1\",queue=\"3\",reason=\"own\"} 2",
             "probe_source_dropped_packets_total{interface=\"eno1\",queue=\"3\",reason=\"rx_ring_full\"} 5",
             "probe_flow_open_flows{worker=\"1\"} 9",
+            "probe_ledger_residual_packets 3",
             "# EOF",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} in\n{page}");

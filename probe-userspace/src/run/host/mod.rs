@@ -3,12 +3,14 @@
 mod ethtool;
 mod in_use;
 mod interfaces;
+mod missed;
 mod privilege;
 mod signals;
 
 pub use ethtool::{Ethtool, Offloads};
 pub use in_use::{Use, in_use};
 pub use interfaces::{Interface, interfaces};
+pub use missed::{MISSED, missed};
 pub use privilege::{Error as PrivilegeError, User, is_root, maps_need_rights};
 pub use signals::Signals;
 
