@@ -333,27 +333,22 @@ fn packets() -> impl Strategy<Value = Vec<Packet>> {
         1 => -2_000_000_000..-1_i64,
     ];
     let flags = prop_oneof![3 => Just(ACK), 1 => Just(SYN), 1 => Just(SYN | ACK), 2 => Just(FIN | ACK), 1 => Just(RST)];
-    let one = (
-        step,
-        1..6_u8,
-        1..6_u8,
-        1..3_u16,
-        flags,
-        prop_oneof![4 => Just(6_u8), 1 => Just(17_u8), 1 => Just(1_u8)],
-        60..1500_u32,
-    );
+    let ends = (1..4_u8, 4..7_u8, 1..3_u16, any::<bool>());
+    let protocol = prop_oneof![4 => Just(6_u8), 1 => Just(17_u8), 1 => Just(1_u8)];
+    let one = (step, ends, flags, protocol, 60..1500_u32);
     proptest::collection::vec(one, 1..200).prop_map(|drawn| {
         let mut time = START as i64;
-        let make = |(step, source, destination, port, flags, protocol, octets)| {
+        let make = |(step, (client, server, port, forward), flags, protocol, octets)| {
             time += step;
             let ports = if protocol == 1 { (0, 0) } else { (port, 80) };
-            let mut packet =
-                with_flags(packet(time as u64, (source, ports.0), (destination, ports.1)), flags);
+            let (client, server) = ((client, ports.0), (server, ports.1));
+            let (source, destination) = if forward { (client, server) } else { (server, client) };
+            let mut packet = with_flags(packet(time as u64, source, destination), flags);
             packet.headers.key.protocol = protocol;
             if protocol != 6 {
                 packet.headers.tcp_flags = 0;
             }
-            packet.headers.icmp_type = if protocol == 1 { source } else { 0 };
+            packet.headers.icmp_type = if protocol == 1 { source.0 } else { 0 };
             packet.octets = octets;
             packet.layer2_octets = octets + 14;
             packet

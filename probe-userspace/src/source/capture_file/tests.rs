@@ -152,6 +152,13 @@ fn sections_and_interfaces_of_pcapng_have_their_own_clock_link_and_order() {
 }
 
 #[test]
+fn a_new_section_forgets_the_interfaces_of_the_old_one() {
+    let section = [build::section(Little), build::interface(Little, 1, 0, &[])].concat();
+    let file = [section, build::section(Big), build::enhanced(Big, 0, 0, 4, &[0; 4])].concat();
+    assert!(read(file).error.unwrap().contains("interface 0, of which there are 0"));
+}
+
+#[test]
 fn a_simple_packet_has_the_time_before_it_and_the_snap_length_of_the_first_interface() {
     let mut file = build::section(Little);
     file.extend(build::interface(Little, 101, 16, &[(9, &[9])]));
