@@ -45,7 +45,8 @@ impl<'a> Site<'a> {
         let collector = Program::ours("gannet-collector").unwrap().args(words).start().unwrap();
         wait_until("the collector serves", PATIENCE, || request(HTTP, "GET", "/health", "").is_ok())
             .unwrap_or_else(|error| panic!("{error}\n{}", collector.stderr()));
-        let browser = Browser::start(&folder.path().join("profile")).unwrap();
+        let browser =
+            Browser::start(&folder.path().join("profile")).unwrap_or_else(|error| panic!("{error}"));
         browser.open(&format!("http://{HTTP}/")).unwrap();
         Self { browser, collector, folder, namespace }
     }
