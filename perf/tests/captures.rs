@@ -5,6 +5,7 @@ mod oracle;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use oracle::agree::{Report, agree};
 
@@ -19,17 +20,31 @@ fn captures(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
+/// A report of each, on all cores: what takes the time is starting tshark.
+fn all(paths: &[PathBuf]) -> Vec<Report> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let take = || paths.get(next.fetch_add(1, Ordering::Relaxed));
+        std::iter::from_fn(take).map(|path| (path, agree(path))).collect::<Vec<_>>()
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut reports = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    reports.sort_by_key(|(path, _)| *path);
+    reports.into_iter().map(|(_, report)| report).collect()
+}
+
 #[test]
 fn every_capture_of_the_folder_agrees_with_independent_tools() {
     let folder =
         std::env::var_os("CAPTURES").expect("CAPTURES names a folder: make test-captures CAPTURES=DIR");
     let paths = captures(Path::new(&folder));
     assert!(!paths.is_empty(), "{} holds no capture (*.pcap, *.pcapng, *.cap)", folder.display());
-    let mut reports = Vec::new();
-    for path in &paths {
-        let report = agree(path);
-        print_line(path, &report);
-        reports.push(report);
+    let reports = all(&paths);
+    for (path, report) in paths.iter().zip(&reports) {
+        print_line(path, report);
     }
     print_sum(&reports);
     let failed = reports.iter().filter(|report| !report.unpredicted.is_empty()).count();

@@ -60,3 +60,18 @@ fn what_a_load_flat_out_costs_is_counted_and_no_flow_has_more_than_was_sent() {
     short += unseen.map(|(_, both)| both.upward.packets + both.downward.packets).sum::<u64>();
     assert_eq!(short, lost, "the flows lack as much as the ledger says was lost");
 }
+
+#[test]
+fn live_frames_reach_the_queue_of_the_cpu_that_sends_them() {
+    let room = Room::new(2, 1500);
+    let running = room.probe("--capture xdp --workers 1");
+    for (cpu, count) in [(0, 3000), (1, 5000)] {
+        room.send(&format!("--cpu {cpu} --count {count} --rate 20000 --seed {cpu}"));
+    }
+    let books = room.stop(running);
+    books.assert_balanced("two queues");
+    let seen = |queue: &Value| (queue["queue"].as_u64().unwrap(), number(queue, "/seen/packets"));
+    let mut queues: Vec<(u64, u64)> = books.ledger["queues"].as_array().unwrap().iter().map(seen).collect();
+    queues.sort_unstable();
+    assert_eq!(queues, [(0, 3000), (1, 5000)]);
+}
