@@ -5,27 +5,20 @@ mod whole;
 
 use std::process::Command;
 
-use perf::wait::wait_until;
-use whole::{Broker, Collector, PATIENCE, capture, free_port, probe, root};
+use whole::{Broker, Collector, capture, free_port, probe, root};
 
 #[test]
-fn through_kafka_everything_is_stored_once_though_the_collector_was_away() {
+fn through_kafka_collector_and_foreign_consumer_read_the_same_flows() {
     let directory = tempfile::tempdir().unwrap();
-    let store = directory.path().join("store");
-    let (first, second) = (directory.path().join("first.pcap"), directory.path().join("second.pcap"));
-    capture(&first, 1_000, 2_500);
-    capture(&second, 20_000, 700);
+    let file = directory.path().join("file.pcap");
+    capture(&file, 1_000, 2_500);
     let broker = Broker::start();
     let url = broker.url();
-
-    let collector = Collector::start(&store, None, &["-i", &url]);
-    let finished = probe(&first, None, &["--ntopng", &url]);
+    let collector = Collector::start(&directory.path().join("store"), None, &["-i", &url]);
+    let finished = probe(&file, None, &["--ntopng", &url]);
     assert_eq!(finished.code(), 0, "{}", finished.stderr);
-    wait_until("the first flows are stored", PATIENCE, || collector.rows() == 2_500).unwrap();
-    collector.stop();
-    assert_eq!(probe(&second, None, &["--ntopng", &url]).code(), 0);
 
-    // A foreign consumer reads the same topic by the documented format alone.
+    // By the documented format alone, while the collector reads as well.
     let foreign = Command::new(root().join("deploy/kafka/pyarrow"))
         .arg(root().join("deploy/kafka/read_flows.py"))
         .arg(&broker.address)
@@ -33,17 +26,11 @@ fn through_kafka_everything_is_stored_once_though_the_collector_was_away() {
         .unwrap();
     assert!(foreign.status.success(), "{}", String::from_utf8_lossy(&foreign.stderr));
     let lines = String::from_utf8(foreign.stdout).unwrap();
-    assert_eq!(lines.lines().filter(|line| !line.starts_with("{\"ledger\"")).count(), 3_200);
+    assert_eq!(lines.lines().filter(|line| !line.starts_with("{\"ledger\"")).count(), 2_500);
 
-    let collector = Collector::start(&store, None, &["-i", &url]);
-    wait_until("the others are stored too", PATIENCE, || collector.rows() >= 3_200).unwrap();
     let (code, ledger) = collector.check();
-    assert_eq!(
-        (code, &ledger["verdict"], &ledger["hops"]),
-        (0, &"balanced".into(), &serde_json::json!([])),
-        "{ledger:#}"
-    );
-    assert_eq!(collector.rows(), 3_200);
+    assert_eq!((code, &ledger["verdict"]), (0, &"balanced".into()), "{ledger:#}");
+    assert_eq!(collector.rows(), 2_500);
     collector.stop();
 }
 

@@ -99,7 +99,7 @@ fn describe(error: &KafkaError, detail: &str) -> String {
         KafkaError::Transaction(cause) => cause.to_string(),
         other => other.to_string(),
     };
-    if detail.is_empty() { text } else { format!("{text} ({detail})") }
+    if detail.is_empty() || text.contains(detail) { text } else { format!("{text} ({detail})") }
 }
 
 fn is_fenced(code: RDKafkaErrorCode) -> bool {
