@@ -1,13 +1,13 @@
 //! librdkafka's producer with our settings, and what its own threads report.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flow_wire::bus::Kind;
 use flow_wire::endpoint;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
 
@@ -19,8 +19,11 @@ use super::topics::{self, Topic};
 /// committed messages.
 pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Time for one answer of a broker, in calls that are tried again.
-const CALL: Duration = Duration::from_secs(5);
+/// Time for one answer of a broker, slow lines and TLS included; then the connection is made anew.
+const CALL: Duration = Duration::from_secs(10);
+
+/// The part of it after which it is looked whether the run has ended.
+const TRY: Duration = Duration::from_millis(200);
 
 /// A connected producer.
 pub(super) struct Client {
@@ -36,16 +39,18 @@ impl Client {
         config: &[(String, String)],
         transactional: bool,
         options: &Options,
+        is_over: &mut dyn FnMut() -> bool,
     ) -> Result<Self, Failure> {
         let context = Context::default();
         let notes = context.notes.clone();
         let config = client_config(config);
         let producer = ThreadedProducer::from_config_and_context(&config, context)
             .map_err(|error| Failure::of(&error, ""))?;
-        let flow = topics::ensure(&producer, &config, Kind::Flows, options)?;
-        let ledger = topics::ensure(&producer, &config, Kind::Ledger, options)?;
+        let flow = topics::ensure(&producer, &config, Kind::Flows, options, is_over)?;
+        let ledger = topics::ensure(&producer, &config, Kind::Ledger, options, is_over)?;
         if transactional {
-            producer.init_transactions(CALL).map_err(|error| Failure::of(&error, &notes.last()))?;
+            patiently(is_over, |time| producer.init_transactions(time))
+                .map_err(|error| Failure::of(&error, &notes.last()))?;
         }
         Ok(Self { producer, transactional, flow, ledger })
     }
@@ -69,6 +74,35 @@ impl Client {
             "{how}; topic {} with {} partitions (stream modulo partitions), topic {} with {}",
             flow.name, flow.partitions, ledger.name, ledger.partitions
         )
+    }
+}
+
+/// Calls again while the answer is not there yet: librdkafka goes on with what it began.
+pub(super) fn patiently<T>(
+    is_over: &mut dyn FnMut() -> bool,
+    mut call: impl FnMut(Duration) -> KafkaResult<T>,
+) -> KafkaResult<T> {
+    let until = Instant::now() + CALL;
+    loop {
+        match call(TRY) {
+            Err(error) if is_unanswered(&error) && Instant::now() < until && !is_over() => {}
+            result => return result,
+        }
+    }
+}
+
+/// Within so short a time "no broker yet" is no answer either.
+fn is_unanswered(error: &KafkaError) -> bool {
+    match error {
+        KafkaError::Transaction(cause) => cause.is_retriable(),
+        other => matches!(
+            other.rdkafka_error_code(),
+            Some(
+                RDKafkaErrorCode::OperationTimedOut
+                    | RDKafkaErrorCode::RequestTimedOut
+                    | RDKafkaErrorCode::BrokerTransportFailure
+            )
+        ),
     }
 }
 

@@ -121,7 +121,8 @@ impl Kafka {
             if limit.is_over(cursor) {
                 return None;
             }
-            match Client::connect(&self.config(transactional), transactional, &self.options) {
+            let config = self.config(transactional);
+            match Client::connect(&config, transactional, &self.options, &mut || limit.is_over(cursor)) {
                 Ok(client) => {
                     cursor.set_guarantee(guarantee(transactional));
                     reporter.connected(client.describe());

@@ -17,11 +17,14 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{Producer, ThreadedProducer};
 
 use super::Options;
-use super::client::Context;
+use super::client::{Context, patiently};
 use super::failure::Failure;
 
-/// Time for one answer of a broker.
-const CALL: Duration = Duration::from_secs(5);
+/// Time for a broker to make a topic.
+const CALL: Duration = Duration::from_secs(10);
+
+/// So often it is looked whether the run has ended.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Time for a new topic to be known everywhere.
 const SETTLE: Duration = Duration::from_secs(10);
@@ -51,28 +54,33 @@ pub(super) fn ensure(
     config: &ClientConfig,
     kind: Kind,
     options: &Options,
+    is_over: &mut dyn FnMut() -> bool,
 ) -> Result<Topic, Failure> {
     let name = kind.topic(&options.prefix);
-    if let Some(topic) = find(producer, &name)? {
+    if let Some(topic) = find(producer, &name, is_over)? {
         return Ok(topic);
     }
     let wanted = if kind == Kind::Ledger { LEDGER_PARTITIONS } else { options.partitions.max(1) };
-    make(config, &name, wanted, options)?;
+    make(config, &name, wanted, options, is_over)?;
     let until = Instant::now() + SETTLE;
-    while Instant::now() < until {
-        if let Some(topic) = find(producer, &name)? {
+    while Instant::now() < until && !is_over() {
+        if let Some(topic) = find(producer, &name, is_over)? {
             return Ok(topic);
         }
-        std::thread::park_timeout(Duration::from_millis(50));
+        std::thread::park_timeout(LOOK);
     }
     Err(Failure::Away(format!("topic '{name}' was made, but no broker leads it yet")))
 }
 
 /// All topics are asked for: to ask for one by its name would make it on brokers that create topics by themselves, with
 /// their number of partitions.
-fn find(producer: &ThreadedProducer<Context>, name: &str) -> Result<Option<Topic>, Failure> {
+fn find(
+    producer: &ThreadedProducer<Context>,
+    name: &str,
+    is_over: &mut dyn FnMut() -> bool,
+) -> Result<Option<Topic>, Failure> {
     let failed = |error| Failure::of(&error, &producer.context().notes.last());
-    let metadata = producer.client().fetch_metadata(None, CALL).map_err(failed)?;
+    let metadata = patiently(is_over, |time| producer.client().fetch_metadata(None, time)).map_err(failed)?;
     let found = metadata.topics().iter().find(|topic| topic.name() == name && topic.error().is_none());
     let led = found.filter(|topic| {
         let partitions = topic.partitions();
@@ -81,7 +89,13 @@ fn find(producer: &ThreadedProducer<Context>, name: &str) -> Result<Option<Topic
     Ok(led.map(|topic| Topic { name: name.to_owned(), partitions: topic.partitions().len() as u32 }))
 }
 
-fn make(config: &ClientConfig, name: &str, partitions: u16, options: &Options) -> Result<(), Failure> {
+fn make(
+    config: &ClientConfig,
+    name: &str,
+    partitions: u16,
+    options: &Options,
+    is_over: &mut dyn FnMut() -> bool,
+) -> Result<(), Failure> {
     let refused = |reason: String| Failure::Topic { topic: name.to_owned(), reason, partitions };
     // -1 is the broker's default (KIP-464).
     let replication = options.replication.map_or(-1, i32::from);
@@ -93,7 +107,9 @@ fn make(config: &ClientConfig, name: &str, partitions: u16, options: &Options) -
     let admin = AdminClient::<DefaultClientContext>::from_config(&config)
         .map_err(|error| refused(error.to_string()))?;
     let limits = AdminOptions::new().request_timeout(Some(CALL)).operation_timeout(Some(CALL));
-    let results = wait(admin.create_topics([&topic], &limits)).map_err(|error| match error {
+    let answer = wait(admin.create_topics([&topic], &limits), is_over);
+    let answer = answer.unwrap_or(Err(KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut)));
+    let results = answer.map_err(|error| match error {
         KafkaError::AdminOp(RDKafkaErrorCode::OperationTimedOut) => Failure::of(&error, ""),
         other => refused(other.to_string()),
     })?;
@@ -109,8 +125,9 @@ fn make(config: &ClientConfig, name: &str, partitions: u16, options: &Options) -
     Ok(())
 }
 
-/// Waits for librdkafka's answer, which comes from its own thread within the request's time-out.
-fn wait<F: Future>(future: F) -> F::Output {
+/// Waits for librdkafka's answer, which comes from its own thread within the request's time-out; `None` = the run ended
+/// before.
+fn wait<F: Future>(future: F, is_over: &mut dyn FnMut() -> bool) -> Option<F::Output> {
     struct Unpark(Thread);
     impl Wake for Unpark {
         fn wake(self: Arc<Self>) {
@@ -121,8 +138,9 @@ fn wait<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     loop {
         match future.as_mut().poll(&mut TaskContext::from_waker(&waker)) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
+            Poll::Ready(output) => return Some(output),
+            Poll::Pending if is_over() => return None,
+            Poll::Pending => std::thread::park_timeout(LOOK),
         }
     }
 }
@@ -144,14 +162,25 @@ mod tests {
         let (sender, receiver) = std::sync::mpsc::channel::<Waker>();
         let mut first = true;
         let thread = std::thread::spawn(move || receiver.recv().unwrap().wake());
-        let answer = wait(std::future::poll_fn(|context| {
+        let future = std::future::poll_fn(|context| {
             if std::mem::take(&mut first) {
                 sender.send(context.waker().clone()).unwrap();
                 return Poll::Pending;
             }
             Poll::Ready(7)
-        }));
+        });
+        let answer = wait(future, &mut || false);
         thread.join().unwrap();
-        assert_eq!(answer, 7);
+        assert_eq!(answer, Some(7));
+    }
+
+    #[test]
+    fn an_answer_that_never_comes_is_waited_for_until_the_end() {
+        let mut looks = 0;
+        let answer = wait(std::future::pending::<()>(), &mut || {
+            looks += 1;
+            looks == 3
+        });
+        assert_eq!((answer, looks), (None, 3));
     }
 }
