@@ -52,8 +52,9 @@ fn a_collector_that_was_away_gets_everything_once() {
 }
 
 /// Deletes the topics and makes them again, with everything in them that was there and more.
-fn replace_log(broker: &Broker, producer: &mut Producer) {
+fn replace_log(broker: &Broker, producer: &mut Producer, noticed: impl FnMut() -> bool) {
     broker.delete_topics("gannet");
+    wait_until("a collector that reads has noticed", noticed);
     wait_until("the topics are gone and made again", || {
         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| broker.make_topics("gannet", 1))).is_ok()
     });
@@ -77,12 +78,12 @@ fn a_new_log_under_the_same_name_is_read_from_its_beginning() {
     wait_until("the first log is read", || collector.rows() == producer.rows());
     assert_eq!(collector.stop(), Some(0));
 
-    replace_log(&broker, &mut producer);
+    replace_log(&broker, &mut producer, || true);
     let collector = Collector::start(&store, &[&url]);
     wait_until("the second log is read", || collector.rows() == producer.rows());
 
     // While it reads.
-    replace_log(&broker, &mut producer);
+    replace_log(&broker, &mut producer, || collector.log().contains("waiting for topic"));
     producer.cut(true);
     assert_exact(&collector, &producer);
 }

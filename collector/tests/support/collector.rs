@@ -71,7 +71,8 @@ impl Collector {
     /// The same, as JSON.
     pub(crate) fn ask(&self, words: &[&str]) -> Value {
         let output = self.run(&[words, &["--format", "json"]].concat());
-        assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        assert!(output.status.success(), "{words:?}: {}{}", text(&output.stderr), text(&output.stdout));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 

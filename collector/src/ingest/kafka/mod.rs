@@ -74,6 +74,8 @@ fn config(endpoint: &endpoint::Kafka, group: uuid::Uuid) -> ClientConfig {
         .set("auto.offset.reset", "error")
         .set("allow.auto.create.topics", "false")
         .set("check.crcs", "true")
+        // How long a fetch may wait for data: new partitions join with the next one.
+        .set("fetch.wait.max.ms", "100")
         // What librdkafka fetches ahead, in memory.
         .set("queued.max.messages.kbytes", "65536")
         .set("statistics.interval.ms", "500");
@@ -142,39 +144,50 @@ impl Session<'_> {
 
     /// Begins to read partitions that are not read yet.
     fn look_for_partitions(&mut self) {
-        match topics::partitions(self.consumer, &self.kafka.prefix) {
-            Ok(found) => {
-                for (topic, partition) in found.there {
-                    if !self.reading.contains_key(&(topic.clone(), partition)) {
-                        self.begin(topic, partition);
-                    }
-                }
-                self.drain.complete(found.missing.is_empty());
-                self.leave(|(topic, _)| found.missing.contains(topic));
-                if found.missing.is_empty() {
-                    let partitions = self.reading.len();
-                    self.feed.status.set(InputState::Running, format!("reading {partitions} partitions"));
-                } else {
-                    let missing = found.missing.join(" and ");
-                    let detail = format!("waiting for topic {missing}: probes make topics at their start");
-                    self.feed.status.set(InputState::Waiting, detail);
-                }
+        let found = match topics::partitions(self.consumer, &self.kafka.prefix) {
+            Ok(found) => found,
+            Err(error) => {
+                return self.feed.status.set(InputState::Waiting, format!("waiting for a broker: {error}"));
             }
-            Err(error) => self.feed.status.set(InputState::Waiting, format!("waiting for a broker: {error}")),
+        };
+        self.leave(|(topic, _)| found.missing.contains(topic));
+        let begun = self.begin(found.there);
+        self.drain.complete(begun.is_ok() && found.missing.is_empty());
+        let missing = found.missing.join(" and ");
+        match begun {
+            Err(detail) => self.feed.status.set(InputState::Waiting, detail),
+            Ok(()) if found.missing.is_empty() => {
+                let partitions = self.reading.len();
+                self.feed.status.set(InputState::Running, format!("reading {partitions} partitions"));
+            }
+            Ok(()) => {
+                let detail = format!("waiting for topic {missing}: probes make topics at their start");
+                self.feed.status.set(InputState::Waiting, detail);
+            }
         }
     }
 
-    fn begin(&mut self, topic: String, partition: i32) {
-        let known = |offset: &&Offset| offset.topic == topic && offset.partition == partition;
-        let stored = self.stored.iter().find(known).cloned();
-        match resume::begin(self.consumer, &topic, partition, stored) {
-            Ok(reading) => {
-                self.reading.insert((topic, partition), reading);
-            }
-            Err(error) => {
-                tracing::warn!(topic, partition, "partition cannot be read yet: {error}");
+    /// Begins to read those that are not read yet, all at once: each change of the assignment costs a round of fetches.
+    fn begin(&mut self, there: Vec<(String, i32)>) -> Result<(), String> {
+        let (mut begun, mut result) = (Vec::new(), Ok(()));
+        for key in there.into_iter().filter(|key| !self.reading.contains_key(key)) {
+            let known = |offset: &&Offset| (&offset.topic, offset.partition) == (&key.0, key.1);
+            match resume::begin(self.consumer, &key, self.stored.iter().find(known)) {
+                Ok((from, reading)) => begun.push((key, from, reading)),
+                Err(error) => {
+                    result = Err(format!("waiting for partition {} of topic {}: {error}", key.1, key.0));
+                    // A broker that does not answer is asked for one partition at a time: a stop must not wait for all.
+                    break;
+                }
             }
         }
+        if !begun.is_empty() {
+            let starts = begun.iter().map(|(key, from, _)| (key, *from));
+            resume::assign(self.consumer, starts)
+                .map_err(|error| format!("waiting for librdkafka: {error}"))?;
+            self.reading.extend(begun.into_iter().map(|(key, _, reading)| (key, reading)));
+        }
+        result
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Gone> {
@@ -217,7 +230,7 @@ impl Session<'_> {
             partition = key.1,
             "the log is a new one: reading it from its beginning; what is stored already is recognised by its stamp"
         );
-        match resume::from_beginning(self.consumer, &key.0, key.1) {
+        match resume::from_beginning(self.consumer, key) {
             Ok(reading) => {
                 self.reading.insert(key.clone(), reading);
             }

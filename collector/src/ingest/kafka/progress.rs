@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 
 use super::BROKER_ANSWER;
 use super::resume::Reading;
-use crate::ingest::InputStatus;
+use crate::ingest::{InputState, InputStatus};
 
 /// What librdkafka says of itself.
 pub(super) struct Context {
@@ -48,6 +48,9 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            self.status.set(InputState::Waiting, "waiting for the broker to come back");
+        }
         tracing::debug!(input = self.status.endpoint(), %error, "{reason}");
     }
 

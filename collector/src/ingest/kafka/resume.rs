@@ -3,6 +3,10 @@
 //! The store has the offset of the last message taken in, and what that message was. Reading begins at that very message:
 //! if it is there and the same, what follows is new. Anything else is another log (a topic deleted and made again, a
 //! broker restored from a backup): it is read from its beginning, and the stamps tell what is stored already.
+//!
+//! While it is read, a log is known to be another one when its topic is missing at a look, when it is shorter than what was
+//! read of it, or when offsets go back. One that is replaced by a longer one between two looks is not noticed by its offsets
+//! (librdkafka's Rust binding shows no topic id): what is missing then stands in the ledger, at the bus.
 
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
@@ -70,15 +74,17 @@ impl Reading {
     }
 }
 
-/// Begins to read a partition.
+/// A partition of a topic.
+type Key = (String, i32);
+
+/// Where to begin in a partition, and what to expect there.
 pub(super) fn begin(
     consumer: &BaseConsumer<Context>,
-    topic: &str,
-    partition: i32,
-    stored: Option<Offset>,
-) -> KafkaResult<Reading> {
-    let (low, high) = consumer.fetch_watermarks(topic, partition, BROKER_ANSWER)?;
-    let (from, reading) = match stored {
+    (topic, partition): &Key,
+    stored: Option<&Offset>,
+) -> KafkaResult<(i64, Reading)> {
+    let (low, high) = consumer.fetch_watermarks(topic, *partition, BROKER_ANSWER)?;
+    Ok(match stored {
         None => (low, Reading::anew(0)),
         Some(stored) if stored.last >= high => {
             tracing::warn!(
@@ -91,31 +97,37 @@ pub(super) fn begin(
             (low, Reading::anew(high))
         }
         Some(stored) if stored.last < low => {
-            tracing::error!(
+            tracing::warn!(
                 topic,
                 partition,
                 stored = stored.last,
                 low,
-                "the broker has expired messages that were not read: the ledger says what was in them"
+                "the log begins behind what was read last: if the broker expired anything unread, the ledger names it"
             );
             (low, Reading::anew(0))
         }
-        Some(Offset { last, mark, .. }) => (last, Reading::expecting(Last { offset: last, mark })),
-    };
-    assign(consumer, topic, partition, from)?;
-    Ok(reading)
+        Some(Offset { last, mark, .. }) => (*last, Reading::expecting(Last { offset: *last, mark: *mark })),
+    })
 }
 
 /// Reads an assigned partition from the beginning of its log.
-pub(super) fn from_beginning(
-    consumer: &BaseConsumer<Context>,
-    topic: &str,
-    partition: i32,
-) -> KafkaResult<Reading> {
-    let (low, high) = consumer.fetch_watermarks(topic, partition, BROKER_ANSWER)?;
-    leave(consumer, topic, partition);
-    assign(consumer, topic, partition, low)?;
+pub(super) fn from_beginning(consumer: &BaseConsumer<Context>, key: &Key) -> KafkaResult<Reading> {
+    let (low, high) = consumer.fetch_watermarks(&key.0, key.1, BROKER_ANSWER)?;
+    leave(consumer, &key.0, key.1);
+    assign(consumer, std::iter::once((key, low)))?;
     Ok(Reading::anew(high))
+}
+
+/// Adds partitions to what is read.
+pub(super) fn assign<'a>(
+    consumer: &BaseConsumer<Context>,
+    starts: impl Iterator<Item = (&'a Key, i64)>,
+) -> KafkaResult<()> {
+    let mut list = TopicPartitionList::new();
+    for ((topic, partition), from) in starts {
+        list.add_partition_offset(topic, *partition, Position::Offset(from))?;
+    }
+    consumer.incremental_assign(&list)
 }
 
 /// Reads a partition no longer.
@@ -125,12 +137,6 @@ pub(super) fn leave(consumer: &BaseConsumer<Context>, topic: &str, partition: i3
     if let Err(error) = consumer.incremental_unassign(&list) {
         tracing::debug!(topic, partition, "not assigned: {error}");
     }
-}
-
-fn assign(consumer: &BaseConsumer<Context>, topic: &str, partition: i32, from: i64) -> KafkaResult<()> {
-    let mut list = TopicPartitionList::new();
-    list.add_partition_offset(topic, partition, Position::Offset(from))?;
-    consumer.incremental_assign(&list)
 }
 
 #[cfg(test)]
