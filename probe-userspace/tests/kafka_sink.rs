@@ -1,6 +1,8 @@
 //! The Kafka sink against a real broker: what a reader of committed messages sees, whatever is killed.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "kafka/bench.rs"]
+mod bench;
 #[path = "kafka/broker.rs"]
 mod broker;
 #[path = "kafka/reader.rs"]
@@ -11,107 +13,16 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bench::{PROBE, Running, all_below, new_epoch, new_prefix, record, sealed, sink};
 use broker::{Broker, root};
 use flow_wire::batch::{Sealed, encode};
 use flow_wire::endpoint::Endpoint;
-use flow_wire::ledger::{CursorTerms, Discard, Message};
-use flow_wire::record::{FlowEndReason, FlowRecord};
-use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
-use probe::export::Sink;
+use flow_wire::ledger::{Discard, Message};
+use flow_wire::record::FlowRecord;
+use flow_wire::stamp::{Epoch, Sequence, Stamp, StreamId};
 use probe::export::kafka::{Kafka, Options};
-use probe::export::outbox::Outbox;
 use reader::committed;
 use uuid::Uuid;
-
-const PROBE: ProbeId = ProbeId(Uuid::from_u128(0x0102_0304_0506_4708_890a_0b0c_0d0e_0f10));
-
-fn record(sequence: u64) -> FlowRecord {
-    FlowRecord {
-        observation_domain_id: 1,
-        ingress_interface: 2,
-        flow_start_nanoseconds: 1_700_000_000_123_456_789,
-        flow_end_nanoseconds: 1_700_000_001_123_456_789,
-        source_ip_address: "192.0.2.1".parse().unwrap(),
-        destination_ip_address: "2001:db8::2".parse().unwrap(),
-        source_transport_port: 51_000,
-        destination_transport_port: 443,
-        protocol_identifier: 6,
-        vlan_id: Some(7),
-        customer_vlan_id: None,
-        packet_delta_count: 7,
-        reverse_packet_delta_count: 5,
-        octet_delta_count: 900,
-        reverse_octet_delta_count: 4_100,
-        layer2_octet_delta_count: 998,
-        reverse_layer2_octet_delta_count: 4_170 + sequence,
-        tcp_control_bits: Some(27),
-        reverse_tcp_control_bits: Some(27),
-        ip_class_of_service: 0,
-        reverse_ip_class_of_service: Some(0),
-        minimum_ttl: 64,
-        maximum_ttl: 64,
-        icmp_type: None,
-        icmp_code: None,
-        flow_end_reason: FlowEndReason::EndOfFlow,
-    }
-}
-
-fn sealed(epoch: Epoch, stream: u16, sequence: u64, rows: usize) -> Arc<Sealed> {
-    let stamp = Stamp { probe: PROBE, epoch, stream: StreamId(stream), sequence: Sequence(sequence) };
-    Arc::new(encode(&vec![record(sequence); rows], stamp).unwrap())
-}
-
-fn new_epoch() -> Epoch {
-    Epoch(Uuid::new_v4())
-}
-
-/// A prefix of its own per test: the broker may be shared.
-fn new_prefix() -> String {
-    format!("test-{}", Uuid::new_v4().simple())
-}
-
-fn sink(bootstrap: &str, prefix: &str) -> Box<Kafka> {
-    let Endpoint::Kafka(endpoint) = format!("kafka://{bootstrap}").parse().unwrap() else { panic!() };
-    let options = Options { prefix: prefix.to_owned(), ..Options::default() };
-    Box::new(Kafka::new(&endpoint, PROBE, options).unwrap())
-}
-
-/// A sink that runs in a thread of its own.
-struct Running {
-    outbox: Arc<Outbox>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Running {
-    fn start(sink: Box<Kafka>) -> Self {
-        let outbox = Outbox::new(&[(sink.name(), sink.guarantee())], usize::MAX);
-        let cursor = outbox.cursor(0);
-        Self { outbox, thread: std::thread::spawn(move || sink.run(cursor)) }
-    }
-
-    fn acknowledged(&self) -> u64 {
-        self.outbox.terms().iter().map(|terms| terms.acknowledged).sum()
-    }
-
-    fn wait_acknowledged(&self, records: u64) {
-        let until = Instant::now() + Duration::from_secs(60);
-        while self.acknowledged() < records {
-            assert!(Instant::now() < until, "{} of {records} records were acknowledged", self.acknowledged());
-            std::thread::yield_now();
-        }
-    }
-
-    fn finish(self) -> Vec<CursorTerms> {
-        assert!(self.outbox.wait_empty(Duration::from_secs(60)), "{:?}", self.outbox.terms());
-        self.outbox.end();
-        self.thread.join().unwrap();
-        self.outbox.terms()
-    }
-}
-
-fn all_below(count: u64) -> Vec<u64> {
-    (0..count).collect()
-}
 
 #[test]
 fn a_foreign_consumer_reads_every_flow_by_the_documented_format() {
@@ -260,7 +171,12 @@ fn a_batch_that_the_broker_never_takes_is_counted_and_holds_nothing_up() {
     let epoch = new_epoch();
     first.outbox.append(&sealed(epoch, 0, 0, 1));
     first.finish();
-    limit_messages(&broker.bootstrap, &format!("{prefix}.flow"), 20_000);
+    let topic = format!("{prefix}.flow");
+    let limit = ["--alter", "--entity-type", "topics", "--entity-name", &topic];
+    broker.tool(
+        "kafka.admin.ConfigCommand",
+        &[&limit[..], &["--add-config", "max.message.bytes=20000"]].concat(),
+    );
     let running = Running::start(sink(&broker.bootstrap, &prefix));
     running.outbox.append(&sealed(epoch, 0, 1, 1));
     running.outbox.append(&incompressible(epoch, 2));
@@ -268,7 +184,7 @@ fn a_batch_that_the_broker_never_takes_is_counted_and_holds_nothing_up() {
     let terms = running.finish().remove(0);
     assert_eq!((terms.acknowledged, terms.in_spool, terms.discarded_batches), (2, 0, 1));
     assert_eq!(terms.discarded[&Discard::RefusedByBus], 1_000);
-    let seen = committed(&broker.bootstrap, &format!("{prefix}.flow"));
+    let seen = committed(&broker.bootstrap, &topic);
     assert_eq!(seen.sequences[&(epoch, StreamId(0))], [0, 1, 3]);
 }
 
@@ -281,25 +197,6 @@ fn incompressible(epoch: Epoch, sequence: u64) -> Arc<Sealed> {
         ..record(0)
     };
     Arc::new(encode(&(0..1_000).map(random).collect::<Vec<_>>(), stamp).unwrap())
-}
-
-fn limit_messages(bootstrap: &str, topic: &str, octets: usize) {
-    let status = Command::new("java")
-        .arg("-cp")
-        .arg(root().join(".cache/kafka/libs/*"))
-        .args([
-            "kafka.admin.ConfigCommand",
-            "--bootstrap-server",
-            bootstrap,
-            "--alter",
-            "--entity-type",
-            "topics",
-        ])
-        .args(["--entity-name", topic, "--add-config", &format!("max.message.bytes={octets}")])
-        .stdout(Stdio::null())
-        .status()
-        .unwrap();
-    assert!(status.success());
 }
 
 /// A sink that never gets an answer, from its start to its end: the bounds of the exporter hold, and all is counted.

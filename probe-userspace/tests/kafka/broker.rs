@@ -1,4 +1,5 @@
 //! A real broker for a test, started and ended by `deploy/kafka/broker`.
+#![allow(dead_code, reason = "each test uses its part of it")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -34,6 +35,31 @@ impl Broker {
         let mut broker = Self { directory, bootstrap: String::new(), shared };
         broker.bootstrap = broker.call("start");
         broker
+    }
+
+    /// One whose configuration is changed before it is used.
+    pub(crate) fn configured(change: impl FnOnce(&Path, &mut String)) -> Self {
+        let broker = Self::own();
+        broker.call("stop");
+        let path = broker.directory.path().join("server.properties");
+        let mut properties = std::fs::read_to_string(&path).unwrap();
+        change(broker.directory.path(), &mut properties);
+        std::fs::write(&path, properties).unwrap();
+        broker.start();
+        broker
+    }
+
+    /// Runs one of Kafka's own tools against it.
+    pub(crate) fn tool(&self, class: &str, arguments: &[&str]) {
+        let libraries = root().join(".cache/kafka/libs/*");
+        let mut command = Command::new("java");
+        command
+            .arg("-cp")
+            .arg(libraries)
+            .args([class, "--bootstrap-server", &self.bootstrap])
+            .args(arguments);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{class}: {}", String::from_utf8_lossy(&output.stdout));
     }
 
     /// On the same port, with the same data.

@@ -1,4 +1,5 @@
 //! What a reader of committed messages sees: every message of the flow topic, with headers and body checked.
+#![allow(dead_code, reason = "each test uses its part of it")]
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
