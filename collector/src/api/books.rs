@@ -4,28 +4,54 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::ingest::StoreStatus;
 use crate::store::{Error, Reader, StoreTerms};
 
 /// How old an answer may be: half of what the store itself gathers before it commits.
 const FRESH: Duration = Duration::from_millis(500);
 
-/// The last terms that were read, and when.
+/// Or so many times what it cost, on a store of months: pages that ask all the time shall not take a core.
+const FRESH_COSTS: u32 = 10;
+
+/// What the store knew at one moment.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) terms: StoreTerms,
+    /// Whether everything on the bus was in it.
+    pub(super) caught_up: bool,
+}
+
+/// The last terms that were read.
 #[derive(Debug, Default)]
-pub struct Books(Mutex<Option<(Instant, Arc<StoreTerms>)>>);
+pub struct Books(Mutex<Option<Last>>);
+
+#[derive(Debug)]
+struct Last {
+    known: Arc<Known>,
+    asked: Instant,
+    cost: Duration,
+}
 
 impl Books {
-    /// The terms as the batches say, at most [`FRESH`] old. Whoever comes while they are read waits for them.
-    pub(super) fn read(&self, reader: &dyn Reader) -> Result<Arc<StoreTerms>, Error> {
+    /// The terms as the batches say, a little old at most. Whoever comes while they are read waits for them.
+    pub(super) fn read(&self, reader: &dyn Reader, status: &StoreStatus) -> Result<Arc<Known>, Error> {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((read, terms)) = &*last
-            && read.elapsed() < FRESH
+        if let Some(last) = &*last
+            && last.asked.elapsed() < FRESH.max(last.cost * FRESH_COSTS)
         {
-            return Ok(Arc::clone(terms));
+            return Ok(Arc::clone(&last.known));
         }
         // From when they are asked for, not from when they are there.
         let asked = Instant::now();
-        let terms = Arc::new(reader.books(false)?);
-        *last = Some((asked, Arc::clone(&terms)));
-        Ok(terms)
+        let known = Arc::new(read(reader, status, false)?);
+        *last = Some(Last { known: Arc::clone(&known), asked, cost: asked.elapsed() });
+        Ok(known)
     }
+}
+
+/// Reads them now.
+pub(super) fn read(reader: &dyn Reader, status: &StoreStatus, from_rows: bool) -> Result<Known, Error> {
+    // Before the store: what it had caught up with then is in what is read.
+    let caught_up = status.caught_up();
+    Ok(Known { terms: reader.books(from_rows)?, caught_up })
 }

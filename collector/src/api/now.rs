@@ -4,11 +4,10 @@ use flow_wire::stamp::{Epoch, ProbeId};
 use serde::Serialize;
 
 use super::Problem;
-use super::books::Books;
 use crate::query::time::SECOND;
 use crate::query::words::Words;
 use crate::reconcile::{State, state};
-use crate::store::{EpochBooks, Reader, Second};
+use crate::store::{EpochBooks, Reader, Second, StoreTerms};
 
 const SECONDS_DEFAULT: u32 = 120;
 /// As long as the store keeps them.
@@ -46,13 +45,12 @@ struct Difference {
 }
 
 /// The last `seconds` of every epoch that was heard in them.
-pub(super) fn now(reader: &dyn Reader, books: &Books, words: &Words<'_>) -> Result<Now, Problem> {
+pub(super) fn now(reader: &dyn Reader, terms: &StoreTerms, words: &Words<'_>) -> Result<Now, Problem> {
     words.only(&["seconds"])?;
     let seconds = words.number("seconds", SECONDS_DEFAULT, SECONDS_MAX)?;
     let since = words.now_nanoseconds.saturating_sub(u64::from(seconds) * SECOND);
     let counters = reader.seconds(since)?;
-    let books = books.read(reader)?;
-    let heard = books.epochs.iter().filter(|books| books.heard_nanoseconds >= since);
+    let heard = terms.epochs.iter().filter(|books| books.heard_nanoseconds >= since);
     let probes = heard.map(|books| probe(books, &counters, words.now_nanoseconds)).collect();
     Ok(Now { time_nanoseconds: words.now_nanoseconds, probes })
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::books::Books;
+use super::books::{self, Books, Known};
 use super::{health, metrics, now, probes};
 use crate::ingest::{InputStatus, StoreStatus};
 use crate::query::BadParameter;
@@ -62,10 +62,10 @@ impl Service {
             "/api/v1/flows" => json(&self.reader.flows(&words.flows()?)?),
             "/api/v1/top" => json(&self.reader.top(&words.top()?)?),
             "/api/v1/timeseries" => self.timeseries(&words),
-            "/api/v1/now" => json(&now::now(&*self.reader, &self.books, &words)?),
+            "/api/v1/now" => json(&now::now(&*self.reader, &self.known()?.terms, &words)?),
             "/api/v1/probes" => {
                 words.only(&[])?;
-                json(&probes::probes(&*self.books.read(&*self.reader)?, now_nanoseconds))
+                json(&probes::probes(&self.known()?.terms, now_nanoseconds))
             }
             "/api/v1/ledger" => json(&self.ledger(&words)?),
             "/metrics" => {
@@ -92,18 +92,22 @@ impl Service {
     }
 
     fn close(&self, from_rows: bool, now_nanoseconds: u64) -> Result<Ledger, Problem> {
-        // Asked before the store: what is caught up then is in what is read.
-        let caught_up = self.store_status.caught_up();
         if from_rows {
-            return Ok(Ledger::close(&self.reader.books(true)?, caught_up, now_nanoseconds));
+            let known = books::read(&*self.reader, &self.store_status, true)?;
+            return Ok(Ledger::close(&known.terms, known.caught_up, now_nanoseconds));
         }
-        Ok(Ledger::close(&*self.books.read(&*self.reader)?, caught_up, now_nanoseconds))
+        let known = self.known()?;
+        Ok(Ledger::close(&known.terms, known.caught_up, now_nanoseconds))
+    }
+
+    fn known(&self) -> Result<Arc<Known>, store::Error> {
+        self.books.read(&*self.reader, &self.store_status)
     }
 
     fn timeseries(&self, words: &Words<'_>) -> Answer {
         let mut answer = self.reader.timeseries(&words.timeseries()?)?;
-        let terms = self.books.read(&*self.reader)?;
-        answer.complete_until_nanoseconds = state::complete_until(&terms.epochs, words.now_nanoseconds);
+        let epochs = &self.known()?.terms.epochs;
+        answer.complete_until_nanoseconds = state::complete_until(epochs, words.now_nanoseconds);
         json(&answer)
     }
 }
