@@ -165,7 +165,8 @@ fn inputs(settings: &Settings, store: &DuckDb) -> Result<Inputs, Error> {
                 let stored = Box::new(move |cluster: &str| {
                     offsets.iter().filter(|offset| offset.cluster == cluster).cloned().collect()
                 });
-                (Box::new(Kafka::new(kafka.clone(), prefix, store.id(), stored)), status, true)
+                let conf = &settings.kafka_conf;
+                (Box::new(Kafka::new(kafka.clone(), prefix, store.id(), conf, stored)), status, true)
             }
         });
     }

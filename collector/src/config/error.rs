@@ -20,6 +20,14 @@ pub enum Error {
     /// A prefix.
     #[error("--topic-prefix '{0}' is not 1 to 200 letters, digits, dots, dashes and underscores")]
     Prefix(String),
+    /// A setting of librdkafka.
+    #[error("--kafka-conf {key}: {cause}; write KEY=VALUE with a key of librdkafka's CONFIGURATION.md")]
+    KafkaConf {
+        /// Which; its value may be a secret.
+        key: String,
+        /// Why not.
+        cause: String,
+    },
     /// No file.
     #[error("--config {path}: {source}; give a TOML file that this user may read")]
     Unreadable {
@@ -29,7 +37,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file with something else in it.
-    #[error("--config {path}: {cause}; the keys are input, store, http, topic-prefix")]
+    #[error("--config {path}: {cause}; the keys are input, store, http, topic-prefix, kafka-conf")]
     File {
         /// As given.
         path: PathBuf,

@@ -54,6 +54,10 @@ pub struct Collect {
     #[arg(long, value_name = "PREFIX")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_prefix: Option<String>,
+    /// A setting of librdkafka, e.g. sasl.username=collector or ssl.ca.location=/etc/ssl/ca.pem; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kafka_conf: Vec<String>,
     /// A TOML file with the same keys; the command line wins
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
@@ -165,11 +169,13 @@ struct File {
     store: PathBuf,
     http: String,
     topic_prefix: String,
+    kafka_conf: Vec<String>,
 }
 
 impl Default for File {
     fn default() -> Self {
-        Self { input: vec![], store: STORE.into(), http: HTTP.into(), topic_prefix: TOPIC_PREFIX.into() }
+        let (input, kafka_conf) = (vec![], vec![]);
+        Self { input, store: STORE.into(), http: HTTP.into(), topic_prefix: TOPIC_PREFIX.into(), kafka_conf }
     }
 }
 
@@ -184,6 +190,8 @@ pub struct Settings {
     pub http: SocketAddr,
     /// First part of the topics' names.
     pub topic_prefix: String,
+    /// Settings of librdkafka: security, time-outs. May hold secrets.
+    pub kafka_conf: Vec<(String, String)>,
 }
 
 /// Longest prefix: a topic's name has at most 249 characters.
@@ -217,9 +225,39 @@ impl Settings {
         if prefix.is_empty() || prefix.len() > PREFIX_CHARACTERS_MAX || !prefix.chars().all(sound) {
             return Err(Error::Prefix(prefix));
         }
-        Ok(Self { inputs, store: file.store, http: address(&file.http)?, topic_prefix: prefix })
+        let kafka_conf = file.kafka_conf.iter().map(|text| kafka_setting(text)).collect::<Result<_, _>>()?;
+        Ok(Self { inputs, store: file.store, http: address(&file.http)?, topic_prefix: prefix, kafka_conf })
     }
 }
+
+/// What librdkafka takes. Its values may be secrets: a refusal names the key alone.
+fn kafka_setting(text: &str) -> Result<(String, String), Error> {
+    let refused = |key: &str, cause: &str| Error::KafkaConf { key: key.to_owned(), cause: cause.to_owned() };
+    let Some((key, value)) = text.split_once('=') else {
+        return Err(refused("", "it has no '='"));
+    };
+    if OURS.contains(&key) {
+        return Err(refused(key, "the collector's promise hangs on it"));
+    }
+    let mut config = rdkafka::ClientConfig::new();
+    match config.set(key, value).create_native_config() {
+        Ok(_) => Ok((key.to_owned(), value.to_owned())),
+        Err(_) => Err(refused(key, "librdkafka does not take this key with this value")),
+    }
+}
+
+/// Settings that are not the user's.
+const OURS: [&str; 9] = [
+    "bootstrap.servers",
+    "metadata.broker.list",
+    "group.id",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "isolation.level",
+    "auto.offset.reset",
+    "allow.auto.create.topics",
+    "statistics.interval.ms",
+];
 
 /// An address to listen at, or to ask.
 pub fn address(text: &str) -> Result<SocketAddr, Error> {
@@ -276,7 +314,7 @@ mod tests {
             );
             assert_eq!(settings.topic_prefix, TOPIC_PREFIX);
         }
-        for key in ["input", "store", "http", "topic-prefix"] {
+        for key in ["input", "store", "http", "topic-prefix", "kafka-conf"] {
             assert!(every.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
         }
     }
@@ -290,5 +328,11 @@ mod tests {
         assert!(matches!(read(&["-i", "zmq://a:1", "--http", "3000"]), Err(Error::Http(_))));
         assert!(matches!(read(&["-i", "zmq://a:1", "--topic-prefix", "a b"]), Err(Error::Prefix(_))));
         assert!(matches!(read(&["-i", "zmq://a:1", "--config", "/nowhere"]), Err(Error::Unreadable { .. })));
+        let conf = |text: &str| read(&["-i", "zmq://a:1", "--kafka-conf", text]);
+        assert_eq!(conf("sasl.password=a=b").unwrap().kafka_conf, [("sasl.password".into(), "a=b".into())]);
+        for wrong in ["group.id=x", "isolation.level=read_uncommitted", "no.such.key=s3cret", "nothing"] {
+            let refusal = conf(wrong).unwrap_err();
+            assert!(matches!(&refusal, Error::KafkaConf { .. }) && !refusal.to_string().contains("s3cret"));
+        }
     }
 }

@@ -54,8 +54,17 @@ pub type OffsetsOf = Box<dyn Fn(&str) -> Vec<Offset> + Send>;
 
 impl Kafka {
     /// Inert until run. `group` is the store's UUID; `stored` gives its offsets for a cluster.
-    pub fn new(endpoint: endpoint::Kafka, prefix: &str, group: uuid::Uuid, stored: OffsetsOf) -> Self {
-        let config = config(&endpoint, group);
+    pub fn new(
+        endpoint: endpoint::Kafka,
+        prefix: &str,
+        group: uuid::Uuid,
+        settings: &[(String, String)],
+        stored: OffsetsOf,
+    ) -> Self {
+        let mut config = config(&endpoint, group);
+        for (key, value) in settings {
+            config.set(key, value);
+        }
         Self { name: Endpoint::Kafka(endpoint).to_string(), prefix: prefix.to_owned(), config, stored }
     }
 }
