@@ -38,6 +38,10 @@ const GRACE: Duration = Duration::from_millis(50);
 /// The control thread looks around this often at least.
 const TICK: Duration = Duration::from_millis(200);
 
+/// Workers and exporter of a live capture have new books every second. After this without any the watchdog is no longer
+/// fed, and the service manager does what it was told to.
+const SILENCE_MOST: Duration = Duration::from_secs(10);
+
 /// Between two looks at what the host has changed: an address that came is reachable after this.
 const TEND: Duration = Duration::from_secs(1);
 
@@ -192,7 +196,11 @@ impl Watch<'_> {
             }
             if let Some(message) = self.board.get() {
                 let status = self.screen.show(&message);
-                self.notify.alive(&status);
+                self.notify.status(&status);
+            }
+            // Files are read as fast as their readers take flows: silence is no sign there.
+            if self.doors.is_empty() || self.board.age() < SILENCE_MOST {
+                self.notify.alive();
             }
             if tended.elapsed() >= TEND {
                 tended = Instant::now();

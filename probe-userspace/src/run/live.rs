@@ -31,10 +31,10 @@ pub(super) fn stage(
 ) -> Result<Stage, Error> {
     let workers = plan.workers.len();
     let mut opened = Opened { sources: (0..workers).map(|_| Vec::new()).collect(), ..Opened::default() };
-    for (number, port) in plan.ports.iter().enumerate() {
+    for port in &plan.ports {
         match port.mode {
             Mode::Xdp => xdp::open(port, capture, &mut opened)?,
-            Mode::Packet => packet(port, number, capture, &mut opened)?,
+            Mode::Packet => packet(port, capture, &mut opened)?,
         }
     }
     Ok(Stage {
@@ -76,10 +76,9 @@ fn handovers(plan: &Plan) -> Result<Vec<Handover>, Error> {
 }
 
 /// A packet socket for each worker, in one fanout group.
-fn packet(port: &Port, number: usize, capture: &Capture, opened: &mut Opened) -> Result<(), Error> {
+fn packet(port: &Port, capture: &Capture, opened: &mut Opened) -> Result<(), Error> {
     let interface = xsk::Interface::by_name(&port.interface.name)?;
-    let fanout =
-        (opened.sources.len() > 1).then(|| Fanout { group: group(number), spread: Spread::Addresses });
+    let fanout = (opened.sources.len() > 1).then(|| Fanout { group: group(), spread: Spread::Addresses });
     let options = Options {
         ignore_outgoing: !capture.outgoing,
         promiscuous: capture.promiscuous,
@@ -94,10 +93,10 @@ fn packet(port: &Port, number: usize, capture: &Capture, opened: &mut Opened) ->
     Ok(())
 }
 
-/// The namespace has one space of group numbers: other probes are told apart by their process, interfaces by their
-/// place on the command line.
-fn group(number: usize) -> u16 {
-    std::process::id().wrapping_mul(31).wrapping_add(number as u32) as u16
+/// The namespace has one space of group numbers, and who joins a group of another probe takes its packets away. Not the
+/// process id: two containers on the network of the host may both be process 1.
+fn group() -> u16 {
+    uuid::Uuid::new_v4().as_u128() as u16
 }
 
 struct GateDoor {

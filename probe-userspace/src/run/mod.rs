@@ -96,7 +96,7 @@ fn meter(config: &Config, plan: &Plan) -> Result<Exit, Error> {
         flows: config.flows,
         stop,
         signals: &mut signals,
-        screen: Screen::new(),
+        screen: Screen::new(config.output.flows.as_deref()),
         board,
         give_up_rights: &mut || Ok(user.map_or(Ok(()), User::become_for_good)?),
         what: config.inputs.iter().map(Input::name).collect::<Vec<_>>().join(", "),

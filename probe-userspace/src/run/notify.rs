@@ -31,12 +31,16 @@ impl Notify {
         tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
     }
 
-    /// All goes well: `status` is for `systemctl status`.
-    pub fn alive(&mut self, status: &str) {
+    /// What `systemctl status` shows.
+    pub fn status(&mut self, status: &str) {
         if self.status != status {
             status.clone_into(&mut self.status);
             tell(&[NotifyState::Status(status)]);
         }
+    }
+
+    /// All goes well.
+    pub fn alive(&mut self) {
         if self.watchdog.is_some_and(|every| self.fed.elapsed() >= every) {
             self.fed = Instant::now();
             tell(&[NotifyState::Watchdog]);

@@ -6,7 +6,7 @@
 //! eno1 queue 1  socket     socket      both directions meet in one worker whatever the NIC's RSS does
 //! ```
 
-use crate::config::{Capture, Config, Error, Input};
+use crate::config::{Capture, Config, Error, Input, Workers};
 use crate::run::host::{Ethtool, Interface};
 use crate::run::mode::{Mode, choose, is_ethernet};
 
@@ -51,6 +51,11 @@ impl Plan {
             if let Input::Interface(interface) = input {
                 ports.push(port(interface, &config.capture, &mut sentences)?);
             }
+        }
+        if ports.is_empty() && config.workers != Workers::default() {
+            sentences.push(
+                "--workers and --cpu-affinity are for interfaces; files are read one after the other".into(),
+            );
         }
         check_queues(&ports)?;
         let workers = workers(config, &ports, cores)?;

@@ -1,6 +1,7 @@
 //! What a person at a terminal sees while the run goes on.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::Arc;
 
 use flow_wire::ledger::Message;
@@ -15,9 +16,10 @@ pub(super) struct Screen {
 }
 
 impl Screen {
-    /// Shows lines where standard error is a terminal.
-    pub(super) fn new() -> Self {
-        let line = std::io::stderr().is_terminal().then(Line::default);
+    /// Shows lines where standard error is a terminal, and not the same one that flows are written to.
+    pub(super) fn new(flows: Option<&Path>) -> Self {
+        let shared = flows == Some(Path::new("-")) && std::io::stdout().is_terminal();
+        let line = (std::io::stderr().is_terminal() && !shared).then(Line::default);
         Self { line, shown: None, status: String::new() }
     }
 

@@ -1,6 +1,7 @@
 //! Where the newest books hang: written once a second, read by whoever wants to.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use flow_wire::ledger::{Message, of_probe, residual};
 
@@ -8,10 +9,17 @@ use flow_wire::ledger::{Message, of_probe, residual};
 #[derive(Clone, Debug, Default)]
 pub struct Board(Arc<Mutex<Books>>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Books {
     newest: Option<Arc<Message>>,
     before: Option<Arc<Message>>,
+    changed: Instant,
+}
+
+impl Default for Books {
+    fn default() -> Self {
+        Self { newest: None, before: None, changed: Instant::now() }
+    }
 }
 
 impl Board {
@@ -20,11 +28,17 @@ impl Board {
         // A panic elsewhere cannot have left half of a pointer here.
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         books.before = books.newest.replace(message);
+        books.changed = Instant::now();
     }
 
     /// The newest, if there are any yet.
     pub fn get(&self) -> Option<Arc<Message>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).newest.clone()
+    }
+
+    /// How long the newest hang there; before there are any, how long the board does.
+    pub fn age(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).changed.elapsed()
     }
 
     /// What nobody can account for in the newest, in packets or records, beyond what is in flight.

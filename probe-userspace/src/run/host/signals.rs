@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM as something to wait for, instead of handlers that interrupt.
+//! SIGINT, SIGTERM and SIGHUP (a terminal that was closed) as something to wait for, instead of handlers that interrupt.
 #![expect(unsafe_code, reason = "signalfd(2) and sigprocmask(2) have no safe form")]
 
 use std::fs::File;
@@ -22,6 +22,7 @@ impl Signals {
             libc::sigemptyset(set.as_mut_ptr());
             libc::sigaddset(set.as_mut_ptr(), libc::SIGINT);
             libc::sigaddset(set.as_mut_ptr(), libc::SIGTERM);
+            libc::sigaddset(set.as_mut_ptr(), libc::SIGHUP);
             libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), std::ptr::null_mut());
             libc::signalfd(-1, set.as_ptr(), libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
         };
@@ -39,6 +40,7 @@ impl Signals {
         self.descriptor.read_exact(&mut info).ok()?;
         match u32::from_ne_bytes([info[0], info[1], info[2], info[3]]) as i32 {
             libc::SIGINT => Some("SIGINT"),
+            libc::SIGHUP => Some("SIGHUP"),
             _ => Some("SIGTERM"),
         }
     }

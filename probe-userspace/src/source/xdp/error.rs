@@ -11,7 +11,7 @@ use aya::sys::SyscallError;
 pub enum Error {
     /// EPERM or EACCES.
     #[error(
-        "{operation}: not permitted\n  mend: run as root, or give the program CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW (setcap cap_bpf,cap_net_admin,cap_net_raw+ep PATH); a container needs them too; or use --capture packet"
+        "{operation}: not permitted\n  mend: run as root, or give the program CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN and CAP_NET_RAW (setcap cap_bpf,cap_perfmon,cap_net_admin,cap_net_raw+ep PATH); a container needs them too; or use --capture packet"
     )]
     NotPermitted {
         /// What was tried.
@@ -122,9 +122,16 @@ pub(super) fn of_load(error: &(dyn std::error::Error + 'static)) -> Error {
         Some(libc::EPERM | libc::EACCES) if !is_verdict(error) => {
             Error::NotPermitted { operation: "loading the XDP program" }
         }
+        _ if chain(error).contains(WITHOUT_PERFMON) => {
+            Error::NotPermitted { operation: "loading the XDP program without CAP_PERFMON" }
+        }
         _ => Error::NotLoaded { reason: chain(error) },
     }
 }
+
+/// What the verifier says where CAP_PERFMON is missing: only with it a program may do arithmetic on a pointer to its
+/// stack (kernel/bpf/verifier.c, `allow_ptr_leaks`).
+const WITHOUT_PERFMON: &str = "prohibited for !root";
 
 /// The verifier answers EACCES too; then it says why.
 fn is_verdict(error: &(dyn std::error::Error + 'static)) -> bool {
