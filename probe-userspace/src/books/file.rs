@@ -7,8 +7,6 @@
 //! An amount is `{"packets": n, "octets": n}`; terms by reason have one per reason. `excepted` and `lost` have their sum
 //! in `packets` and `octets`, and beside it the reasons.
 
-use std::path::{Path, PathBuf};
-
 use flow_wire::ledger::{
     Amount, ByReason, Discard, Identity, Message, QueueTerms, WorkerTerms, of_probe, residual,
 };
@@ -16,28 +14,6 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::queues::{add, add_reasons};
-
-/// A ledger file that could not be written.
-#[derive(Debug, thiserror::Error)]
-#[error("--ledger {}: cannot write: {error}", path.display())]
-pub struct Error {
-    path: PathBuf,
-    error: std::io::Error,
-}
-
-/// Writes the books of a run to `path` (`-` = standard output).
-///
-/// # Errors
-/// The file cannot be written.
-pub fn write(message: &Message, path: &Path) -> Result<(), Error> {
-    let mut text = format!("{:#}", ledger(message));
-    text.push('\n');
-    let written = match path == Path::new("-") {
-        true => std::io::Write::write_all(&mut std::io::stdout(), text.as_bytes()),
-        false => std::fs::write(path, text),
-    };
-    written.map_err(|error| Error { path: path.to_owned(), error })
-}
 
 /// The whole file.
 pub fn ledger(message: &Message) -> Value {

@@ -10,5 +10,5 @@
 mod file;
 mod queues;
 
-pub use file::{Error, ledger, write};
+pub use file::ledger;
 pub use queues::merge;

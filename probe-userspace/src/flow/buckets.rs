@@ -8,6 +8,8 @@
 //! A packet makes its entry's deadline later, so a bound stays a bound without being touched; only a TCP end makes it
 //! earlier and lowers it.
 
+use super::hugepages;
+
 /// Entries of a bucket: as many 32-bit tags as a cache line has room for.
 pub(super) const WAYS: usize = 16;
 
@@ -57,8 +59,8 @@ pub(super) struct Buckets {
 impl Buckets {
     pub(super) fn new(count: usize) -> Self {
         Self {
-            tags: vec![Tags([0; WAYS]); count].into_boxed_slice(),
-            due: vec![Bounds([NEVER; WAYS]); count].into_boxed_slice(),
+            tags: hugepages::filled(Tags([0; WAYS]), count),
+            due: hugepages::filled(Bounds([NEVER; WAYS]), count),
             earliest: vec![NEVER; count].into_boxed_slice(),
         }
     }

@@ -7,6 +7,7 @@ use xdp_abi::key::FlowKey;
 use super::Records;
 use super::buckets::{Buckets, Slot, Tags, Tick, WAYS, ways};
 use super::entry::Entry;
+use super::hugepages;
 use super::prefetch::prefetch;
 use super::settings::{Due, Settings, Timeouts};
 use crate::packet::Packet;
@@ -62,7 +63,7 @@ impl Cache {
         let buckets = slots.div_ceil(WAYS);
         Self {
             buckets: Buckets::new(buckets),
-            entries: vec![Entry::VACANT; buckets * WAYS].into_boxed_slice(),
+            entries: hugepages::filled(Entry::VACANT, buckets * WAYS),
             timeouts: Timeouts::new(settings),
             observation_domain_id: settings.observation_domain_id,
             capacity: settings.capacity.max(1),

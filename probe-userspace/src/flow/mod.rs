@@ -14,6 +14,7 @@ mod buckets;
 mod cache;
 mod entry;
 mod fragments;
+mod hugepages;
 #[cfg(test)]
 mod model;
 mod prefetch;
