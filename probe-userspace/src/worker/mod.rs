@@ -124,7 +124,13 @@ impl Worker {
             }
         }
         self.outlet.handover_mut().call();
-        moved |= self.take_over();
+        // As many bursts as were received: what others give grows with the sources that they have, too.
+        for _ in 0..sources.len() {
+            if !self.take_over() {
+                break;
+            }
+            moved = true;
+        }
         let now = now.unwrap_or_else(|| self.shard.clock());
         // A hand that is behind goes on instead of sleeping.
         moved |= !self.shard.expire(now, EXPIRY, &mut self.outlet);

@@ -27,8 +27,9 @@ use crate::fault::Hop;
 /// of descriptors), while its counters are being read.
 pub const IN_FLIGHT_PACKETS_MAX: u64 = 1 << 16;
 
-/// Packets handed from one worker to another and counted by only one of them yet: a ring's capacity for each pair.
-pub const HANDOVER_PACKETS_MAX: u64 = 1 << 12;
+/// Packets handed from one worker to another and counted by only one of them yet: a ring's capacity for each pair. As deep
+/// as a receive ring, for it has to outlast the same stalls.
+pub const HANDOVER_PACKETS_MAX: u64 = 1 << 14;
 
 /// All identities of a message. `previous` is the message before it in the same epoch: what arrived in between bounds
 /// what a live one may have left over. Of a closed message it is not used.
