@@ -58,6 +58,9 @@ pub enum Error {
     /// The writer gave up.
     #[error(transparent)]
     Writer(#[from] Failure),
+    /// Nothing is read any more, and nobody asked for that.
+    #[error("no input is left: {0}")]
+    Inputs(String),
     /// The drain took too long.
     #[error(
         "the last rows could not be stored within {0:?}: Kafka has them still; what came over ZMQ is lost"
@@ -84,6 +87,7 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     let counters = Counters::register(&mut registry);
     let inputs = inputs(settings, &store)?;
     let statuses: Vec<_> = inputs.iter().map(|(_, status, _)| Arc::clone(status)).collect();
+    let watched = statuses.clone();
     let mut writer = Writer::new(Box::new(store), counters, Arc::clone(&store_status));
     let fed: Vec<_> = inputs
         .into_iter()
@@ -115,7 +119,7 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     }
     runtime.spawn(stop_on_signal(stop.clone()));
     tell(&[sd_notify::NotifyState::Ready]);
-    let result = wait(&written, &stop);
+    let result = wait(&written, &stop).and_then(|()| ended_by_signal(&stop, &watched));
     goodbye.notify_one();
     let _ = runtime.block_on(async { tokio::time::timeout(GOODBYE_MAX, server).await });
     runtime.shutdown_timeout(GOODBYE_MAX);
@@ -144,6 +148,15 @@ fn wait(written: &Receiver<Result<(), Failure>>, stop: &Stop) -> Result<(), Erro
             }
         }
     }
+}
+
+/// The writer ends with the last input; where no signal came, that one failed.
+fn ended_by_signal(stop: &Stop, inputs: &[Arc<InputStatus>]) -> Result<(), Error> {
+    if stop.is_set() {
+        return Ok(());
+    }
+    let details: Vec<_> = inputs.iter().map(|input| input.state().1).collect();
+    Err(Error::Inputs(details.join("; ")))
 }
 
 /// Each input with its status, and whether its bus keeps what is not read.
@@ -175,9 +188,10 @@ fn inputs(settings: &Settings, store: &DuckDb) -> Result<Inputs, Error> {
 
 fn read(input: Box<dyn Input>, feed: Feed, stop: Stop) -> impl FnOnce() + Send {
     move || {
-        let status = Arc::clone(&feed.status);
+        // Held until the status says why: the writer ends with the last feed.
+        let held = feed.clone();
         if let Err(error) = input.run(feed, stop) {
-            status.set(InputState::Failed, error.to_string());
+            held.status.set(InputState::Failed, error.to_string());
         }
     }
 }

@@ -95,3 +95,19 @@ fn the_second_on_a_store_is_told_who_holds_it() {
     let alone = std::process::Command::new(program).args(["query", "--store"]).arg(&store).output().unwrap();
     assert!(alone.status.success());
 }
+
+#[test]
+fn a_collector_without_an_input_left_fails_and_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let publisher = Publisher::bind();
+    let taken = format!("{}c", publisher.url);
+    let program = env!("CARGO_BIN_EXE_gannet-collector");
+    let ended = std::process::Command::new(program)
+        .args(["-i", &taken, "--http", &format!("127.0.0.1:{}", free_port()), "--store"])
+        .arg(directory.path().join("store"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("no input is left") && said.contains("Address already in use"), "{said}");
+}
