@@ -101,7 +101,8 @@ impl Source for PacketSocket {
         Some(self.socket.as_fd())
     }
 
-    /// What the socket saw is what it was to hand over: a packet socket takes all or drops. The kernel counts both in
+    /// What the socket saw is what it was to hand over: a packet socket takes all or drops. That is one counter of the
+    /// kernel, so nothing can go astray at its hop, and no fault is injected there. The kernel counts seen and dropped in
     /// packets only; the octets are those of what was received.
     fn terms(&mut self) -> Result<QueueTerms, Error> {
         // Downstream first: packets that come in between are seen and not yet received.

@@ -1,7 +1,9 @@
 //! Faults on purpose. A build with the feature `fault-injection` loses or doubles one thing at one hop, and the ledger
-//! must name that hop. Every other build compiles [`take`] to a constant `None`.
+//! must name that hop. Every other build compiles [`take`] to a constant `None` and does not look at the variable.
 //!
-//! `GANNET_FAULT=<hop>:lose` or `GANNET_FAULT=<hop>:double`; it hits once.
+//! `GANNET_FAULT=<hop>:lose` or `GANNET_FAULT=<hop>:double`; it hits once. Not at the device: no driver says exactly how
+//! many frames it gave to the program (veth's `rx_queue_N_xdp_packets` runs on while the program is being attached and
+//! detached, and counts after the program did), so `offered` is unknown in a run, and only tests of the identity have it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -49,6 +51,11 @@ impl Hop {
         Self::Store,
     ];
 
+    /// Those that can be made to lose or double: all but the device.
+    pub fn faulty() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|hop| *hop != Self::Device)
+    }
+
     /// As in `GANNET_FAULT`, reports and JSON.
     pub const fn name(self) -> &'static str {
         match self {
@@ -83,7 +90,7 @@ pub enum Fault {
 /// A value of `GANNET_FAULT` that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{VARIABLE}='{0}' is not HOP:lose or HOP:double with HOP one of device, kernel, receive, meter, export, batch, bus, ingest, store"
+    "{VARIABLE}='{0}' is not HOP:lose or HOP:double with HOP one of kernel, receive, meter, export, batch, bus, ingest, store"
 )]
 pub struct Error(String);
 
@@ -102,7 +109,7 @@ impl FromStr for Plan {
     fn from_str(text: &str) -> Result<Self, Error> {
         let wrong = || Error(text.to_owned());
         let (hop, fault) = text.split_once(':').ok_or_else(wrong)?;
-        let hop = Hop::ALL.into_iter().find(|known| known.name() == hop).ok_or_else(wrong)?;
+        let hop = Hop::faulty().find(|known| known.name() == hop).ok_or_else(wrong)?;
         let fault = match fault {
             "lose" => Fault::Lose,
             "double" => Fault::Double,
@@ -161,12 +168,12 @@ mod tests {
 
     #[test]
     fn every_hop_is_read_by_its_name() {
-        for hop in Hop::ALL {
+        for hop in Hop::faulty() {
             assert_eq!(format!("{hop}:lose").parse(), Ok(Plan { hop, fault: Fault::Lose }));
             assert_eq!(format!("{hop}:double").parse(), Ok(Plan { hop, fault: Fault::Double }));
             assert_eq!(serde_json::to_value(hop).unwrap(), hop.name());
         }
-        for wrong in ["", "meter", "meter:", "nowhere:lose", "meter:keep", "meter:lose:2"] {
+        for wrong in ["", "meter", "meter:", "nowhere:lose", "meter:keep", "meter:lose:2", "device:lose"] {
             assert!(wrong.parse::<Plan>().is_err(), "{wrong}");
         }
     }

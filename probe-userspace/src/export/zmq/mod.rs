@@ -52,6 +52,8 @@ pub struct Zmq {
     prefix: String,
     socket: ::zmq::Socket,
     subscribers: Subscribers,
+    /// Somebody listens to all topics.
+    is_heard: bool,
     /// Batches that nobody had subscribed, since the last report.
     unheard: u64,
     reported: Option<Instant>,
@@ -109,6 +111,7 @@ impl Zmq {
             prefix: prefix.to_owned(),
             socket,
             subscribers,
+            is_heard: false,
             unheard: 0,
             reported: None,
             patience: Duration::ZERO,
@@ -125,11 +128,22 @@ impl Zmq {
 
     fn wait_for_subscriber(&mut self) {
         let until = Instant::now() + self.patience;
-        let topic = Kind::Flows.topic(&self.prefix);
-        while !self.subscribers.want(topic.as_bytes()) && Instant::now() < until {
+        while !self.is_heard && Instant::now() < until {
             // An interrupted poll is as good as one that found nothing.
             let _ = self.socket.poll(::zmq::POLLIN, i64::from(milliseconds(LOOK)));
-            self.subscribers.read(&self.socket);
+            self.listen();
+        }
+    }
+
+    /// Takes what peers said, and tells a person from when on, and until when, somebody hears.
+    fn listen(&mut self) {
+        self.subscribers.read(&self.socket);
+        let is_heard =
+            Kind::ALL.iter().all(|kind| self.subscribers.want(kind.topic(&self.prefix).as_bytes()));
+        if is_heard != self.is_heard {
+            self.is_heard = is_heard;
+            let what = if is_heard { "a subscriber came" } else { "the last subscriber went" };
+            tracing::info!(sink = self.name, "{what}");
         }
     }
 
@@ -174,7 +188,7 @@ impl Sink for Zmq {
     fn run(mut self: Box<Self>, cursor: Cursor) {
         self.wait_for_subscriber();
         loop {
-            self.subscribers.read(&self.socket);
+            self.listen();
             let batches = match cursor.next(TAKE_BATCHES, usize::MAX, LOOK) {
                 Next::Batches(batches) => batches,
                 Next::Nothing => continue,
