@@ -72,13 +72,31 @@ impl Drop for Broker {
     }
 }
 
-/// Which build of a program: the ordinary one, or that with faults (`make build` makes both).
-fn program(name: &str, fault: Option<&str>) -> Program {
-    let Some(fault) = fault else { return Program::ours(name).unwrap() };
+/// A program of ours: of the ordinary build, or of that with faults (`make build` makes both).
+pub(crate) fn program(name: &str, fault: Option<&str>) -> Program {
+    match fault {
+        None => Program::ours(name).unwrap(),
+        Some(fault) => with_fault(name, Command::new(faulty(name)), fault),
+    }
+}
+
+/// The path of a program of the build with faults.
+pub(crate) fn faulty(name: &str) -> PathBuf {
     let ordinary = process::path(name).unwrap();
     let path = ordinary.ancestors().nth(2).unwrap().join("fault-injection").join(name);
     assert!(path.is_file(), "{} is not there: build it with `make build`", path.display());
-    Program::foreign(name, Command::new(path)).env("GANNET_FAULT", fault)
+    path
+}
+
+/// Arms it.
+pub(crate) fn with_fault(name: &str, command: Command, fault: &str) -> Program {
+    Program::foreign(name, command).env(flow_wire::fault::VARIABLE, fault)
+}
+
+/// The hop that a probe names first when its books do not balance; empty where they do.
+pub(crate) fn hop_named_by(probe: &Finished) -> &str {
+    let said = probe.stderr.split_once("do not balance at the hop ");
+    said.and_then(|(_, rest)| rest.split_once(':')).map_or("", |(hop, _)| hop)
 }
 
 /// Runs a probe over a capture, to its end.
@@ -124,8 +142,20 @@ impl Collector {
 
     /// The closed books: the exit code of the check, and what it says.
     pub(crate) fn check(&self) -> (i32, Value) {
-        self.ask(&["ledger", "--wait", "30", "--format", "json"]);
-        let finished = self.ask(&["ledger", "--check", "--format", "json"]);
+        self.check_with(&[])
+    }
+
+    /// The same, with further words. A residual may show before all is there, and lie elsewhere then: hence the end of
+    /// every epoch is waited for, and not the first verdict.
+    pub(crate) fn check_with(&self, words: &[&str]) -> (i32, Value) {
+        wait_until("every epoch is closed and drained", PATIENCE, || {
+            let ledger: Value =
+                serde_json::from_str(&self.ask(&["ledger", "--format", "json"]).stdout).unwrap_or_default();
+            let is_over = |epoch: &Value| epoch["state"] == "closed" && epoch["drained"] == true;
+            ledger["epochs"].as_array().is_some_and(|epochs| !epochs.is_empty() && epochs.iter().all(is_over))
+        })
+        .unwrap();
+        let finished = self.ask(&[&["ledger", "--check", "--format", "json"], words].concat());
         (finished.code(), serde_json::from_str(&finished.stdout).unwrap_or_default())
     }
 
