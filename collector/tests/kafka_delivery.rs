@@ -105,3 +105,32 @@ fn a_crash_of_the_broker_and_a_foreign_message_stop_nothing() {
     assert_exact(&collector, &producer);
     assert_eq!(collector.ask(&["ledger"])["refused"], serde_json::json!({"header": 1}));
 }
+
+#[test]
+fn what_the_broker_expired_unread_is_named_by_the_ledger() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let (store, url) = (directory.path().join("store"), broker.url());
+    broker.make_topics("gannet", 1);
+    let mut producer = Producer::new(&broker, "gannet", 1);
+    producer.send(2);
+    let collector = Collector::start(&store, &[&url]);
+    wait_until("the first batches are there", || collector.rows() == producer.rows());
+    assert_eq!(collector.stop(), Some(0));
+
+    // Each send has an aborted transaction before the committed one, each with a mark behind it: 2 + 1 + 2 + 1 offsets, and
+    // then 3 + 1 before the batches 2, 3 and 4, of which the first two go.
+    producer.send(3);
+    broker.expire_below("gannet", 12);
+    producer.cut(true);
+    let collector = Collector::start(&store, &[&url]);
+    let ledger = collector.ask(&["ledger", "--wait", "60"]);
+    assert_eq!(
+        (&ledger["verdict"], &ledger["hops"]),
+        (&"residual".into(), &serde_json::json!(["bus"])),
+        "{ledger:#}"
+    );
+    assert_eq!(ledger["epochs"][0]["streams"][0]["missing"]["ranges"], serde_json::json!([[2, 3]]));
+    assert_eq!(collector.rows(), producer.rows() - 2 * support::kafka::ROWS);
+    assert!(collector.log().contains("begins behind what was read last"), "{}", collector.log());
+}

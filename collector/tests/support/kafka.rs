@@ -14,6 +14,7 @@ use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
+use rdkafka::{Offset, TopicPartitionList};
 
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -65,6 +66,16 @@ impl Broker {
             for made in admin.create_topics(&topics, &AdminOptions::new()).await.unwrap() {
                 made.unwrap();
             }
+        });
+    }
+
+    /// What retention does: the first flow partition begins at this offset from now on.
+    pub(crate) fn expire_below(&self, prefix: &str, offset: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&Kind::Flows.topic(prefix), 0, Offset::Offset(offset)).unwrap();
+        self.with_admin(async |admin| {
+            let deleted = admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
+            assert!(deleted.elements().iter().all(|element| element.error().is_ok()));
         });
     }
 
