@@ -18,8 +18,6 @@ const FLOWS: u64 = 1 << 18;
 const FEWEST_FLOWS: u64 = 1 << 6;
 /// Beyond this a cache is tens of gigabytes: a slip of the keyboard rather than a wish.
 const MOST_FLOWS: u64 = 1 << 28;
-/// Deep enough that a worker may sleep some 15 ms at 1 Mpps: 8,192 lost packets to scheduling stalls in measurements.
-const RING_SIZE_FRAMES: u64 = 16_384;
 const SMALLEST_RING_FRAMES: u64 = 64;
 const LARGEST_RING_FRAMES: u64 = 1 << 17;
 /// Holds an Ethernet frame of 1,500 octets with the kernel's headroom.
@@ -66,7 +64,7 @@ fn capture(words: &Words) -> Result<Capture, Error> {
         promiscuous: !words.no_promisc,
         outgoing: words.outgoing,
         queues,
-        ring_size_frames: ring_size(words)? as u32,
+        ring_size_frames: words.ring_size.map(ring_size).transpose()?,
         frame_size_octets: frame_size(words)? as u32,
         hugepages: words.hugepages,
         busy_poll: Duration::from_micros(ranged(
@@ -78,14 +76,14 @@ fn capture(words: &Words) -> Result<Capture, Error> {
     })
 }
 
-fn ring_size(words: &Words) -> Result<u64, Error> {
+fn ring_size(frames: u64) -> Result<u32, Error> {
     let frames = ranged(
-        ("--ring-size", words.ring_size.unwrap_or(RING_SIZE_FRAMES)),
+        ("--ring-size", frames),
         (SMALLEST_RING_FRAMES, LARGEST_RING_FRAMES, "frames"),
         "16384 outlasts the usual scheduling stalls at 1 Mpps",
     )?;
     if frames.is_power_of_two() {
-        return Ok(frames);
+        return Ok(frames as u32);
     }
     Err(word(
         "--ring-size",

@@ -105,8 +105,8 @@ pub struct Capture {
     pub outgoing: bool,
     /// Receive queues to take; `None` = all.
     pub queues: Option<Vec<u32>>,
-    /// Descriptors of an RX ring.
-    pub ring_size_frames: u32,
+    /// Descriptors of a queue's RX rings; `None` = what the number of queues asks for.
+    pub ring_size_frames: Option<u32>,
     /// Octets of a UMEM frame.
     pub frame_size_octets: u32,
     /// UMEM in hugepages.

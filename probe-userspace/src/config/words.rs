@@ -125,7 +125,7 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_affinity: Option<String>,
 
-    /// Descriptors of a receive ring, a power of two: what outlasts a stall [default: 16384]
+    /// Descriptors of a queue's rings, a power of two [default: 16384, less from 8 queues on]
     #[arg(long, value_name = "FRAMES", help_heading = "Tuning")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ring_size: Option<u64>,

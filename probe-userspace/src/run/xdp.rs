@@ -25,6 +25,13 @@ use crate::source::xsk::Xsk;
 /// Slots of a worker's ring at least: the kernel's batches are 64.
 const SMALLEST_RING_FRAMES: u32 = 64;
 
+/// Deep enough that a worker may sleep some 15 ms at 1 Mpps: 8,192 lost packets to scheduling stalls in measurements.
+const DEEPEST_RING_FRAMES: u32 = 16_384;
+/// What all rings of an interface have together: four queues of full depth, 256 MiB of frames.
+const ALL_RINGS_FRAMES: u32 = 4 * DEEPEST_RING_FRAMES;
+/// Queues are never quite even: each has to take a burst of its own.
+const SHALLOWEST_RING_FRAMES: u32 = 4_096;
+
 /// The program is shared by who opens and closes and by who reads its counters, once a second.
 type Shared = Arc<Mutex<Program>>;
 
@@ -36,8 +43,9 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
         Settings { host, sockets_of_queue: sockets_of_queue(port, workers), filter: capture.filter.clone() };
     let mut program = Program::load(&settings)?;
     let interface = xsk::Interface::by_name(&port.interface.name)?;
+    let ring_size = capture.ring_size_frames.unwrap_or_else(|| usual_ring_size(port.queues.len()));
     for &queue in &port.queues {
-        let options = options(&interface, queue, workers, capture);
+        let options = options(&interface, queue, (workers, ring_size), capture);
         let umem = memory(capture, options.fill_slots)?;
         for (worker, sources) in (0..).zip(&mut opened.sources) {
             let socket = xsk::Socket::bind(&umem, &options)?;
@@ -62,6 +70,13 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
     Ok(())
 }
 
+/// The depth of one queue's rings where nobody asked for one. Packets spread over the queues, and with them the time that
+/// a ring outlasts; without this a NIC of 64 queues would take 4 GiB.
+fn usual_ring_size(queues: usize) -> u32 {
+    let part = ALL_RINGS_FRAMES / (queues.max(1) as u32).next_power_of_two();
+    part.clamp(SHALLOWEST_RING_FRAMES, DEEPEST_RING_FRAMES)
+}
+
 /// For every queue of the device; those that are not served have none.
 fn sockets_of_queue(port: &Port, workers: u32) -> Vec<u32> {
     (0..port.queue_count).map(|queue| if port.queues.contains(&queue) { workers } else { 0 }).collect()
@@ -76,8 +91,13 @@ fn memory(capture: &Capture, frames: u32) -> Result<Umem, Error> {
 
 /// The workers of a queue have equal parts of its depth: flows are spread evenly, and a worker that stalls then loses
 /// nothing for as long as one alone would.
-fn options(interface: &xsk::Interface, queue: u32, workers: u32, capture: &Capture) -> Options {
-    let part = (capture.ring_size_frames / workers.next_power_of_two()).max(SMALLEST_RING_FRAMES);
+fn options(
+    interface: &xsk::Interface,
+    queue: u32,
+    (workers, ring_size): (u32, u32),
+    capture: &Capture,
+) -> Options {
+    let part = (ring_size / workers.next_power_of_two()).max(SMALLEST_RING_FRAMES);
     let microseconds = capture.busy_poll.as_micros() as u32;
     Options {
         rx_slots: part,
@@ -273,4 +293,22 @@ fn queue_of_drops(name: &str) -> Option<u32> {
 /// A panic while it was held leaves the maps as whole as the kernel keeps them.
 fn lock(program: &Shared) -> MutexGuard<'_, Program> {
     program.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rings_are_shallower_where_there_are_many() {
+        assert_eq!([1, 4, 5, 8, 16, 64].map(usual_ring_size), [16_384, 16_384, 8_192, 8_192, 4_096, 4_096]);
+    }
+
+    #[test]
+    fn a_drivers_counter_of_drops_names_its_queue() {
+        assert_eq!(queue_of_drops("rx_queue_12_drops"), Some(12));
+        for other in ["rx_queue_1_xdp_drops", "rx_queue__drops", "tx_queue_1_drops", "rx_drops"] {
+            assert_eq!(queue_of_drops(other), None, "{other}");
+        }
+    }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::syscall;
 
-/// Most descriptors that one call waits for: the sockets of one worker and its [`Wake`].
-pub const DESCRIPTORS: usize = 64;
+/// Most descriptors that one call waits for: a socket on each of 256 queues, which no device has more of, and a [`Wake`].
+pub const DESCRIPTORS: usize = 257;
 
 /// Sleeps until one of `descriptors` is readable (ppoll(2)), a signal comes, or `timeout` (none: for ever) is over. True where one is
 /// readable. For AF_XDP sockets this also wakes a driver that sleeps (need-wakeup).
