@@ -33,6 +33,7 @@ fn process(shard: &mut Shard, frames: &[Vec<u8>], out: &mut Collected) {
         .iter()
         .map(|bytes| Frame {
             bytes,
+            further_octets: 0,
             original_octets: 100,
             timestamp_nanoseconds: 1_700_000_000_000_000_000,
             link_layer: LinkLayer::Ip,

@@ -39,7 +39,10 @@ pub fn read(frame: &Frame<'_>, ingress_interface: u32) -> Result<Packet, Unmeter
     }
     // Total length 0: segmentation offload, or a jumbogram. The walk has seen the header at this offset.
     let octets = match headers.ip_octets {
-        0 => frame.bytes.len().saturating_sub(usize::from(headers.ip_offset)) as u32,
+        0 => {
+            let first = frame.bytes.len().saturating_sub(usize::from(headers.ip_offset)) as u32;
+            first.saturating_add(frame.further_octets)
+        }
         octets => octets,
     };
     Ok(Packet {

@@ -13,6 +13,7 @@ const UDP: [u8; 28] =
 fn frame<'a>(bytes: &'a [u8], link_layer: LinkLayer) -> Frame<'a> {
     Frame {
         bytes,
+        further_octets: 0,
         original_octets: bytes.len() as u32,
         timestamp_nanoseconds: 5,
         link_layer,
@@ -105,5 +106,7 @@ fn a_stripped_tag_is_put_back_outside() {
 fn a_total_length_of_zero_means_the_captured_octets() {
     let mut segment = UDP;
     segment[3] = 0;
-    assert_eq!(read(&frame(&segment, LinkLayer::Ip), 0).unwrap().octets, 28);
+    let one_buffer = frame(&segment, LinkLayer::Ip);
+    assert_eq!(read(&one_buffer, 0).unwrap().octets, 28);
+    assert_eq!(read(&Frame { further_octets: 1000, ..one_buffer }, 0).unwrap().octets, 1028);
 }

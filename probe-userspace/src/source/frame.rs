@@ -5,6 +5,8 @@
 pub struct Frame<'a> {
     /// What was captured of it, from the link layer on; of a multi-buffer frame its first buffer, which has the headers.
     pub bytes: &'a [u8],
+    /// Octets that were captured behind `bytes`, in further buffers of a multi-buffer frame.
+    pub further_octets: u32,
     /// Octets of the frame on the wire without FCS, whatever was captured of it: the octets of the ledger. A stripped
     /// VLAN tag is counted in.
     pub original_octets: u32,
@@ -19,6 +21,7 @@ pub struct Frame<'a> {
 /// What stands in the unused places of a live source's burst.
 pub(super) const NO_FRAME: Frame<'static> = Frame {
     bytes: &[],
+    further_octets: 0,
     original_octets: 0,
     timestamp_nanoseconds: 0,
     link_layer: LinkLayer::Ethernet,

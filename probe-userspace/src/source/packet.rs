@@ -133,6 +133,7 @@ fn frame<'a>(packet: &Packet<'a>, now_nanoseconds: u64) -> Frame<'a> {
     let believed = stamp <= now_nanoseconds && now_nanoseconds - stamp < BELIEVED_NANOSECONDS;
     Frame {
         bytes: packet.bytes,
+        further_octets: 0,
         original_octets: packet.original_octets,
         timestamp_nanoseconds: if believed { stamp } else { now_nanoseconds },
         link_layer: link_layer(packet.hardware_type),

@@ -47,6 +47,7 @@ impl Xsk {
             let original_octets = packet.octets();
             *frame = Frame {
                 bytes: packet.bytes(),
+                further_octets: original_octets.saturating_sub(packet.bytes().len() as u32),
                 original_octets,
                 timestamp_nanoseconds: now_nanoseconds,
                 ..NO_FRAME

@@ -46,6 +46,7 @@ impl Source for Script {
             .iter()
             .map(|packet| Frame {
                 bytes: &packet.1,
+                further_octets: 0,
                 original_octets: packet.1.len() as u32,
                 timestamp_nanoseconds: packet.0,
                 link_layer: LinkLayer::Ip,

@@ -19,7 +19,8 @@ use std::time::Duration;
 use flow_wire::fault::{Fault, Hop, take};
 use flow_wire::ledger::{Amount, QueueTerms};
 
-use super::{BURST_CAPACITY, Frame, LinkLayer, ObservationPoint, Source, State};
+use super::frame::NO_FRAME;
+use super::{BURST_CAPACITY, Frame, ObservationPoint, Source, State};
 use decoder::{Decoder, Packet, Step};
 use window::Window;
 
@@ -220,10 +221,11 @@ impl CaptureFile {
     /// The frames of what is staged, in place.
     fn lend_staged(&mut self, lend: &mut dyn FnMut(&[Frame<'_>])) {
         let octets = self.window.octets();
-        let mut frames = [EMPTY; BURST_CAPACITY];
+        let mut frames = [NO_FRAME; BURST_CAPACITY];
         for (frame, staged) in frames.iter_mut().zip(&self.staged) {
             *frame = Frame {
                 bytes: &octets[staged.start..staged.start + staged.packet.captured_octets],
+                further_octets: 0,
                 original_octets: staged.packet.original_octets,
                 timestamp_nanoseconds: staged.timestamp_nanoseconds,
                 link_layer: staged.packet.link_layer,
@@ -243,14 +245,6 @@ impl CaptureFile {
         }
     }
 }
-
-const EMPTY: Frame<'static> = Frame {
-    bytes: &[],
-    original_octets: 0,
-    timestamp_nanoseconds: 0,
-    link_layer: LinkLayer::Ethernet,
-    stripped_vlan: None,
-};
 
 /// Chooses the decoder by the first octets, and passes over the header of a pcap file.
 fn begin(name: &str, window: &mut Window<Box<dyn Read + Send>>) -> Result<Decoder, Error> {

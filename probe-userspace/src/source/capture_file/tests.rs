@@ -9,6 +9,7 @@ use super::decoder::ByteOrder::{self, Big, Little};
 use super::*;
 use crate::flow::Settings;
 use crate::meter::Shard;
+use crate::source::LinkLayer;
 use build::{Pcap, Written};
 
 mod build;

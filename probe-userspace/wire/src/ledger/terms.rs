@@ -113,7 +113,7 @@ pub struct WorkerTerms {
     pub records: u64,
     /// Later fragments metered with port 0, since their first was not seen (they are in `metered`).
     pub fragments_without_first: u64,
-    /// Flows that a full bucket pushed out (they are exported, reason lack-of-resources).
+    /// Flows that a full bucket pushed out (they are exported: lack-of-resources, or end-of-flow where TCP had closed them).
     pub evicted_flows: u64,
 }
 
