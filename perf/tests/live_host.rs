@@ -180,3 +180,19 @@ fn an_interface_that_gets_an_address_while_it_is_captured_becomes_reachable() {
     books.assert_balanced("xdp");
     assert!(books.total("/passed/own/packets") >= 1);
 }
+
+#[test]
+fn an_interface_that_the_host_uses_otherwise_is_only_listened_to() {
+    let room = Room::new(1, 1500);
+    let says = |words: &str| {
+        let books = room.stop(room.probe(""));
+        assert!(books.finished.stderr.contains(words), "{words:?} in\n{}", books.finished.stderr);
+    };
+    says("capturing by AF_XDP");
+    room.right.ip(&["route", "add", "10.9.4.0/24", "dev", "in"]).unwrap();
+    says("in has a route: listening by packet socket");
+    room.right.ip(&["route", "delete", "10.9.4.0/24", "dev", "in"]).unwrap();
+    room.right.ip(&["link", "add", "bridge0", "type", "bridge"]).unwrap();
+    room.right.ip(&["link", "set", "in", "master", "bridge0"]).unwrap();
+    says("in carries bridge0: listening by packet socket");
+}

@@ -166,7 +166,7 @@ pub struct Words {
     pub http: Option<String>,
 
     /// User to become once everything is open; root keeps all rights [default: nobody]
-    #[arg(long, value_name = "NAME", help_heading = "Running")]
+    #[arg(long, alias = "unprivileged-user", value_name = "NAME", help_heading = "Running")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
 }
