@@ -160,3 +160,11 @@ fn addresses_of_other_hosts_and_of_nobody_are_refused() {
     assert!(open("zmq://192.0.2.1:5556").contains("this host has no such address"));
     assert!(open("zmq://*:5556c").contains("name its host"));
 }
+
+/// libzmq 4.3.4 aborts a reader that finds a PING behind its high-water mark once the connection has failed.
+#[test]
+fn subscribers_are_never_sent_a_zmtp_heartbeat() {
+    let socket = super::socket(8, false).unwrap();
+    assert_eq!(socket.get_heartbeat_ivl(), Ok(0));
+    assert_eq!(socket.get_tcp_keepalive(), Ok(1));
+}
