@@ -81,20 +81,20 @@ test: ## Everything below (root): sets itself up, prints seconds per step agains
 	$(STEP) report
 
 .PHONY: test-unit
-test-unit: ## Unit, model and property tests of every crate
+test-unit: build ## Unit, model and property tests of every crate
 	deploy/ci/tests unit
 
 .PHONY: test-live
-test-live: ## AF_XDP and packet sockets on veth pairs in network namespaces (root)
+test-live: build ## AF_XDP and packet sockets on veth pairs in network namespaces (root)
 	@$(call need_root,make test-live,network namespaces and AF_XDP sockets)
 	deploy/ci/tests live
 
 .PHONY: test-kafka
-test-kafka: ## From batch to stored row: real Kafka broker, ZMQ, DuckDB (KAFKA_BOOTSTRAP uses an existing broker)
+test-kafka: build ## From batch to stored row: real Kafka broker, ZMQ, DuckDB (KAFKA_BOOTSTRAP uses an existing broker)
 	deploy/ci/tests kafka
 
 .PHONY: test-browser
-test-browser: ## The page in headless Chromium
+test-browser: build ## The page in headless Chromium
 	deploy/ci/tests browser
 
 .PHONY: test-captures
