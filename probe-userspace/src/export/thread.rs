@@ -5,8 +5,8 @@
 //!   ─► closed message ─► FAREWELL: it is sent ─► end
 //! ```
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -22,6 +22,9 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// Time that the closed message gets to be sent.
 const FAREWELL: Duration = Duration::from_millis(1_500);
 
+/// Time that sinks get in any case for what the workers sealed last.
+const DRAIN_LEAST: Duration = Duration::from_millis(500);
+
 /// Time without work after which the rings are looked at again: a ring of a worker holds many times what arrives within.
 const IDLE: Duration = Duration::from_millis(2);
 
@@ -33,7 +36,11 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub struct Handle {
     thread: JoinHandle<Finished>,
     is_hurried: Arc<AtomicBool>,
+    deadline: Deadline,
 }
+
+/// Until when sinks may send, once the run is being stopped.
+type Deadline = Arc<OnceLock<Instant>>;
 
 /// How it ended.
 #[derive(Debug)]
@@ -74,18 +81,24 @@ pub fn start(plan: Plan) -> Result<Handle, Error> {
     let exporter = Exporter::new(&plan.identity, plan.rings, Arc::clone(&outbox), plan.books);
     let is_hurried = Arc::new(AtomicBool::new(plan.pressure == Pressure::Discard));
     let flag = Arc::clone(&is_hurried);
+    let deadline = Deadline::default();
+    let until = Arc::clone(&deadline);
     let thread = spawn("exporter", move || {
         let mut exporter = exporter;
         run(&mut exporter, &flag);
-        drain(exporter, &outbox, sinks, plan.drain, &flag)
+        while !flag.load(Ordering::Relaxed) && !outbox.wait_empty(PATIENCE) {}
+        let left = until.get().map(|until| until.saturating_duration_since(Instant::now()));
+        drain(exporter, &outbox, sinks, left.map_or(plan.drain, |left| left.max(DRAIN_LEAST)))
     })?;
-    Ok(Handle { thread, is_hurried })
+    Ok(Handle { thread, is_hurried, deadline })
 }
 
 impl Handle {
     /// From now on nothing waits for a sink any more ([`Pressure::Wait`] becomes [`Pressure::Discard`]): the run is being
-    /// stopped.
-    pub fn hurry(&self) {
+    /// stopped. Sinks may send until `until`, however long the workers take for their last records, and for a moment at
+    /// least. The first call counts.
+    pub fn hurry(&self, until: Instant) {
+        let _the_first_counts = self.deadline.set(until);
         self.is_hurried.store(true, Ordering::Relaxed);
     }
 
@@ -113,14 +126,7 @@ fn run(exporter: &mut Exporter, is_hurried: &AtomicBool) {
     }
 }
 
-fn drain(
-    mut exporter: Exporter,
-    outbox: &Outbox,
-    sinks: Vec<Running>,
-    time: Duration,
-    is_hurried: &AtomicBool,
-) -> Finished {
-    while !is_hurried.load(Ordering::Relaxed) && !outbox.wait_empty(PATIENCE) {}
+fn drain(mut exporter: Exporter, outbox: &Outbox, sinks: Vec<Running>, time: Duration) -> Finished {
     if !outbox.wait_empty(time) {
         tracing::warn!(
             seconds = time.as_secs_f64(),

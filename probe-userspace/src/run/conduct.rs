@@ -45,9 +45,12 @@ const SILENCE_MOST: Duration = Duration::from_secs(10);
 /// Between two looks at what the host has changed: an address that came is reachable after this.
 const TEND: Duration = Duration::from_secs(1);
 
-/// All workers have said their last within this after the order to stop: a second for their sources, and one to write
-/// all open flows. With what the exporter takes at most (`export::thread`) it stays below the 10 s of the contract.
-const WORKERS_MOST: Duration = Duration::from_secs(2);
+/// Workers have said their last within this after the order to stop: see `control::WRITE_MOST`, and a moment to give up.
+const WORKERS_MOST: Duration = Duration::from_secs(5);
+
+/// Sinks have sent within this after the order to stop. With what the exporter takes for the rest of it (`export::thread`:
+/// 3.5 s) the whole stop stays below the 10 s of the contract.
+const SENT_WITHIN: Duration = Duration::from_secs(6);
 
 /// What keeps packets out, and lets them in.
 pub(super) trait Door: Send {
@@ -140,7 +143,7 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     }
     if !exporter.is_finished() {
         // Stopped before the end of the input: from here on nobody waits for anybody.
-        exporter.hurry();
+        exporter.hurry(Instant::now() + SENT_WITHIN);
     }
     setting.stop.order();
     // The exporter waits for the last cut of every worker: of one that is stuck it would wait for ever.

@@ -1,8 +1,8 @@
 //! What the run tells its workers, and they the run.
 
 use std::os::fd::AsFd;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use xsk::wait::{self, Wake};
@@ -12,23 +12,31 @@ use crate::worker::Control;
 
 /// Sources say within this time that they are drained: a packet socket hands its last block over after some tens of
 /// milliseconds, and reading a full ring takes some hundred. A worker that is not believed drained goes on all the same.
-const DRAIN_MOST: Duration = Duration::from_secs(1);
+const DRAIN_MOST: Duration = Duration::from_millis(500);
+/// The last flows are written within this after the order to stop: some million, in a release build. What is left then is
+/// counted as `drain_timeout`.
+const WRITE_MOST: Duration = Duration::from_secs(3);
 /// Between two looks whether a source is drained.
 const DRAIN_PAUSE: Duration = Duration::from_millis(5);
 
 /// The order to stop, given once, to all workers.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stop(Arc<AtomicBool>);
+pub(super) struct Stop(Arc<OnceLock<Instant>>);
 
 impl Stop {
     /// Gives it. Workers that sleep have to be woken.
     pub(super) fn order(&self) {
-        self.0.store(true, Ordering::Release);
+        let _the_first_counts = self.0.set(Instant::now());
     }
 
     /// Whether it was given.
     pub(super) fn is_ordered(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.get().is_some()
+    }
+
+    /// How long ago it was given; `None` = it was not.
+    fn age(&self) -> Option<Duration> {
+        self.0.get().map(Instant::elapsed)
     }
 }
 
@@ -55,23 +63,20 @@ const REPORTS_MOST: u64 = 16;
 pub(super) struct LiveControl {
     stop: Stop,
     failures: Failures,
-    /// Since when the order is known here.
-    ordered_at: Option<Instant>,
     drained: bool,
 }
 
 impl LiveControl {
     /// For a worker of this run.
     pub(super) fn new(stop: &Stop, failures: &Failures) -> Self {
-        Self { stop: stop.clone(), failures: failures.clone(), ordered_at: None, drained: false }
+        Self { stop: stop.clone(), failures: failures.clone(), drained: false }
     }
 
     /// Called when nothing has come and the run is to end: whether nothing will.
     fn drain(&mut self, sources: &mut [Box<dyn Source>]) {
-        let since = *self.ordered_at.get_or_insert_with(Instant::now);
         // A source that cannot say is not waited for.
         let drained = sources.iter_mut().all(|source| source.is_drained().unwrap_or(true));
-        self.drained = drained || since.elapsed() >= DRAIN_MOST;
+        self.drained = drained || self.stop.age().is_some_and(|age| age >= DRAIN_MOST);
         if !self.drained {
             std::thread::sleep(DRAIN_PAUSE);
         }
@@ -101,6 +106,10 @@ impl Control for LiveControl {
         if let Err(error) = wait::until_readable(&descriptors[..count], Some(timeout)) {
             self.broken(source::Error::System { interface: "the sources".into(), operation: "ppoll", error });
         }
+    }
+
+    fn is_out_of_time(&mut self) -> bool {
+        self.stop.age().is_some_and(|age| age >= WRITE_MOST)
     }
 
     fn broken(&mut self, error: source::Error) {

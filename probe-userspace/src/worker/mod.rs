@@ -52,6 +52,11 @@ pub trait Control {
     /// over, or who wants this one to stop), or the time-out.
     fn wait(&mut self, sources: &mut [Box<dyn Source>], wake: &Wake, timeout: Duration);
 
+    /// At the end: whether what is still to be written has to be given up, for the exporter does not take it in time.
+    fn is_out_of_time(&mut self) -> bool {
+        false
+    }
+
     /// A source cannot go on, or its statistics cannot be read. The others do.
     fn broken(&mut self, error: source::Error);
 
@@ -186,10 +191,13 @@ impl Worker {
             }
             std::thread::yield_now();
         }
+        self.outlet.begin_to_finish();
         let mut next = Some(0);
         while let Some(bucket) = next {
             next = self.shard.flush(bucket, &mut self.outlet);
-            if next.is_some() {
+            if next.is_some() && control.is_out_of_time() {
+                self.outlet.give_up();
+            } else if next.is_some() {
                 self.outlet.wait_for_room();
             }
         }

@@ -28,7 +28,12 @@ pub enum WhenFull {
 pub struct Outlet {
     ring: Producer<Export>,
     when_full: WhenFull,
+    /// The last records are being written: who writes them looks at the room between, and not at the end of each.
+    finishing: bool,
+    /// No record goes out any more.
+    given_up: bool,
     discarded: Amount,
+    out_of_time: Amount,
     handover: Handover,
 }
 
@@ -43,13 +48,25 @@ impl Outlet {
             when_full == WhenFull::Wait || capacity >= 2 * BUCKET_RECORDS,
             "a ring of {capacity} records"
         );
-        Self { ring, when_full, discarded: Amount::ZERO, handover }
+        let (discarded, out_of_time) = (Amount::ZERO, Amount::ZERO);
+        Self { ring, when_full, finishing: false, given_up: false, discarded, out_of_time, handover }
     }
 
-    /// What a full ring cost so far.
+    /// What a full ring, and a stop without time, cost so far.
     pub(super) fn discarded(&self) -> ByReason<Discard> {
-        let happened = self.discarded != Amount::ZERO;
-        happened.then_some((Discard::ExportQueueFull, self.discarded)).into_iter().collect()
+        let all = [(Discard::ExportQueueFull, self.discarded), (Discard::DrainTimeout, self.out_of_time)];
+        all.into_iter().filter(|(_, amount)| *amount != Amount::ZERO).collect()
+    }
+
+    /// From now on [`Records::room`] says what there is, also where a full ring would be waited for: so that a stop need
+    /// not wait. A ring that cannot hold the records of a bucket would never have room for them: it is waited for.
+    pub(super) fn begin_to_finish(&mut self) {
+        self.finishing = self.ring.buffer().capacity() >= 2 * BUCKET_RECORDS;
+    }
+
+    /// From now on every record is dropped, and counted as `drain_timeout`.
+    pub(super) fn give_up(&mut self) {
+        self.given_up = true;
     }
 
     pub(super) fn handover(&self) -> &Handover {
@@ -99,16 +116,16 @@ impl Records for Outlet {
             packets: record.packet_delta_count + record.reverse_packet_delta_count,
             octets: record.layer2_octet_delta_count + record.reverse_layer2_octet_delta_count,
         };
-        if !self.push(Export::Record(record), self.when_full) {
+        if self.given_up {
+            self.out_of_time += amount;
+        } else if !self.push(Export::Record(record), self.when_full) {
             self.discarded += amount;
         }
     }
 
     fn room(&self) -> usize {
-        match self.when_full {
-            WhenFull::Discard if !self.ring.is_abandoned() => self.ring.slots(),
-            _ => usize::MAX,
-        }
+        let counts = self.when_full == WhenFull::Discard || self.finishing;
+        if counts && !self.given_up && !self.ring.is_abandoned() { self.ring.slots() } else { usize::MAX }
     }
 }
 

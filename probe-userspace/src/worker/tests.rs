@@ -181,6 +181,57 @@ fn what_finds_the_ring_full_is_counted() {
     assert_eq!((records + lost, terms.metered.packets), (200, 200));
 }
 
+/// Has no time for what finds no room at the end.
+struct Hasty(Arc<AtomicBool>);
+
+impl Control for Hasty {
+    fn is_stopping(&mut self) -> bool {
+        false
+    }
+
+    fn wait(&mut self, _sources: &mut [Box<dyn Source>], _wake: &Wake, _timeout: Duration) {}
+
+    fn is_out_of_time(&mut self) -> bool {
+        self.0.store(true, Ordering::Release);
+        true
+    }
+
+    fn broken(&mut self, error: Error) {
+        panic!("{error}");
+    }
+
+    fn notice(&mut self, sentence: String) {
+        panic!("{sentence}");
+    }
+}
+
+#[test]
+fn flows_that_a_stop_has_no_time_for_are_counted() {
+    for when_full in [WhenFull::Discard, WhenFull::Wait] {
+        let (worker, mut out) = worker(0, 64, when_full, alone());
+        // All flows are open at the end, and nobody reads before the worker has been told that there is no time.
+        let bursts = (0..10).map(|n| (0..50).map(|m| (second(0), n * 50 + m)).collect());
+        let sources = vec![Script::boxed("a", bursts)];
+        let told = Arc::new(AtomicBool::new(false));
+        let mut control = Hasty(told.clone());
+        let run = std::thread::spawn(move || worker.run(sources, &mut control));
+        let (mut records, mut last) = (0, None);
+        while last.is_none() {
+            std::thread::yield_now();
+            if told.load(Ordering::Acquire) {
+                let (more, cuts) = drain(&mut out);
+                records += more.len() as u64;
+                last = cuts.into_iter().find(|cut| cut.last);
+            }
+        }
+        run.join().unwrap();
+        let terms = last.unwrap().worker;
+        let lost = terms.discarded[&Discard::DrainTimeout].packets;
+        assert!(lost > 0 && records > 0, "{when_full:?}: {records} and {lost}");
+        assert_eq!((records + lost, terms.metered.packets, terms.open), (500, 500, Amount::ZERO));
+    }
+}
+
 /// Says when it is asked for the first time: the source before it has then ended.
 struct Flag {
     inner: Box<dyn Source>,

@@ -105,6 +105,6 @@ fn a_capture_file_is_drained_until_somebody_hurries() {
     end(&mut worker);
     std::thread::park_timeout(5 * PATIENCE);
     assert!(!handle.is_finished());
-    handle.hurry();
+    handle.hurry(Instant::now());
     assert_eq!(handle.join().unwrap().message.cursors[0].discarded[&Discard::DrainTimeout], 1);
 }
