@@ -101,12 +101,15 @@ pub(crate) fn hop_named_by(probe: &Finished) -> &str {
 
 /// Runs a probe over a capture, to its end.
 pub(crate) fn probe(capture: &Path, fault: Option<&str>, arguments: &[&str]) -> Finished {
+    reader(capture, fault, arguments).run(PATIENCE).unwrap()
+}
+
+/// A probe that is about to read a capture.
+pub(crate) fn reader(capture: &Path, fault: Option<&str>, arguments: &[&str]) -> Program {
     let state = capture.parent().unwrap().join("state");
     program("gannet-probe", fault)
         .args([Path::new("-i"), capture, Path::new("--state-dir"), &state])
         .args(arguments)
-        .run(PATIENCE)
-        .unwrap()
 }
 
 /// A running collector.
@@ -164,6 +167,11 @@ impl Collector {
         let finished = self.ask(&["query", "top", "--measure", "flows", "--format", "json"]);
         let answer: Value = serde_json::from_str(&finished.stdout).unwrap();
         answer["total"]["flows"].as_u64().unwrap()
+    }
+
+    /// Sends it a signal and goes on.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.running.signal(signal);
     }
 
     pub(crate) fn stop(self) {
