@@ -6,26 +6,22 @@
 //!     ─► doors closed ─► grace ─► workers drain, last cuts ─► exporter drains ─► books closed
 //! ```
 
-use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use flow_wire::ledger::Message;
 use rtrb::RingBuffer;
-use xsk::wait::{self, Wake};
 
-use super::control::{Failures, LiveControl, Stop};
-use super::host::{self, Interface, Signals};
+use super::control::{Failures, Stop};
+use super::crew::{Crew, Post};
+use super::host::{Interface, Signals};
 use super::notify::Notify;
 use super::screen::Screen;
+use super::watch::Watch;
 use crate::config::Flows;
 use crate::export::{self, Books, Identity, Pressure, Sink};
-use crate::flow::Settings;
-use crate::meter::Shard;
-use crate::source::Source;
 use crate::telemetry::Board;
-use crate::worker::{Clock, Export, Handover, Outlet, WhenFull, Worker};
+use crate::worker::Clock;
 
 /// Records and cuts between a worker and the exporter: what a worker ends in a tenth of a second at 300,000 flows a
 /// second, 7 MB.
@@ -34,19 +30,6 @@ const RING_RECORDS: usize = 1 << 15;
 /// Frames that the program redirected, or the gate let through, just before the doors were closed are in the rings
 /// after this: a NAPI poll takes some hundred microseconds, and this allows for one that was put off.
 const GRACE: Duration = Duration::from_millis(50);
-
-/// The control thread looks around this often at least.
-const TICK: Duration = Duration::from_millis(200);
-
-/// Workers and exporter of a live capture have new books every second. After this without any the watchdog is no longer
-/// fed, and the service manager does what it was told to.
-const SILENCE_MOST: Duration = Duration::from_secs(10);
-
-/// Between two looks at what the host has changed: an address that came is reachable after this.
-const TEND: Duration = Duration::from_secs(1);
-
-/// Workers have said their last within this after the order to stop: see `control::WRITE_MOST`, and a moment to give up.
-const WORKERS_MOST: Duration = Duration::from_secs(5);
 
 /// Sinks have sent within this after the order to stop. With what the exporter takes for the rest of it (`export::thread`:
 /// 3.5 s) the whole stop stays below the 10 s of the contract.
@@ -65,12 +48,8 @@ pub(super) trait Door: Send {
 
 /// Everything that is opened before the first thread runs.
 pub(super) struct Stage {
-    /// By worker: its sources.
-    pub sources: Vec<Vec<Box<dyn Source>>>,
-    /// By worker: its core, where it is pinned.
-    pub cores: Vec<Option<usize>>,
-    /// By worker: its ends to the others.
-    pub handovers: Vec<Handover>,
+    /// The workers, in the order of their numbers.
+    pub posts: Vec<Post>,
     /// In the order to open them.
     pub doors: Vec<Box<dyn Door>>,
     /// The kernel's side of the books.
@@ -107,7 +86,7 @@ pub(super) struct Ended {
 pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super::Error> {
     let pressure = if stage.clock == Clock::OfPackets { Pressure::Wait } else { Pressure::Discard };
     let (producers, rings): (Vec<_>, Vec<_>) =
-        stage.sources.iter().map(|_| RingBuffer::new(RING_RECORDS)).unzip();
+        stage.posts.iter().map(|_| RingBuffer::new(RING_RECORDS)).unzip();
     let exporter = export::start(export::Plan {
         identity: setting.identity.clone(),
         rings,
@@ -118,15 +97,8 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
         pressure,
     })?;
     let failures = Failures::default();
-    let crew = Crew::start(
-        stage.sources,
-        stage.cores,
-        stage.handovers,
-        producers,
-        stage.clock,
-        setting.flows,
-        (&setting.stop, &failures),
-    )?;
+    let posts = stage.posts.into_iter().zip(producers).collect();
+    let crew = Crew::start(posts, stage.clock, setting.flows, (&setting.stop, &failures))?;
     let mut doors = stage.doors;
     let opened = open(&mut doors).and_then(|()| (setting.give_up_rights)());
     let notify = Notify::from_environment();
@@ -171,158 +143,4 @@ fn close(doors: &mut [Box<dyn Door>]) -> bool {
         }
     }
     failed
-}
-
-/// What the control thread does while the workers work.
-struct Watch<'a> {
-    notify: Notify,
-    screen: Screen,
-    board: Board,
-    doors: &'a mut [Box<dyn Door>],
-}
-
-impl Watch<'_> {
-    /// Until a signal, the end of the input, or until no interface is left: `true` for that.
-    fn until_stopped(&mut self, exporter: &export::Handle, signals: &mut Signals) -> bool {
-        let tick = self.notify.period().map_or(TICK, |period| period.min(TICK));
-        let mut tended = Instant::now();
-        loop {
-            // An error would be EINVAL or ENOMEM; the tick goes on without it.
-            let _ = wait::until_readable(&[signals.as_fd()], Some(tick));
-            let signal = signals.take();
-            if let Some(signal) = signal {
-                tracing::info!("{signal}: draining");
-            }
-            if signal.is_some() || exporter.is_finished() {
-                self.notify.stopping();
-                return false;
-            }
-            if let Some(message) = self.board.get() {
-                let status = self.screen.show(&message);
-                self.notify.status(&status);
-            }
-            // Files are read as fast as their readers take flows: silence is no sign there.
-            if self.doors.is_empty() || self.board.age() < SILENCE_MOST {
-                self.notify.alive();
-            }
-            if tended.elapsed() >= TEND {
-                tended = Instant::now();
-                if self.is_deserted() {
-                    tracing::error!("no interface is left: draining");
-                    self.notify.stopping();
-                    return true;
-                }
-            }
-        }
-    }
-
-    /// Tends the doors. What cannot be looked after now may be the next time.
-    fn is_deserted(&mut self) -> bool {
-        let Ok(interfaces) = host::interfaces() else { return false };
-        let mut left = self.doors.is_empty();
-        for door in &mut *self.doors {
-            match door.tend(&interfaces) {
-                Ok(there) => left |= there,
-                Err(error) => {
-                    tracing::error!("{error}");
-                    left = true;
-                }
-            }
-        }
-        !left
-    }
-}
-
-/// The worker threads.
-struct Crew {
-    threads: Vec<JoinHandle<()>>,
-    wakes: Vec<Wake>,
-}
-
-impl Crew {
-    fn start(
-        sources: Vec<Vec<Box<dyn Source>>>,
-        cores: Vec<Option<usize>>,
-        handovers: Vec<Handover>,
-        producers: Vec<rtrb::Producer<Export>>,
-        clock: Clock,
-        flows: Flows,
-        (stop, failures): (&Stop, &Failures),
-    ) -> Result<Self, super::Error> {
-        let settings = shard_settings(flows, sources.len());
-        let when_full = if clock == Clock::OfPackets { WhenFull::Wait } else { WhenFull::Discard };
-        let mut crew = Self { threads: Vec::new(), wakes: Vec::new() };
-        let parts = sources.into_iter().zip(cores).zip(handovers).zip(producers);
-        let (made, all_made) = std::sync::mpsc::channel::<()>();
-        for (number, (((sources, core), handover), ring)) in (0..).zip(parts) {
-            let made = made.clone();
-            crew.wakes.push(handover.wake().clone());
-            let mut control = LiveControl::new(stop, failures);
-            let body = move || {
-                pin(core);
-                // Made here: its pages then lie in the memory next to its core.
-                let shard = Shard::new(number, &settings);
-                describe(number, &shard, &settings);
-                drop(made);
-                Worker::new(shard, Outlet::new(ring, when_full, handover), clock).run(sources, &mut control);
-            };
-            let name = format!("worker-{number}");
-            let thread = std::thread::Builder::new().name(name).spawn(body).map_err(super::Error::Thread)?;
-            crew.threads.push(thread);
-        }
-        // Touching some hundred megabytes takes longer than a ring lasts: no door opens before. This ends when every
-        // worker has dropped its end, by a panic too.
-        drop(made);
-        let _every_end_is_dropped = all_made.recv();
-        Ok(crew)
-    }
-
-    /// Wakes all and waits for their end: `Ok(false)` = one has panicked, `Err` = this one does not end.
-    fn join(self) -> Result<bool, usize> {
-        self.wakes.iter().for_each(Wake::wake);
-        let until = Instant::now() + WORKERS_MOST;
-        let mut whole = true;
-        for (worker, thread) in self.threads.into_iter().enumerate() {
-            while !thread.is_finished() {
-                if Instant::now() >= until {
-                    return Err(worker);
-                }
-                std::thread::park_timeout(Duration::from_millis(1));
-            }
-            whole &= thread.join().is_ok();
-        }
-        Ok(whole)
-    }
-}
-
-/// An equal part of the cache for each shard.
-fn shard_settings(flows: Flows, workers: usize) -> Settings {
-    let workers = workers.max(1);
-    Settings {
-        active_timeout: flows.active_timeout,
-        idle_timeout: flows.idle_timeout,
-        capacity: flows.capacity.div_ceil(workers),
-        hash_size: flows.buckets.map(|buckets| buckets.div_ceil(workers)),
-        observation_domain_id: super::OBSERVATION_DOMAIN_ID,
-    }
-}
-
-/// What `-M` and `-w` amount to: a hint that was given is answered.
-fn describe(worker: u16, shard: &Shard, settings: &Settings) {
-    let (flows, buckets) = (settings.capacity, shard.cache().bucket_count());
-    let megabytes = shard.cache().memory_octets() >> 20;
-    match settings.hash_size {
-        Some(_) => {
-            tracing::info!("worker {worker}: {flows} flows in {buckets} buckets of 16, {megabytes} MB")
-        }
-        None => tracing::debug!("worker {worker}: {flows} flows in {buckets} buckets of 16, {megabytes} MB"),
-    }
-}
-
-fn pin(core: Option<usize>) {
-    if let Some(id) = core
-        && !core_affinity::set_for_current(core_affinity::CoreId { id })
-    {
-        tracing::warn!("cannot pin a worker to core {id}: it runs where the scheduler puts it");
-    }
 }

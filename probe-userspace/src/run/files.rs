@@ -12,6 +12,7 @@ use flow_wire::ledger::{Message, QueueTerms};
 use super::Error;
 use super::conduct::Stage;
 use super::control::Stop;
+use super::crew::Post;
 use super::host::Signals;
 use crate::books;
 use crate::export::{Books, Sink};
@@ -38,10 +39,10 @@ pub(super) fn stage(
         let file = UntilStopped { file: open(path, stop, signals)?, stop: stop.clone() };
         sources.push(Filtered::boxed(file, filter));
     }
+    let mut mesh = Handover::mesh(1).map_err(Error::Handover)?;
+    let posts = mesh.pop().map(|handover| Post { sources, core: None, handover }).into_iter().collect();
     Ok(Stage {
-        sources: vec![sources],
-        cores: vec![None],
-        handovers: Handover::mesh(1).map_err(Error::Handover)?,
+        posts,
         doors: Vec::new(),
         books: Box::new(FileBooks { board: board.clone() }),
         sinks,

@@ -8,10 +8,12 @@ use xsk::packet::{Fanout, Gate, Options, Socket, Spread};
 use super::Error;
 use super::audit::Audit;
 use super::conduct::{Door, Stage};
+use super::crew::Post;
 use super::host::{Interface, MISSED, missed};
+use super::kernel_books::KernelBooks;
 use super::mode::Mode;
 use super::plan::{Plan, Port};
-use super::xdp::{self, KernelBooks};
+use super::xdp;
 use crate::books;
 use crate::config::Capture;
 use crate::export::{Books, Sink};
@@ -37,10 +39,10 @@ pub(super) fn stage(
             Mode::Packet => packet(port, capture, &mut opened)?,
         }
     }
+    let parts = opened.sources.into_iter().zip(&plan.workers).zip(handovers(plan)?);
+    let posts = parts.map(|((sources, &core), handover)| Post { sources, core, handover }).collect();
     Ok(Stage {
-        sources: opened.sources,
-        cores: plan.workers.clone(),
-        handovers: handovers(plan)?,
+        posts,
         doors: opened.doors,
         books: Box::new(LiveBooks {
             kernel: opened.kernel,

@@ -5,17 +5,19 @@
 //! ```
 //! - [`plan`], [`mode`]: who serves what, and how, so that the host comes to no harm.
 //! - `live`, `xdp`, `files`: opening inputs. `outputs`: opening sinks.
-//! - `conduct`, `control`: threads from start to stop. `screen`, [`notify`]: what people and systemd see.
+//! - `conduct`: from start to stop. `crew`, `control`: the workers. `watch`, `audit`, `screen`, [`notify`]: meanwhile.
 //! - [`host`]: what the probe asks of the host. [`identity`]: who it is.
 
 mod audit;
 mod conduct;
 mod control;
+mod crew;
 mod error;
 mod exit;
 mod files;
 pub mod host;
 pub mod identity;
+mod kernel_books;
 mod live;
 pub mod mode;
 pub mod notify;
@@ -23,6 +25,7 @@ mod outputs;
 pub mod plan;
 mod screen;
 pub mod warnings;
+mod watch;
 mod xdp;
 
 use std::path::Path;

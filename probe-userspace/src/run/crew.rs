@@ -1,0 +1,118 @@
+//! The worker threads: each on its core, with its sources, its shard and its way out.
+
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rtrb::Producer;
+use xsk::wait::Wake;
+
+use super::control::{Failures, LiveControl, Stop};
+use crate::config::Flows;
+use crate::flow::Settings;
+use crate::meter::Shard;
+use crate::source::Source;
+use crate::worker::{Clock, Export, Handover, Outlet, WhenFull, Worker};
+
+/// Workers have said their last within this after the order to stop: see `control::WRITE_MOST`, and a moment to give up.
+const WORKERS_MOST: Duration = Duration::from_secs(5);
+
+/// What a worker is given.
+pub(super) struct Post {
+    /// Where its packets come from.
+    pub sources: Vec<Box<dyn Source>>,
+    /// Its core, where it is pinned.
+    pub core: Option<usize>,
+    /// Its ends to the others.
+    pub handover: Handover,
+}
+
+/// The worker threads.
+pub(super) struct Crew {
+    threads: Vec<JoinHandle<()>>,
+    wakes: Vec<Wake>,
+}
+
+impl Crew {
+    /// Starts a worker on each post, and returns once every one of them has its flow cache.
+    pub(super) fn start(
+        posts: Vec<(Post, Producer<Export>)>,
+        clock: Clock,
+        flows: Flows,
+        (stop, failures): (&Stop, &Failures),
+    ) -> Result<Self, super::Error> {
+        let settings = shard_settings(flows, posts.len());
+        let when_full = if clock == Clock::OfPackets { WhenFull::Wait } else { WhenFull::Discard };
+        let mut crew = Self { threads: Vec::new(), wakes: Vec::new() };
+        let (made, all_made) = std::sync::mpsc::channel::<()>();
+        for (number, (Post { sources, core, handover }, ring)) in (0..).zip(posts) {
+            let made = made.clone();
+            crew.wakes.push(handover.wake().clone());
+            let mut control = LiveControl::new(stop, failures);
+            let body = move || {
+                pin(core);
+                // Made here: its pages then lie in the memory next to its core.
+                let shard = Shard::new(number, &settings);
+                describe(number, &shard, &settings);
+                drop(made);
+                Worker::new(shard, Outlet::new(ring, when_full, handover), clock).run(sources, &mut control);
+            };
+            let name = format!("worker-{number}");
+            let thread = std::thread::Builder::new().name(name).spawn(body).map_err(super::Error::Thread)?;
+            crew.threads.push(thread);
+        }
+        // Touching some hundred megabytes takes longer than a ring lasts: no door opens before. This ends when every
+        // worker has dropped its end, by a panic too.
+        drop(made);
+        let _every_end_is_dropped = all_made.recv();
+        Ok(crew)
+    }
+
+    /// Wakes all and waits for their end: `Ok(false)` = one has panicked, `Err` = this one does not end.
+    pub(super) fn join(self) -> Result<bool, usize> {
+        self.wakes.iter().for_each(Wake::wake);
+        let until = Instant::now() + WORKERS_MOST;
+        let mut whole = true;
+        for (worker, thread) in self.threads.into_iter().enumerate() {
+            while !thread.is_finished() {
+                if Instant::now() >= until {
+                    return Err(worker);
+                }
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+            whole &= thread.join().is_ok();
+        }
+        Ok(whole)
+    }
+}
+
+/// An equal part of the cache for each shard.
+fn shard_settings(flows: Flows, workers: usize) -> Settings {
+    let workers = workers.max(1);
+    Settings {
+        active_timeout: flows.active_timeout,
+        idle_timeout: flows.idle_timeout,
+        capacity: flows.capacity.div_ceil(workers),
+        hash_size: flows.buckets.map(|buckets| buckets.div_ceil(workers)),
+        observation_domain_id: super::OBSERVATION_DOMAIN_ID,
+    }
+}
+
+/// What `-M` and `-w` amount to: a hint that was given is answered.
+fn describe(worker: u16, shard: &Shard, settings: &Settings) {
+    let (flows, buckets) = (settings.capacity, shard.cache().bucket_count());
+    let megabytes = shard.cache().memory_octets() >> 20;
+    match settings.hash_size {
+        Some(_) => {
+            tracing::info!("worker {worker}: {flows} flows in {buckets} buckets of 16, {megabytes} MB")
+        }
+        None => tracing::debug!("worker {worker}: {flows} flows in {buckets} buckets of 16, {megabytes} MB"),
+    }
+}
+
+fn pin(core: Option<usize>) {
+    if let Some(id) = core
+        && !core_affinity::set_for_current(core_affinity::CoreId { id })
+    {
+        tracing::warn!("cannot pin a worker to core {id}: it runs where the scheduler puts it");
+    }
+}
