@@ -9,6 +9,8 @@ mod traffic;
 use live::{BOUND, Books, Room};
 use perf::flows;
 use perf::kernel::signal::Signal;
+use perf::netns::{End, Wire};
+use perf::process::Program;
 
 /// What of the ledger must be the same, however packets came.
 const SAME: [&str; 6] = [
@@ -174,4 +176,27 @@ fn a_capture_filter_selects_the_same_in_the_kernel_in_the_probe_and_offline() {
     let expected = offline.total("/passed/filter/packets");
     assert!(expected > 0 && expected < frames);
     assert_eq!(passed, [expected; 2]);
+}
+
+#[test]
+fn two_interfaces_share_the_workers_each_in_its_own_mode() {
+    let room = Room::new(2, 1500);
+    Wire::default().lay(End::new(&room.left, "out2"), End::new(&room.right, "in2")).unwrap();
+    room.right.address("in2", "10.9.5.1/24").unwrap();
+    let probe = room.probe("-i in2 --workers 2");
+    let said = probe.stderr();
+    assert!(said.contains("in has no address") && said.contains("in2 has the address"), "{said}");
+    room.send("--by packet-socket --flows 100");
+    let second = "send --interface out2 --by packet-socket --flows 100 --seed 2";
+    let sender = Program::ours_in(&room.left, "gannet-replay").unwrap().args(second.split_whitespace());
+    assert_eq!(sender.run(BOUND).unwrap().code(), 0);
+    let books = room.stop(probe);
+    books.assert_balanced("both modes");
+    let interfaces = books.ledger["interfaces"].as_array().unwrap();
+    let seen = |name: &str| {
+        let of = interfaces.iter().find(|one| one["interface"] == name).unwrap();
+        of["seen"]["packets"].as_u64().unwrap()
+    };
+    assert_eq!((seen("in"), seen("in2")), (1000, 1000));
+    assert_eq!((books.flows.len(), books.total("/metered/packets")), (200, 2000));
 }
