@@ -6,6 +6,12 @@ mod support {
     pub(crate) mod publisher;
 }
 
+use std::collections::BTreeMap;
+
+use collector::testing::{message, stamp};
+use flow_wire::batch::Sealed;
+use flow_wire::ledger::{Amount, CursorTerms, Discard, Guarantee};
+use flow_wire::stamp::StreamId;
 use support::collector::{Collector, free_port, wait_until};
 use support::publisher::{Publisher, batch};
 
@@ -34,6 +40,49 @@ fn what_zmq_loses_is_counted_as_lost() {
     assert_eq!(collector.run(&["ledger", "--check", "--max-loss", "9"]).status.code(), Some(4));
     assert_eq!(collector.run(&["ledger", "--check", "--max-loss", "10"]).status.code(), Some(0));
     assert_eq!(collector.stop(), Some(0));
+}
+
+/// The terms of a sink that discarded so many batches of ten records for want of a subscriber.
+fn cursor(number: u16, batches: u64, discarded: u64) -> CursorTerms {
+    CursorTerms {
+        sink: format!("zmq://test:{number}"),
+        number,
+        read_here: false,
+        stream: StreamId(0),
+        guarantee: Guarantee::AtMostOnce,
+        records_out: batches * 10,
+        acknowledged: (batches - discarded) * 10,
+        in_spool: 0,
+        discarded: BTreeMap::from([(Discard::NoSubscriber, discarded * 10)]),
+        discarded_amounts: BTreeMap::new(),
+        discarded_batches: discarded,
+    }
+}
+
+#[test]
+fn of_two_sinks_the_books_of_the_one_that_is_read_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let publisher = Publisher::bind();
+    let collector = Collector::start(&directory.path().join("store"), &[&publisher.url]);
+    publisher.wait_for_subscriber();
+    let batches: Vec<_> = (0..3).map(batch).collect();
+    // Nobody heard the first batch here, and none at all at the other sink.
+    batches[1..].iter().for_each(|sealed| publisher.send_as(2, sealed));
+    let exported = batches.iter().fold(Amount::ZERO, |sum, one| sum + one.exported);
+    let mut said = message(&[(0, 3, 30, exported)], true);
+    said.cursors = vec![cursor(1, 3, 3), cursor(2, 3, 1)];
+    publisher.send_as(2, &Sealed::ledger(&said, stamp(StreamId::CONTROL.0, 0)).unwrap());
+
+    let ledger = collector.ask(&["ledger", "--check", "--wait", "30"]);
+    assert_eq!(
+        (&ledger["verdict"], &ledger["lost"]["records"]),
+        (&"balanced".into(), &10.into()),
+        "{ledger}"
+    );
+    let lines = ledger["epochs"][0]["identities"].as_array().unwrap();
+    let bus = lines.iter().find(|line| line["name"] == "sealed" && line["hop"] == "bus").unwrap();
+    assert_eq!(bus["equation"], "sealed 30 = arrived 20 + discarded.no_subscriber 10, left over 0 records");
+    assert_eq!(collector.rows(), 20);
 }
 
 #[test]

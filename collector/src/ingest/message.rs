@@ -113,7 +113,8 @@ fn flows(header: &Header, body: &[u8]) -> Result<Content, Refused> {
 
 fn books(header: &Header, body: &[u8]) -> Result<Content, Refused> {
     header.check(body).map_err(|error| (reason_of(&error), error.to_string()))?;
-    let message = Message::decode(body).map_err(|error| (RefusalReason::Body, error.to_string()))?;
+    let mut message = Message::decode(body).map_err(|error| (RefusalReason::Body, error.to_string()))?;
+    message.read_from(header.sink);
     Ok(Content::Books(Books { stamp: header.stamp, crc32c: header.crc32c, message }))
 }
 

@@ -32,6 +32,9 @@ fn said(batches: u64, discarded: u64, closed: bool) -> Message {
         acknowledged: (batches - discarded) * ROWS,
         in_spool: 0,
         discarded: reasons.into_iter().filter(|(_, records)| *records > 0).collect(),
+        number: 0,
+        read_here: false,
+        discarded_amounts: Default::default(),
         discarded_batches: discarded,
     });
     message

@@ -164,6 +164,9 @@ impl Producer {
             acknowledged: records,
             in_spool: 0,
             discarded: Default::default(),
+            number: 0,
+            read_here: false,
+            discarded_amounts: Default::default(),
             discarded_batches: 0,
         });
         let sealed = Sealed::ledger(&said, stamp(StreamId::CONTROL.0, self.control)).unwrap();

@@ -45,6 +45,11 @@ impl Publisher {
         self.socket.send_multipart([topic.as_bytes(), &header, &sealed.body], 0).unwrap();
     }
 
+    /// As the sink with this number does.
+    pub(crate) fn send_as(&self, sink: u16, sealed: &Sealed) {
+        self.send(&Sealed { header: sealed.header.sent_by(sink), ..sealed.clone() });
+    }
+
     /// The control message: so many records below the cut of stream 0.
     pub(crate) fn cut(&self, sequence: u64, next: u64, sealed: &[&Sealed], closed: bool) {
         let add = |sum: Amount, one: &&Sealed| sum + one.exported;

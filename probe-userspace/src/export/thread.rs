@@ -127,6 +127,7 @@ fn run(exporter: &mut Exporter, is_hurried: &AtomicBool) {
 }
 
 fn drain(mut exporter: Exporter, outbox: &Outbox, sinks: Vec<Running>, time: Duration) -> Finished {
+    outbox.hasten();
     if !outbox.wait_empty(time) {
         tracing::warn!(
             seconds = time.as_secs_f64(),

@@ -69,4 +69,6 @@ pub mod header {
     pub const ROWS: &str = "gannet-rows";
     /// CRC32C (Castagnoli) of the body, eight lower-case hexadecimal digits.
     pub const CRC32C: &str = "gannet-crc32c";
+    /// Number of the sink that sent it, decimal: the `number` of its cursors in the ledger message.
+    pub const SINK: &str = "gannet-sink";
 }

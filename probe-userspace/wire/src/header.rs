@@ -4,7 +4,7 @@
 //! ```text
 //! octet 0     4      6     7    8            24           40      42    44    48        56      60      64
 //!       ├─────┼──────┼─────┼────┼────────────┼────────────┼───────┼─────┼─────┼─────────┼───────┼───────┤
-//!       │"GNT1"│version│kind│ 0 │ probe UUID │ epoch UUID │ stream│  0  │ rows│ sequence│ crc32c│ length│
+//!       │"GNT1"│version│kind│ 0 │ probe UUID │ epoch UUID │ stream│ sink│ rows│ sequence│ crc32c│ length│
 //!       └─────┴──────┴─────┴────┴────────────┴────────────┴───────┴─────┴─────┴─────────┴───────┴───────┘
 //!         4      2      1    1       16           16          2      2     4       8        4       4
 //! ```
@@ -35,12 +35,15 @@ pub struct Header {
     pub rows: u32,
     /// CRC32C of the body.
     pub crc32c: u32,
+    /// Number of the sink that sent it, from 1; 0 = not said. Bodies are the same on every bus, so it stands here: a reader
+    /// learns from it which cursor of a ledger message is that of the bus it reads.
+    pub sink: u16,
 }
 
 /// A header that cannot be read, or that does not fit its body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// One of the eight keys is absent.
+    /// One of the keys is absent that every message has.
     #[error(
         "message has no header '{0}': it is not from a gannet-probe, or something on the way dropped its headers"
     )]
@@ -93,7 +96,13 @@ pub enum Error {
 impl Header {
     /// For a body that is being sealed now.
     pub fn seal(kind: Kind, stamp: Stamp, rows: u32, body: &[u8]) -> Self {
-        Self { version: SCHEMA_VERSION, kind, stamp, rows, crc32c: crc32c::crc32c(body) }
+        Self { version: SCHEMA_VERSION, kind, stamp, rows, crc32c: crc32c::crc32c(body), sink: 0 }
+    }
+
+    /// As this sink sends it.
+    #[must_use]
+    pub fn sent_by(self, sink: u16) -> Self {
+        Self { sink, ..self }
     }
 
     /// Whether the body is the one that was sealed. Before anything in it is read.
@@ -108,7 +117,7 @@ impl Header {
     }
 
     /// As Kafka headers.
-    pub fn to_pairs(&self) -> [(&'static str, String); 8] {
+    pub fn to_pairs(&self) -> [(&'static str, String); 9] {
         let stamp = &self.stamp;
         [
             (header::VERSION, self.version.to_string()),
@@ -119,10 +128,11 @@ impl Header {
             (header::SEQUENCE, stamp.sequence.0.to_string()),
             (header::ROWS, self.rows.to_string()),
             (header::CRC32C, format!("{:08x}", self.crc32c)),
+            (header::SINK, self.sink.to_string()),
         ]
     }
 
-    /// From Kafka headers, in any order, others among them. Of a key given twice the last counts, as in Kafka's own `lastHeader`.
+    /// From Kafka headers, in any order, others among them; without the one of the sink it is not said. Of a key given twice the last counts, as in Kafka's own `lastHeader`.
     pub fn from_pairs<'a>(pairs: impl Iterator<Item = (&'a str, &'a [u8])>) -> Result<Self, Error> {
         let values = Values::collect(pairs);
         let version = values.version()?;
@@ -132,7 +142,8 @@ impl Header {
         let rows = values.decimal(6, "a number below 2^32")?;
         let hexadecimal = |text: &str| (text.len() == 8).then(|| u32::from_str_radix(text, 16).ok())?;
         let crc32c = values.read(7, "eight hexadecimal digits", hexadecimal)?;
-        Ok(Self { version, kind, stamp, rows, crc32c })
+        let sink = if values.0[8].is_some() { values.decimal(8, "a number below 65536")? } else { 0 };
+        Ok(Self { version, kind, stamp, rows, crc32c, sink })
     }
 
     /// As a ZMQ frame, for a body of so many octets.
@@ -144,6 +155,7 @@ impl Header {
         frame[8..24].copy_from_slice(self.stamp.probe.0.as_bytes());
         frame[24..40].copy_from_slice(self.stamp.epoch.0.as_bytes());
         frame[40..42].copy_from_slice(&self.stamp.stream.0.to_be_bytes());
+        frame[42..44].copy_from_slice(&self.sink.to_be_bytes());
         frame[44..48].copy_from_slice(&self.rows.to_be_bytes());
         frame[48..56].copy_from_slice(&self.stamp.sequence.0.to_be_bytes());
         frame[56..60].copy_from_slice(&self.crc32c.to_be_bytes());
@@ -161,7 +173,7 @@ impl Header {
         if version != SCHEMA_VERSION {
             return Err(Error::Version(version));
         }
-        if frame[7] != 0 || frame[42..44] != [0, 0] {
+        if frame[7] != 0 {
             return Err(Error::Reserved);
         }
         let kind =
@@ -182,7 +194,8 @@ impl Header {
         };
         let rows = u32::from_be_bytes(part(frame, 44));
         let crc32c = u32::from_be_bytes(part(frame, 56));
-        let header = Self { version, kind, stamp, rows, crc32c };
+        let sink = u16::from_be_bytes(part(frame, 42));
+        let header = Self { version, kind, stamp, rows, crc32c, sink };
         header.check(body)?;
         Ok(header)
     }
@@ -201,7 +214,7 @@ fn part<const N: usize>(frame: &[u8; FRAME_OCTETS], at: usize) -> [u8; N] {
 }
 
 /// In the order of [`Header::to_pairs`].
-const KEYS: [&str; 8] = [
+const KEYS: [&str; 9] = [
     header::VERSION,
     header::KIND,
     header::PROBE,
@@ -210,6 +223,7 @@ const KEYS: [&str; 8] = [
     header::SEQUENCE,
     header::ROWS,
     header::CRC32C,
+    header::SINK,
 ];
 
 /// The values of [`KEYS`] as they came.
@@ -283,7 +297,7 @@ mod tests {
             stream: StreamId(0x1122),
             sequence: Sequence(0x0123_4567_89ab_cdef),
         };
-        Header::seal(Kind::Flows, stamp, 0x0a0b_0c0d, b"123456789")
+        Header::seal(Kind::Flows, stamp, 0x0a0b_0c0d, b"123456789").sent_by(0x3344)
     }
 
     fn read(pairs: &[(&str, &str)]) -> Result<Header, Error> {
@@ -295,7 +309,7 @@ mod tests {
         let golden = "474e543100010000\
                       0102030405060708090a0b0c0d0e0f10\
                       a1a2a3a4a5a6a7a8a9aaabacadaeafb0\
-                      112200000a0b0c0d0123456789abcdef\
+                      112233440a0b0c0d0123456789abcdef\
                       e306928300000009";
         let frame = header().to_frame(9);
         assert_eq!(frame.map(|octet| format!("{octet:02x}")).concat(), golden);
@@ -325,7 +339,11 @@ mod tests {
         for slot in 0..pairs.len() {
             let mut without = pairs.clone();
             let (key, _) = without.remove(slot);
-            assert_eq!(read(&without), Err(Error::Missing(key)));
+            let expected = match key {
+                crate::bus::header::SINK => Ok(header().sent_by(0)),
+                _ => Err(Error::Missing(key)),
+            };
+            assert_eq!(read(&without), expected);
             let mut wrong = pairs.clone();
             wrong[slot].1 = "~";
             assert!(matches!(read(&wrong), Err(Error::Value { key: named, .. }) if named == key));

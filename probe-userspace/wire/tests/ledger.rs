@@ -60,6 +60,9 @@ fn sound() -> Message {
         acknowledged: 30,
         in_spool: 6,
         discarded: BTreeMap::from([(Discard::OutboxFull, 4)]),
+        number: 0,
+        read_here: false,
+        discarded_amounts: BTreeMap::new(),
         discarded_batches: 1,
     };
     Message {
@@ -230,6 +233,24 @@ fn collected(message: &Message, stored: &StoredStream) -> Vec<Hop> {
 #[test]
 fn what_is_stored_balances_against_the_cut() {
     assert_eq!(collected(&sound(), &stored()), []);
+}
+
+#[test]
+fn a_dead_sink_of_the_same_kind_is_not_taken_for_the_one_that_is_read() {
+    let mut message = sound();
+    let mut dead = message.cursors[0].clone();
+    (dead.acknowledged, dead.in_spool, dead.discarded_batches) = (0, 0, 5);
+    dead.discarded = BTreeMap::from([(Discard::DrainTimeout, 40)]);
+    message.cursors[0].number = 2;
+    message.cursors.insert(0, CursorTerms { number: 1, ..dead });
+    message.read_from(1);
+    assert_eq!(collected(&message, &stored()), [Hop::Bus]);
+    message.read_from(2);
+    assert_eq!(collected(&message, &stored()), []);
+    let cursor = |message: &Message| cursor_of(message, StreamId(0), "kafka").map(|cursor| cursor.number);
+    assert_eq!(cursor(&message), Some(2));
+    message.read_from(0);
+    assert_eq!(cursor(&message), Some(1), "of a message that does not say it, the first of the kind");
 }
 
 #[test]

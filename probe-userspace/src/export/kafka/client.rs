@@ -29,6 +29,8 @@ const TRY: Duration = Duration::from_millis(200);
 pub(super) struct Client {
     pub(super) producer: ThreadedProducer<Context>,
     pub(super) transactional: bool,
+    /// Number of the sink, for the headers.
+    pub(super) sink: u16,
     flow: Topic,
     ledger: Topic,
 }
@@ -38,6 +40,7 @@ impl Client {
     pub(super) fn connect(
         config: &[(String, String)],
         transactional: bool,
+        sink: u16,
         options: &Options,
         is_over: &mut dyn FnMut() -> bool,
     ) -> Result<Self, Failure> {
@@ -52,7 +55,7 @@ impl Client {
             patiently(is_over, |time| producer.init_transactions(time))
                 .map_err(|error| Failure::of(&error, &notes.last()))?;
         }
-        Ok(Self { producer, transactional, flow, ledger })
+        Ok(Self { producer, transactional, sink, flow, ledger })
     }
 
     pub(super) fn topic(&self, kind: Kind) -> &Topic {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::client::TRANSACTION_TIMEOUT;
 use super::{ABORTED_PAUSE, FENCED_PAUSE, PAUSE};
 
 /// Sorted by what follows from it, not by where it came from.
@@ -18,10 +19,12 @@ pub(super) enum Failure {
     /// The producer is of no use any more.
     #[error("the producer is made anew: {0}")]
     Fatal(String),
-    /// Another producer has our `transactional.id`.
+    /// Another producer has our `transactional.id`, or the coordinator raised its epoch itself when a transaction took too long.
     #[error(
-        "another producer has the identity of this probe ({0}): two probes must not share a UUID; give one of them \
-         another --probe-id or state directory"
+        "the broker has fenced this producer off ({0}): either another one has the identity of this probe (two probes must \
+         not share a UUID: give one of them another --probe-id or state directory), or the coordinator timed its \
+         transaction out (the probe or the broker stood still for {timeout} s or more); it comes back after a pause",
+        timeout = TRANSACTION_TIMEOUT.as_secs()
     )]
     Fenced(String),
     /// A topic is missing and may not be made.
@@ -133,6 +136,12 @@ mod tests {
             Failure::of(&KafkaError::MetadataFetch(RDKafkaErrorCode::BrokerTransportFailure), "refused");
         assert!(!failure.needs_new_producer() && failure.pause() > Duration::ZERO);
         assert!(failure.to_string().contains("(refused); batches are kept"), "{failure}");
+    }
+
+    #[test]
+    fn fenced_names_both_causes() {
+        let text = Failure::Fenced("fenced".to_owned()).to_string();
+        assert!(text.contains("--probe-id") && text.contains("timed its transaction out"), "{text}");
     }
 
     #[test]

@@ -44,6 +44,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const ABORTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// Time before a producer comes back that another one with its identity has pushed aside: else both would do so for ever.
+/// At the stop it is tried once more at once: if it was the coordinator's time-out, what is left still goes.
 const FENCED_PAUSE: Duration = Duration::from_secs(30);
 
 /// What the end grants: below `FAREWELL` of the exporter.
@@ -122,7 +123,8 @@ impl Kafka {
                 return None;
             }
             let config = self.config(transactional);
-            match Client::connect(&config, transactional, &self.options, &mut || limit.is_over(cursor)) {
+            let mut is_over = || limit.is_over(cursor);
+            match Client::connect(&config, transactional, cursor.number(), &self.options, &mut is_over) {
                 Ok(client) => {
                     cursor.set_guarantee(guarantee(transactional));
                     reporter.connected(client.describe());
@@ -134,7 +136,7 @@ impl Kafka {
                 }
                 Err(failure) => {
                     reporter.trouble(&failure);
-                    limit.pause(cursor, failure.pause());
+                    limit.wait(cursor, &failure);
                 }
             }
         }
@@ -174,7 +176,7 @@ impl Kafka {
             };
             cursor.give_back();
             reporter.trouble(&failure);
-            limit.pause(cursor, failure.pause());
+            limit.wait(cursor, &failure);
             if failure.needs_new_producer() {
                 return true;
             }
@@ -210,6 +212,8 @@ fn guarantee(transactional: bool) -> Guarantee {
 #[derive(Default)]
 struct Limit {
     end: Option<Instant>,
+    /// The pause of a fenced producer was cut short by the stop: once.
+    has_hastened: bool,
 }
 
 impl Limit {
@@ -220,11 +224,38 @@ impl Limit {
         self.end.is_some_and(|end| Instant::now() >= end)
     }
 
-    /// Waits, in steps short enough that the end is noticed.
-    fn pause(&mut self, cursor: &Cursor, pause: Duration) {
-        let until = Instant::now() + pause;
+    /// Waits before the next try, in steps short enough that the end is noticed. A fenced producer waits long, and the
+    /// end cuts that short: one more try is worth more than the rest of the pause.
+    fn wait(&mut self, cursor: &Cursor, failure: &Failure) {
+        let until = Instant::now() + failure.pause();
         while Instant::now() < until && !self.is_over(cursor) {
+            if matches!(failure, Failure::Fenced(_)) && !self.has_hastened && cursor.is_draining() {
+                self.has_hastened = true;
+                return;
+            }
             std::thread::park_timeout(LOOK.min(until.saturating_duration_since(Instant::now())));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::export::outbox::Outbox;
+
+    #[test]
+    fn the_stop_ends_the_pause_of_a_fenced_producer_once() {
+        let outbox = Outbox::new(&[("kafka://test".to_owned(), Guarantee::ExactlyOnce)], 1);
+        let cursor = outbox.cursor(0);
+        let fenced = Failure::Fenced("test".to_owned());
+        let mut limit = Limit::default();
+        outbox.hasten();
+        let begin = Instant::now();
+        limit.wait(&cursor, &fenced);
+        assert!(begin.elapsed() < LAST, "it went on pausing");
+        outbox.end();
+        limit.wait(&cursor, &fenced);
+        assert!(begin.elapsed() >= LAST, "it was tried again and again");
+        assert!(begin.elapsed() < FENCED_PAUSE);
     }
 }

@@ -78,7 +78,7 @@ impl Client {
 
     fn send(&self, sealed: &Sealed) -> Result<(), KafkaError> {
         let topic = self.topic(sealed.header.kind);
-        let pairs = sealed.header.to_pairs();
+        let pairs = sealed.header.sent_by(self.sink).to_pairs();
         let headers =
             pairs.iter().fold(OwnedHeaders::new_with_capacity(pairs.len()), |headers, (key, value)| {
                 headers.insert(Header { key, value: Some(value) })

@@ -39,6 +39,11 @@ impl Cursor {
         Self { outbox, sink }
     }
 
+    /// The number of its sink, as in the terms: what it sends carries it.
+    pub fn number(&self) -> u16 {
+        u16::try_from(self.sink + 1).unwrap_or(0)
+    }
+
     /// The batches behind those that were handed: at least one, else as many as both bounds let through. Waits for the first.
     pub fn next(&self, batches: usize, octets: usize, timeout: Duration) -> Next {
         let until = Instant::now() + timeout;
@@ -79,6 +84,12 @@ impl Cursor {
     /// What acknowledgements promise from now on.
     pub fn set_guarantee(&self, guarantee: Guarantee) {
         self.outbox.lock().queues[self.sink].set_guarantee(guarantee);
+    }
+
+    /// Whether the time to drain runs: there is not much of it.
+    pub fn is_draining(&self) -> bool {
+        let state = self.outbox.lock();
+        state.draining || state.ended
     }
 
     /// Whether nothing will be appended any more: the time to try is limited from now on.

@@ -38,6 +38,8 @@ pub struct Outbox {
 #[derive(Debug)]
 struct State {
     queues: Vec<Queue>,
+    /// The time to drain runs.
+    draining: bool,
     /// Nothing will be appended any more.
     ended: bool,
 }
@@ -46,12 +48,17 @@ impl Outbox {
     /// With one queue per sink, each of so many octets of flow batches. Without sinks whatever is appended is discarded
     /// as `no_sink`.
     pub fn new(sinks: &[(String, Guarantee)], octets: usize) -> Arc<Self> {
-        let mut queues: Vec<_> =
-            sinks.iter().map(|(name, guarantee)| Queue::new(name.clone(), *guarantee, octets)).collect();
+        let queue = |(number, (name, guarantee)): (u16, &(String, Guarantee))| {
+            Queue::new(name.clone(), number, *guarantee, octets)
+        };
+        let mut queues: Vec<_> = (1..).zip(sinks).map(queue).collect();
         if queues.is_empty() {
             queues.push(Queue::none());
         }
-        Arc::new(Self { state: Mutex::new(State { queues, ended: false }), changed: Condvar::new() })
+        Arc::new(Self {
+            state: Mutex::new(State { queues, draining: false, ended: false }),
+            changed: Condvar::new(),
+        })
     }
 
     /// Says that batches of this stream will come: its terms are there from now on, so that the books miss the first batch,
@@ -83,6 +90,12 @@ impl Outbox {
     /// Where every stream stands for every sink, of one moment.
     pub fn terms(&self) -> Vec<CursorTerms> {
         self.lock().queues.iter().flat_map(Queue::terms).collect()
+    }
+
+    /// The run is being stopped: whoever pauses should try now.
+    pub fn hasten(&self) {
+        self.lock().draining = true;
+        self.changed.notify_all();
     }
 
     /// Nothing will be appended any more: cursors end when they are empty.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flow_wire::batch::Sealed;
 use flow_wire::bus::Kind;
-use flow_wire::ledger::{CursorTerms, Discard, Guarantee};
+use flow_wire::ledger::{Amount, ByReason, CursorTerms, Discard, Guarantee};
 use flow_wire::stamp::{Stamp, StreamId};
 
 use super::LEDGER_OCTETS;
@@ -14,6 +14,7 @@ use super::LEDGER_OCTETS;
 #[derive(Debug)]
 pub(super) struct Queue {
     sink: String,
+    number: u16,
     guarantee: Guarantee,
     /// `None` = there is no sink.
     capacity: Option<usize>,
@@ -25,20 +26,22 @@ pub(super) struct Queue {
     streams: BTreeMap<StreamId, Terms>,
 }
 
-/// In records.
+/// In records; of the discarded ones with what is in them.
 #[derive(Debug, Default)]
 struct Terms {
     out: u64,
     acknowledged: u64,
     waiting: u64,
     discarded: BTreeMap<Discard, u64>,
+    discarded_amounts: ByReason<Discard>,
     discarded_batches: u64,
 }
 
 impl Queue {
-    pub(super) fn new(sink: String, guarantee: Guarantee, capacity: usize) -> Self {
+    pub(super) fn new(sink: String, number: u16, guarantee: Guarantee, capacity: usize) -> Self {
         Self {
             sink,
+            number,
             guarantee,
             capacity: Some(capacity),
             batches: VecDeque::new(),
@@ -51,7 +54,7 @@ impl Queue {
 
     /// Stands where no sink does, so that the books say what became of the records.
     pub(super) fn none() -> Self {
-        Self { capacity: None, ..Self::new("none".to_owned(), Guarantee::AtMostOnce, 0) }
+        Self { capacity: None, ..Self::new("none".to_owned(), 0, Guarantee::AtMostOnce, 0) }
     }
 
     pub(super) fn expect(&mut self, stream: StreamId) {
@@ -140,12 +143,15 @@ impl Queue {
         let flows = self.streams.iter().filter(|(stream, _)| **stream != StreamId::CONTROL);
         flows.map(|(stream, terms)| CursorTerms {
             sink: self.sink.clone(),
+            number: self.number,
+            read_here: false,
             stream: *stream,
             guarantee: self.guarantee,
             records_out: terms.out,
             acknowledged: terms.acknowledged,
             in_spool: terms.waiting,
             discarded: terms.discarded.clone(),
+            discarded_amounts: terms.discarded_amounts.clone(),
             discarded_batches: terms.discarded_batches,
         })
     }
@@ -188,6 +194,7 @@ impl Queue {
 impl Terms {
     fn discard(&mut self, sealed: &Sealed, reason: Discard) {
         *self.discarded.entry(reason).or_default() += u64::from(sealed.header.rows);
+        *self.discarded_amounts.entry(reason).or_insert(Amount::ZERO) += sealed.exported;
         self.discarded_batches += 1;
     }
 }

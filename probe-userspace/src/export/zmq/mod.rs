@@ -5,10 +5,12 @@
 //! [ gannet.ledger ] [ header, 64 octets ] [ JSON        ]
 //! ```
 //!
-//! A PUB socket never says what it drops: neither without a subscriber nor for one that is slow (libzmq drops silently at
-//! its high-water mark). So acknowledged means handed to the socket here, the guarantee is at most once, and what was lost
-//! is seen by the reader: sequences count on whatever becomes of a batch, and the ledger message says where they stand.
+//! XPUB says who subscribes, so a batch that nobody wants is not sent, and counted as `no_subscriber`. It never says what
+//! it drops for a subscriber that is slow (silently, at its high-water mark). So acknowledged means handed to a socket with
+//! a subscriber here, the guarantee is at most once, and what else was lost is seen by the reader: sequences count on
+//! whatever becomes of a batch, and the ledger message says where they stand.
 
+mod report;
 mod subscribers;
 
 use std::time::{Duration, Instant};
@@ -21,6 +23,7 @@ use flow_wire::ledger::{Discard, Guarantee};
 
 use super::outbox::{Cursor, Next};
 use super::{Sink, copies};
+use report::Reporter;
 use subscribers::Subscribers;
 
 /// Messages that the socket holds for each subscriber: half a minute at 10,000 flows a second, at most 90 MB.
@@ -46,9 +49,6 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Time that a capture file gives a collector to come: it connects anew ten times a second.
 pub const PATIENCE_FOR_FILES: Duration = Duration::from_secs(5);
 
-/// So often a missing subscriber is reported.
-const REPORT: Duration = Duration::from_secs(60);
-
 /// The publishing socket.
 pub struct Zmq {
     name: String,
@@ -57,9 +57,7 @@ pub struct Zmq {
     subscribers: Subscribers,
     /// Somebody listens to all topics.
     is_heard: bool,
-    /// Batches that nobody had subscribed, since the last report.
-    unheard: u64,
-    reported: Option<Instant>,
+    reporter: Reporter,
     patience: Duration,
 }
 
@@ -108,15 +106,14 @@ impl Zmq {
     }
 
     fn over(socket: ::zmq::Socket, name: String, prefix: &str) -> Self {
-        let subscribers = Subscribers::default();
+        let subscribers = Subscribers::of(Kind::ALL.map(|kind| kind.topic(prefix).into_bytes()));
         Self {
+            reporter: Reporter::new(name.clone()),
             name,
             prefix: prefix.to_owned(),
             socket,
             subscribers,
             is_heard: false,
-            unheard: 0,
-            reported: None,
             patience: Duration::ZERO,
         }
     }
@@ -150,17 +147,23 @@ impl Zmq {
         }
     }
 
-    fn publish(&mut self, sealed: &Sealed) -> Result<(), ::zmq::Error> {
+    /// Sends it as this sink. What nobody wants is kept from the socket: a subscriber that it knows and we do not yet
+    /// would get what is counted as lost.
+    fn publish(&mut self, sealed: &Sealed, sink: u16) -> Result<(), Unsent> {
         let topic = sealed.header.kind.topic(&self.prefix);
         if !self.subscribers.want(topic.as_bytes()) {
-            self.unheard += 1;
+            self.listen();
+            if !self.subscribers.want(topic.as_bytes()) {
+                return Err(Unsent::Unheard);
+            }
         }
         let times = match sealed.header.kind {
             Kind::Flows => copies(fault::take(Hop::Bus)),
             Kind::Ledger => 1,
         };
         // A sealed body is below BODY_OCTETS_MAX.
-        let header = sealed.header.to_frame(u32::try_from(sealed.body.len()).unwrap_or(u32::MAX));
+        let header =
+            sealed.header.sent_by(sink).to_frame(u32::try_from(sealed.body.len()).unwrap_or(u32::MAX));
         for _ in 0..times {
             let frames: [&[u8]; 3] = [topic.as_bytes(), &header, &sealed.body];
             self.socket.send_multipart(frames, ::zmq::DONTWAIT)?;
@@ -168,15 +171,33 @@ impl Zmq {
         Ok(())
     }
 
-    /// What nobody heard is gone, which a person should know; but not once a batch.
-    fn report(&mut self) {
-        let is_due = self.reported.is_none_or(|at| at.elapsed() >= REPORT);
-        if self.unheard > 0 && is_due {
-            tracing::warn!(sink = self.name, batches = self.unheard, "no subscriber: these batches are gone");
-            self.unheard = 0;
-            self.reported = Some(Instant::now());
+    /// Books what became of a batch.
+    fn settle(&mut self, sealed: &Sealed, cursor: &Cursor) {
+        let unsent = match self.publish(sealed, cursor.number()) {
+            Ok(()) => return cursor.acknowledge(1),
+            Err(unsent) => unsent,
+        };
+        let reason = match unsent {
+            Unsent::Unheard => Discard::NoSubscriber,
+            Unsent::Socket(_) => Discard::RefusedByBus,
+        };
+        // Cumulative ledger messages that nobody heard cost nobody anything.
+        if sealed.header.kind == Kind::Flows {
+            self.reporter.lost(&unsent, sealed.header.rows);
         }
+        cursor.discard(sealed.header.stamp, reason);
     }
+}
+
+/// Why a batch did not go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+enum Unsent {
+    /// Nobody has subscribed its topic.
+    #[error("no subscriber")]
+    Unheard,
+    /// libzmq did not take it.
+    #[error("the socket refused: {0}")]
+    Socket(#[from] ::zmq::Error),
 }
 
 impl Sink for Zmq {
@@ -197,16 +218,7 @@ impl Sink for Zmq {
                 Next::Nothing => continue,
                 Next::End => return,
             };
-            for sealed in &batches {
-                match self.publish(sealed) {
-                    Ok(()) => cursor.acknowledge(1),
-                    Err(error) => {
-                        tracing::error!(sink = self.name, %error, "a batch could not be sent");
-                        cursor.discard(sealed.header.stamp, Discard::RefusedByBus);
-                    }
-                }
-            }
-            self.report();
+            batches.iter().for_each(|sealed| self.settle(sealed, &cursor));
         }
     }
 }

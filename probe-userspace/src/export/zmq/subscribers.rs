@@ -3,16 +3,23 @@
 
 use std::collections::BTreeSet;
 
-/// Prefixes that are remembered: ours are two, ntop's nine, and a peer may invent any number.
-const PREFIXES_MAX: usize = 256;
+/// Messages of peers that are read in a row before batches have their turn again.
+const READ_MESSAGES: usize = 256;
 
-/// The prefixes that are subscribed now.
-#[derive(Debug, Default)]
+/// The prefixes of our topics that are subscribed now. Others are not remembered: a peer may invent any number, but a topic
+/// has no more prefixes than octets.
+#[derive(Debug)]
 pub(super) struct Subscribers {
+    topics: [Vec<u8>; 2],
     prefixes: BTreeSet<Vec<u8>>,
 }
 
 impl Subscribers {
+    /// Of these topics.
+    pub(super) fn of(topics: [Vec<u8>; 2]) -> Self {
+        Self { topics, prefixes: BTreeSet::new() }
+    }
+
     /// Whether somebody listens to this topic.
     pub(super) fn want(&self, topic: &[u8]) -> bool {
         self.prefixes.iter().any(|prefix| topic.starts_with(prefix))
@@ -20,7 +27,7 @@ impl Subscribers {
 
     /// Takes what peers said. Anything but a subscription is nothing to us.
     pub(super) fn read(&mut self, socket: &::zmq::Socket) {
-        for _ in 0..PREFIXES_MAX {
+        for _ in 0..READ_MESSAGES {
             let Ok(message) = socket.recv_bytes(::zmq::DONTWAIT) else { return };
             self.take(&message);
         }
@@ -28,7 +35,7 @@ impl Subscribers {
 
     fn take(&mut self, message: &[u8]) {
         match message.split_first() {
-            Some((1, prefix)) if self.prefixes.len() < PREFIXES_MAX => {
+            Some((1, prefix)) if self.topics.iter().any(|topic| topic.starts_with(prefix)) => {
                 self.prefixes.insert(prefix.to_vec());
             }
             Some((0, prefix)) => {
@@ -43,9 +50,13 @@ impl Subscribers {
 mod tests {
     use super::*;
 
+    fn of_gannet() -> Subscribers {
+        Subscribers::of([b"gannet.flow".to_vec(), b"gannet.ledger".to_vec()])
+    }
+
     #[test]
     fn topics_are_matched_by_prefix_until_the_last_one_goes() {
-        let mut subscribers = Subscribers::default();
+        let mut subscribers = of_gannet();
         subscribers.take(b"\x01gannet.fl");
         assert!(subscribers.want(b"gannet.flow") && !subscribers.want(b"gannet.ledger"));
         subscribers.take(b"\x01");
@@ -59,10 +70,12 @@ mod tests {
 
     #[test]
     fn a_peer_cannot_make_it_grow() {
-        let mut subscribers = Subscribers::default();
-        for prefix in 0..2 * PREFIXES_MAX as u32 {
+        let mut subscribers = of_gannet();
+        for prefix in 0..1_000_u32 {
             subscribers.take(&[&[1], prefix.to_be_bytes().as_slice()].concat());
         }
-        assert_eq!(subscribers.prefixes.len(), PREFIXES_MAX);
+        assert_eq!(subscribers.prefixes.len(), 0);
+        subscribers.take(b"\x01gannet.");
+        assert!(subscribers.want(b"gannet.flow"), "it is heard behind all of them");
     }
 }

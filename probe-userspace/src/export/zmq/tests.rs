@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flow_wire::batch::{encode, open};
 use flow_wire::bus::Kind;
 use flow_wire::header::Header;
+use flow_wire::ledger::Amount;
 use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 use uuid::Uuid;
 
@@ -89,7 +90,7 @@ fn what_a_slow_subscriber_misses_is_a_gap_and_what_it_gets_is_whole() {
     // Far more than both queues and the kernel's socket buffers hold: it reads nothing meanwhile.
     let mut count = 0;
     for _ in 0..20_000 {
-        sink.publish(&sealed(count)).unwrap();
+        sink.publish(&sealed(count), 1).unwrap();
         count += 1;
     }
     // One more at a time, until one comes through: the queue empties as the reader reads.
@@ -103,7 +104,7 @@ fn what_a_slow_subscriber_misses_is_a_gap_and_what_it_gets_is_whole() {
         match read.last() {
             Some(&last) if last + 1 == count && count > 20_000 => break last,
             _ => {
-                sink.publish(&sealed(count)).unwrap();
+                sink.publish(&sealed(count), 1).unwrap();
                 count += 1;
             }
         }
@@ -118,13 +119,23 @@ fn what_a_slow_subscriber_misses_is_a_gap_and_what_it_gets_is_whole() {
 fn what_nobody_heard_is_a_gap_for_who_comes_later() {
     let context = ::zmq::Context::new();
     let (mut sink, address) = publisher(1_000);
-    (0..7).for_each(|sequence| sink.publish(&sealed(sequence)).unwrap());
-    assert_eq!(sink.unheard, 7);
+    let outbox = Outbox::new(&[(sink.name(), sink.guarantee())], usize::MAX);
+    let cursor = outbox.cursor(0);
+    let settle = |sink: &mut Zmq, sequences: std::ops::Range<u64>| {
+        sequences.for_each(|sequence| outbox.append(&sealed(sequence)));
+        let Next::Batches(batches) = cursor.next(TAKE_BATCHES, usize::MAX, LOOK) else { panic!() };
+        batches.iter().for_each(|sealed| sink.settle(sealed, &cursor));
+    };
+    settle(&mut sink, 0..7);
     let reader = subscriber(&context, &address, 1_000);
     wait_for_subscriber(&mut sink);
-    (7..10).for_each(|sequence| sink.publish(&sealed(sequence)).unwrap());
+    settle(&mut sink, 7..10);
     assert_eq!(read_until(&reader, 9), BTreeSet::from([7, 8, 9]));
-    assert_eq!(sink.unheard, 7);
+    let terms = outbox.terms().remove(0);
+    assert_eq!((terms.acknowledged, terms.in_spool, terms.records_out), (3, 0, 10));
+    assert_eq!((terms.discarded[&Discard::NoSubscriber], terms.discarded_batches), (7, 7));
+    let lost = (0..7).fold(Amount::ZERO, |sum, sequence| sum + sealed(sequence).exported);
+    assert_eq!(terms.discarded_amounts[&Discard::NoSubscriber], lost);
 }
 
 #[test]

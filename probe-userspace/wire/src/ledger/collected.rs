@@ -70,9 +70,13 @@ pub fn of_stream(cut: &StreamCut, cursor: Option<&CursorTerms>, stored: &StoredS
     identities
 }
 
-/// The cursor of the sink that a collector reads: the one of its kind of bus (`kafka`, `zmq`) that has this stream.
+/// The cursor of the sink that a collector reads: the one that brought the message, where the message says so, since a probe
+/// may have several sinks of one kind, of which one is dead. Else, or where the stream comes over another kind of bus
+/// (`kafka`, `zmq`) than the message, the first of that kind.
 pub fn cursor_of<'a>(message: &'a Message, stream: StreamId, bus: &str) -> Option<&'a CursorTerms> {
-    message.cursors.iter().find(|cursor| cursor.stream == stream && cursor.sink.starts_with(bus))
+    let of_kind =
+        || message.cursors.iter().filter(|cursor| cursor.stream == stream && cursor.sink.starts_with(bus));
+    of_kind().find(|cursor| cursor.read_here).or_else(|| of_kind().next())
 }
 
 /// Records that a bus without a guarantee lost: counted loss, no residual. What [`of_stream`] leaves over for them lies

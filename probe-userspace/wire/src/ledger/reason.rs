@@ -30,6 +30,8 @@ pub enum Discard {
     ExportQueueFull,
     /// The outbox (later: the spool's quota) was full.
     OutboxFull,
+    /// Nobody had subscribed the topic of a ZMQ sink.
+    NoSubscriber,
     /// The bus refused the batch for good.
     RefusedByBus,
     /// The batch could not be encoded: its counts do not fit into 64 bits.

@@ -26,6 +26,15 @@ impl Amount {
     }
 }
 
+impl Message {
+    /// Marks the cursors of the sink that brought this message, by the number in its header.
+    pub fn read_from(&mut self, sink: u16) {
+        for cursor in &mut self.cursors {
+            cursor.read_here = sink != 0 && cursor.number == sink;
+        }
+    }
+}
+
 impl Add for Amount {
     type Output = Self;
     fn add(self, other: Self) -> Self {
@@ -122,6 +131,12 @@ pub struct WorkerTerms {
 pub struct CursorTerms {
     /// The sink's endpoint, without secrets.
     pub sink: String,
+    /// Its number among the probe's sinks, from 1: the same as in the headers of what it sends. 0 = not said.
+    #[serde(default)]
+    pub number: u16,
+    /// Set by a collector, never by a probe: this sink brought the message that the terms are from.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read_here: bool,
     /// Which stream.
     pub stream: StreamId,
     /// What the sink promises.
@@ -134,6 +149,9 @@ pub struct CursorTerms {
     pub in_spool: u64,
     /// Records dropped, by reason.
     pub discarded: BTreeMap<Discard, u64>,
+    /// Packets and layer-2 octets in those records.
+    #[serde(default)]
+    pub discarded_amounts: ByReason<Discard>,
     /// Batches that held them: the gaps that a collector will see.
     pub discarded_batches: u64,
 }
