@@ -33,6 +33,13 @@ impl Context {
     }
 }
 
+impl Context {
+    /// Whether the state of the input tells already why no broker is there.
+    fn said_why(&self) -> bool {
+        self.status.state().1.starts_with("waiting for a broker: ")
+    }
+}
+
 impl ConsumerContext for Context {}
 
 impl ClientContext for Context {
@@ -48,8 +55,16 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
-            self.status.set(InputState::Waiting, "waiting for the broker to come back");
+        // Refused, unknown, not verified: the sentence without its clock and counters, which would make each one news.
+        let why = reason.split(" (after ").next().unwrap_or_default();
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) if self.said_why() => {}
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                self.status.set(InputState::Waiting, "waiting for the broker to come back");
+            }
+            // One connection of several may fail while all is read: it is news only to who waits.
+            _ if self.status.state().0 == InputState::Running => {}
+            _ => self.status.set(InputState::Waiting, format!("waiting for a broker: {why}")),
         }
         tracing::debug!(input = self.status.endpoint(), %error, "{reason}");
     }
