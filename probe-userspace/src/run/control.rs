@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use xsk::wait::{self, Wake};
 
 use crate::source::{self, Source};
-use crate::worker::Control;
+use crate::worker::{Clock, Control};
 
 /// Sources say within this time that they are drained: a packet socket hands its last block over after some tens of
 /// milliseconds, and reading a full ring takes some hundred. A worker that is not believed drained goes on all the same.
@@ -63,13 +63,14 @@ const REPORTS_MOST: u64 = 16;
 pub(super) struct LiveControl {
     stop: Stop,
     failures: Failures,
+    clock: Clock,
     drained: bool,
 }
 
 impl LiveControl {
     /// For a worker of this run.
-    pub(super) fn new(stop: &Stop, failures: &Failures) -> Self {
-        Self { stop: stop.clone(), failures: failures.clone(), drained: false }
+    pub(super) fn new(stop: &Stop, failures: &Failures, clock: Clock) -> Self {
+        Self { stop: stop.clone(), failures: failures.clone(), clock, drained: false }
     }
 
     /// Called when nothing has come and the run is to end: whether nothing will.
@@ -84,9 +85,13 @@ impl LiveControl {
 }
 
 impl Control for LiveControl {
-    /// Only once the sources are drained: a turn that finds nothing then is the last one.
+    /// Of an interface only once its sources are drained: a turn that finds nothing then is the last one. Of a file at
+    /// once: what was not read was not seen.
     fn is_stopping(&mut self) -> bool {
-        self.drained
+        match self.clock {
+            Clock::OfPackets => self.stop.is_ordered(),
+            Clock::Monotonic { .. } => self.drained,
+        }
     }
 
     fn wait(&mut self, sources: &mut [Box<dyn Source>], wake: &Wake, timeout: Duration) {

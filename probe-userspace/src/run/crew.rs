@@ -47,7 +47,7 @@ impl Crew {
         for (number, (Post { sources, core, handover }, ring)) in (0..).zip(posts) {
             let made = made.clone();
             crew.wakes.push(handover.wake().clone());
-            let mut control = LiveControl::new(stop, failures);
+            let mut control = LiveControl::new(stop, failures, clock);
             let body = move || {
                 pin(core);
                 // Made here: its pages then lie in the memory next to its core.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,10 +17,10 @@ use super::crew::Post;
 use super::host::Signals;
 use crate::books;
 use crate::export::{Books, Sink};
+use crate::source::Source;
 use crate::source::capture_file::{self, CaptureFile, STANDARD_INPUT};
 use crate::source::filtered::Filtered;
 use crate::source::xdp::CaptureFilter;
-use crate::source::{self, Frame, ObservationPoint, Source, State};
 use crate::telemetry::Board;
 use crate::worker::{Clock, Cut, Handover};
 
@@ -36,8 +37,7 @@ pub(super) fn stage(
 ) -> Result<Stage, Error> {
     let mut sources: Vec<Box<dyn Source>> = Vec::with_capacity(paths.len());
     for path in paths {
-        let file = UntilStopped { file: open(path, stop, signals)?, stop: stop.clone() };
-        sources.push(Filtered::boxed(file, filter));
+        sources.push(Filtered::boxed(open(path, stop, signals)?, filter));
     }
     let mut mesh = Handover::mesh(1).map_err(Error::Handover)?;
     let posts = mesh.pop().map(|handover| Post { sources, core: None, handover }).into_iter().collect();
@@ -54,7 +54,8 @@ fn open(path: &Path, stop: &Stop, signals: &Signals) -> Result<CaptureFile, Erro
     let name = path.display().to_string();
     let file = match path == Path::new(STANDARD_INPUT) {
         true => std::io::stdin().as_fd().try_clone_to_owned().map(File::from),
-        false => File::open(path),
+        // A pipe that nobody has opened for writing yet is waited for by poll, which a signal can end, and not by open.
+        false => File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path),
     };
     let file = file.map_err(|error| capture_file::Error::Open { path: path.to_path_buf(), error })?;
     let signals = signals.as_fd().try_clone_to_owned().map_err(Error::Signals)?;
@@ -79,12 +80,16 @@ impl Patient {
 
 impl Read for Patient {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while !xsk::wait::until_readable(&[self.file.as_fd()], Some(LOOK))? {
-            if self.is_over()? {
+        loop {
+            if xsk::wait::until_readable(&[self.file.as_fd()], Some(LOOK))? {
+                match self.file.read(buffer) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    read => return read,
+                }
+            } else if self.is_over()? {
                 return Ok(0);
             }
         }
-        self.file.read(buffer)
     }
 }
 
@@ -100,40 +105,5 @@ impl Books for FileBooks {
 
     fn publish(&mut self, message: &Arc<Message>) {
         self.board.put(message.clone());
-    }
-}
-
-/// A file that ends early when the run is stopped. What was not read was not seen.
-struct UntilStopped {
-    file: CaptureFile,
-    stop: Stop,
-}
-
-impl Source for UntilStopped {
-    fn observation_point(&self) -> &ObservationPoint {
-        self.file.observation_point()
-    }
-
-    fn receive(
-        &mut self,
-        now_nanoseconds: u64,
-        lend: &mut dyn FnMut(&[Frame<'_>]),
-    ) -> Result<State, source::Error> {
-        match self.stop.is_ordered() {
-            true => Ok(State::Ended),
-            false => self.file.receive(now_nanoseconds, lend),
-        }
-    }
-
-    fn wait(&mut self, timeout: Duration) -> Result<(), source::Error> {
-        self.file.wait(timeout)
-    }
-
-    fn terms(&mut self) -> Result<QueueTerms, source::Error> {
-        self.file.terms()
-    }
-
-    fn notice(&self) -> Option<String> {
-        self.file.notice()
     }
 }
