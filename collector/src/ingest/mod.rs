@@ -11,6 +11,8 @@ mod input;
 mod kafka;
 pub mod message;
 mod status;
+#[cfg(test)]
+mod tests;
 mod writer;
 mod zmq;
 

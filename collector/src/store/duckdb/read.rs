@@ -208,3 +208,19 @@ pub(super) fn unsigned(row: &Row<'_>, at: usize) -> Result<u64, Error> {
     };
     u64::try_from(number).map_err(|_| Error::Overflow)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_query_without_end_is_stopped_and_its_connection_goes_on() {
+        let connection = Connection::open_in_memory().unwrap();
+        let ask = |text: &str| connection.query_row(text, [], |row| row.get::<_, i64>(0));
+        let endless = "SELECT count(*) FROM range(1000000000000) AS t(a) WHERE a % 7 = 3";
+        let (answer, stopped) = limited(&connection, Duration::from_millis(50), || ask(endless));
+        assert!(stopped && answer.is_err(), "{answer:?}");
+        let (answer, stopped) = limited(&connection, Duration::from_secs(30), || ask("SELECT 7"));
+        assert_eq!((answer.unwrap(), stopped), (7, false));
+    }
+}
