@@ -8,7 +8,8 @@
 //! in `packets` and `octets`, and beside it the reasons.
 
 use flow_wire::ledger::{
-    Amount, ByReason, Discard, Identity, Message, QueueTerms, WorkerTerms, of_probe, residual,
+    Amount, ByReason, Discard, Identity, Message, QueueTerms, WorkerTerms, lost_by_worst_sink, of_probe,
+    residual,
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -72,8 +73,9 @@ fn excepted(queues: &QueueTerms, workers: &WorkerTerms) -> Value {
     })
 }
 
-/// What was to be in a record and is not, by reason; and sealed records that a sink lost, in records. Records without a
-/// sink are none: so it was asked for.
+/// What was to be in a record and is not, and what the worst sink did not get of the sealed ones, by reason: in packets and
+/// octets, with the records beside them where they were sealed. The same packets as `telemetry::losses` counts for
+/// `--max-loss`. Records without a sink are none: so it was asked for. Each sink's own losses stand in `cursors`.
 fn lost(message: &Message, queues: &QueueTerms, workers: &WorkerTerms) -> Value {
     let mut reasons = Map::new();
     let mut all = Amount::ZERO;
@@ -93,12 +95,20 @@ fn lost(message: &Message, queues: &QueueTerms, workers: &WorkerTerms) -> Value 
             put(&name(reason), *amount);
         }
     }
-    for (reason, records) in message.cursors.iter().flat_map(|cursor| &cursor.discarded) {
-        if *reason != Discard::NoSink && *records > 0 {
-            let known = reasons.entry(name(reason)).or_insert_with(|| json!({}));
-            known["records"] = json!(known["records"].as_u64().unwrap_or(0) + records);
+    let mut records = 0;
+    if let Some((_, losses)) = lost_by_worst_sink(message) {
+        for (reason, lost) in losses {
+            all += lost.amount;
+            records += lost.records;
+            // A worker's discards and a sink's have no reason in common.
+            let Amount { packets, octets } = lost.amount;
+            reasons.insert(
+                name(&reason),
+                json!({"packets": packets, "octets": octets, "records": lost.records}),
+            );
         }
     }
+    reasons.insert("records".into(), json!(records));
     reasons.insert("packets".into(), json!(all.packets));
     reasons.insert("octets".into(), json!(all.octets));
     Value::Object(reasons)
@@ -224,6 +234,8 @@ fn object(value: Value) -> Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
+    use flow_wire::ledger::{CursorTerms, Guarantee};
+    use flow_wire::stamp::StreamId;
     use xdp_abi::headers::{NonFlow, Undecodable};
 
     use super::*;
@@ -270,13 +282,46 @@ mod tests {
         assert_eq!(total["in_records"], json!({"packets": 7, "octets": 700}));
         assert_eq!(total["excepted"]["packets"], 3);
         assert_eq!(total["excepted"]["non_flow"]["arp"]["packets"], 2);
-        assert_eq!(total["lost"], json!({"packets": 0, "octets": 0}));
+        assert_eq!(total["lost"], json!({"packets": 0, "octets": 0, "records": 0}));
         assert_eq!(total["residual"], 0);
         for part in ["interfaces", "queues"] {
             assert_eq!(ledger[part][0]["interface"], "a.pcap");
             assert_eq!(ledger[part][0]["seen"], total["seen"]);
         }
         assert_eq!(ledger["workers"][0]["metered"], json!({"packets": 7, "octets": 700}));
+    }
+
+    fn cursor(sink: &str, lost: &[(Discard, u64, u64)]) -> CursorTerms {
+        CursorTerms {
+            sink: sink.into(),
+            number: 1,
+            read_here: false,
+            stream: StreamId(0),
+            guarantee: Guarantee::AtMostOnce,
+            records_out: 5,
+            acknowledged: 5 - lost.iter().map(|(_, records, _)| records).sum::<u64>(),
+            in_spool: 0,
+            discarded: lost.iter().map(|(reason, records, _)| (*reason, *records)).collect(),
+            discarded_amounts: lost.iter().map(|(reason, _, packets)| (*reason, amount(*packets))).collect(),
+            discarded_batches: 1,
+        }
+    }
+
+    #[test]
+    fn lost_records_count_with_their_packets_and_of_the_worst_sink() {
+        let mut message = message(amount(7));
+        message.cursors = vec![
+            cursor("zmq://a", &[(Discard::NoSubscriber, 1, 2)]),
+            cursor("flows:b", &[(Discard::WriteFailed, 2, 3), (Discard::DrainTimeout, 1, 1)]),
+        ];
+        let lost = &ledger(&message)["total"]["lost"];
+        let expected = json!({
+            "packets": 4, "octets": 400, "records": 3,
+            "write_failed": {"packets": 3, "octets": 300, "records": 2},
+            "drain_timeout": {"packets": 1, "octets": 100, "records": 1},
+        });
+        assert_eq!(*lost, expected);
+        assert_eq!(lost["packets"], crate::telemetry::losses(&message).values().sum::<u64>());
     }
 
     #[test]

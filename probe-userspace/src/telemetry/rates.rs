@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flow_wire::ledger::{Amount, ByReason, Discard, Message};
+use flow_wire::ledger::{Amount, ByReason, Discard, Message, lost_by_worst_sink};
 use serde::Serialize;
 
 /// Rates over the time between two messages.
@@ -45,8 +45,8 @@ pub(super) fn records(message: &Message) -> u64 {
     message.workers.iter().map(|worker| worker.records).sum()
 }
 
-/// Every loss so far by its reason: what `--max-loss` is held against. In packets (those in records that were dropped
-/// included), and in records where a sink lost sealed ones. Reasons that never happened are absent.
+/// Every loss so far by its reason, in packets: what `--max-loss` is held against, and `lost.packets` of the ledger file.
+/// Packets in records that the worst sink did not get are among them. Reasons that never happened are absent.
 pub fn losses(message: &Message) -> BTreeMap<String, u64> {
     let mut losses = BTreeMap::new();
     let mut add = |reason: &str, packets: u64| {
@@ -59,9 +59,6 @@ pub fn losses(message: &Message) -> BTreeMap<String, u64> {
         add("rx_dropped", queue.rx_dropped);
         add("not_delivered", queue.not_delivered.unwrap_or(0));
         add("device_missed", queue.device_missed.values().sum());
-        for (reason, packets) in by_word(&queue.refused) {
-            add(&reason, packets);
-        }
     }
     // Without a sink nothing was to be kept: that is how it was asked for, not a loss.
     for worker in &message.workers {
@@ -70,12 +67,17 @@ pub fn losses(message: &Message) -> BTreeMap<String, u64> {
             add(&word(reason), amount.packets);
         }
     }
-    for cursor in &message.cursors {
-        for (reason, records) in cursor.discarded.iter().filter(|(reason, _)| **reason != Discard::NoSink) {
-            add(&format!("{} {}", cursor.sink, word(reason)), *records);
+    if let Some((sink, lost)) = lost_by_worst_sink(message) {
+        for (reason, lost) in lost {
+            add(&format!("{sink} {}", word(&reason)), lost.amount.packets);
         }
     }
     losses
+}
+
+/// Sealed records that the worst sink did not get: [`losses`] has their packets.
+pub(super) fn lost_records(message: &Message) -> u64 {
+    lost_by_worst_sink(message).map_or(0, |(_, lost)| lost.values().map(|lost| lost.records).sum())
 }
 
 /// The reasons as the ledger writes them, with their packets.

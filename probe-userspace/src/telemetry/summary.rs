@@ -5,7 +5,7 @@ use std::fmt::Write;
 use flow_wire::ledger::{Amount, Message};
 
 use super::number::{grouped, si};
-use super::rates::{by_word, losses, records, seen};
+use super::rates::{by_word, losses, lost_records, records, seen};
 
 /// A few lines: what was seen, what became of it, what was lost, and by what.
 pub fn summary(message: &Message, residual: u64) -> String {
@@ -24,7 +24,11 @@ pub fn summary(message: &Message, residual: u64) -> String {
         let _ = writeln!(text, "  {name:<28} {} packets", grouped(packets));
     }
     let losses = losses(message);
-    let _ = writeln!(text, "lost       {}", grouped(losses.values().sum()));
+    let in_records = match lost_records(message) {
+        0 => String::new(),
+        records => format!(", {} records of a sink among them", grouped(records)),
+    };
+    let _ = writeln!(text, "lost       {} packets{in_records}", grouped(losses.values().sum()));
     for (reason, packets) in losses {
         let _ = writeln!(text, "  {reason:<28} {}", grouped(packets));
     }
@@ -44,6 +48,7 @@ fn excepted(message: &Message) -> Vec<(String, u64)> {
     };
     for queue in &message.queues {
         by_word(&queue.passed).for_each(|(reason, packets)| add("passed", reason, packets));
+        by_word(&queue.refused).for_each(|(reason, packets)| add("refused", reason, packets));
     }
     for worker in &message.workers {
         by_word(&worker.non_flow).for_each(|(reason, packets)| add("non_flow", reason, packets));
@@ -91,16 +96,19 @@ mod tests {
             queues: vec![queue.clone(), queue],
             workers: vec![worker],
             cursors: vec![CursorTerms {
-                sink: "none".into(),
+                sink: "kafka://a".into(),
                 stream: StreamId(0),
                 guarantee: Guarantee::AtMostOnce,
                 records_out: 3,
                 acknowledged: 0,
                 in_spool: 0,
-                discarded: BTreeMap::from([(Discard::NoSink, 3)]),
+                discarded: BTreeMap::from([(Discard::NoSink, 3), (Discard::DrainTimeout, 1)]),
                 number: 0,
                 read_here: false,
-                discarded_amounts: BTreeMap::new(),
+                discarded_amounts: BTreeMap::from([(
+                    Discard::DrainTimeout,
+                    Amount { packets: 2, octets: 200 },
+                )]),
                 discarded_batches: 1,
             }],
             cuts: vec![],
@@ -113,7 +121,7 @@ mod tests {
             "1,234",
             "passed own",
             "4 packets",
-            "lost       7\n",
+            "lost       9 packets, 1 records of a sink among them\n",
             "residual   0",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");

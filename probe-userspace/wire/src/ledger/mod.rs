@@ -5,6 +5,7 @@
 //! codec           the in-band message of a probe, as JSON
 //! identity        two sides that must come to the same, with a bound for what is in flight
 //! probe           the identities within a message: NIC to cursor
+//! lost            what sinks lost, in one sum
 //! collected       those between a message and a collector's store
 //! ```
 //!
@@ -13,6 +14,7 @@
 mod codec;
 mod collected;
 mod identity;
+mod lost;
 mod probe;
 mod reason;
 mod terms;
@@ -20,6 +22,7 @@ mod terms;
 pub use codec::MessageError;
 pub use collected::{StoredStream, cursor_of, lost_on_bus, of_stream};
 pub use identity::{FRAME_OCTETS_MAX, Identity, Term, Unit, broken, residual};
+pub use lost::{Lost, lost_by_worst_sink};
 pub use probe::{HANDOVER_PACKETS_MAX, IN_FLIGHT_PACKETS_MAX, of_probe};
 pub use reason::{Discard, Pass, Reason, Refuse};
 pub use terms::{Amount, ByReason, CursorTerms, Guarantee, Message, QueueTerms, StreamCut, WorkerTerms};
