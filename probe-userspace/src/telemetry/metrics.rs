@@ -23,7 +23,10 @@ pub(super) fn page(message: &Message, residual: u64) -> String {
     let mut metrics = Metrics::new(&mut registry);
     message.queues.iter().for_each(|queue| metrics.queue(queue));
     message.workers.iter().for_each(|worker| metrics.worker(worker));
-    message.cursors.iter().for_each(|cursor| metrics.cursor(cursor));
+    let mut sinks: Vec<&str> = Vec::new();
+    for cursor in &message.cursors {
+        metrics.cursor(cursor, sink_label(&cursor.sink, &mut sinks));
+    }
     let left_over = Gauge::<i64>::default();
     left_over.set(i64::try_from(residual).unwrap_or(i64::MAX));
     registry.register(
@@ -187,14 +190,24 @@ impl Metrics {
         self.open.get_or_create(&labels).set(i64::try_from(terms.open_flows).unwrap_or(i64::MAX));
     }
 
-    fn cursor(&mut self, terms: &CursorTerms) {
-        let labels = vec![("sink", terms.sink.clone()), ("worker", terms.stream.0.to_string())];
+    fn cursor(&mut self, terms: &CursorTerms, sink: String) {
+        let labels = vec![("sink", sink), ("worker", terms.stream.0.to_string())];
         self.sink_records.get_or_create(&labels).inc_by(terms.acknowledged);
         self.waiting.get_or_create(&labels).set(i64::try_from(terms.in_spool).unwrap_or(i64::MAX));
         for (reason, records) in &terms.discarded {
             self.sink_discarded.get_or_create(&with(&labels, "reason", word(reason))).inc_by(*records);
         }
     }
+}
+
+/// `kafka-0`: what kind of sink, and its place among the sinks. Its endpoint is an address, which no label has.
+fn sink_label<'a>(sink: &'a str, known: &mut Vec<&'a str>) -> String {
+    let place = known.iter().position(|one| *one == sink).unwrap_or_else(|| {
+        known.push(sink);
+        known.len() - 1
+    });
+    let kind = sink.split(':').next().unwrap_or_default();
+    format!("{kind}-{place}")
 }
 
 fn with(labels: &Labels, name: &'static str, value: String) -> Labels {
@@ -208,6 +221,15 @@ mod tests {
     use flow_wire::ledger::Pass;
 
     use super::*;
+
+    #[test]
+    fn a_sink_is_named_by_its_kind_and_place() {
+        let mut known = Vec::new();
+        let mut label = |sink| sink_label(sink, &mut known);
+        assert_eq!(label("kafka://10.0.0.1:9092"), "kafka-0");
+        assert_eq!(label("flows:/tmp/x"), "flows-1");
+        assert_eq!(label("kafka://10.0.0.1:9092"), "kafka-0");
+    }
 
     #[test]
     fn every_term_has_its_name_and_labels() {
