@@ -115,6 +115,28 @@ fn a_collector_can_bind_and_the_probe_connect() {
 }
 
 #[test]
+fn a_check_of_nothing_and_an_end_that_does_not_come_are_failures_that_say_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let publisher = Publisher::bind();
+    let collector = Collector::start(&directory.path().join("store"), &[&publisher.url]);
+    let check = |words: &[&str]| {
+        let output = collector.run(&[&["ledger", "--check"], words].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, why) = check(&[]);
+    assert!(code == Some(1) && why.contains("no probe was ever heard"), "{code:?}: {why}");
+
+    // A probe that is killed here says no last word.
+    publisher.wait_for_subscriber();
+    publisher.send(&batch(0));
+    publisher.cut(0, 1, &[&batch(0)], false);
+    wait_until("the batch is stored", || collector.rows() == 10);
+    assert_eq!(check(&[]).0, Some(0), "what a live probe said so far holds");
+    let (code, why) = check(&["--wait", "1"]);
+    assert!(code == Some(1) && why.contains("it is not closed"), "{code:?}: {why}");
+}
+
+#[test]
 fn a_stop_stores_what_came() {
     let directory = tempfile::tempdir().unwrap();
     let store = directory.path().join("store");

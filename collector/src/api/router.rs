@@ -20,6 +20,10 @@ use crate::store;
 /// Queries that run at the same time: the store has to take rows meanwhile.
 const QUERIES_MAX: usize = 4;
 
+/// Watchers of a kind (`/health`, `/metrics`) that are answered at the same time. They never wait behind queries that take
+/// their time, nor behind each other: else slow queries would have a collector restarted that is well.
+const WATCHERS_MAX: usize = 2;
+
 /// All paths of the API, in the order of API.md.
 pub const PATHS: [&str; 9] = [
     "/api/v1/flows",
@@ -36,12 +40,33 @@ pub const PATHS: [&str; 9] = [
 #[derive(Clone)]
 struct App {
     service: Arc<Service>,
-    permits: Arc<Semaphore>,
+    queries: Arc<Semaphore>,
+    health: Arc<Semaphore>,
+    metrics: Arc<Semaphore>,
+}
+
+impl App {
+    fn new(service: Arc<Service>) -> Self {
+        let permits = |count| Arc::new(Semaphore::new(count));
+        let (health, metrics) = (permits(WATCHERS_MAX), permits(WATCHERS_MAX));
+        Self { service, queries: permits(QUERIES_MAX), health, metrics }
+    }
+
+    fn permits(&self, path: &str) -> &Semaphore {
+        match path {
+            "/health" => &self.health,
+            "/metrics" => &self.metrics,
+            _ => &self.queries,
+        }
+    }
 }
 
 /// The router for a server that listens there.
 pub fn router(service: Arc<Service>, listens: SocketAddr) -> Router {
-    let app = App { service, permits: Arc::new(Semaphore::new(QUERIES_MAX)) };
+    routes(App::new(service), listens)
+}
+
+fn routes(app: App, listens: SocketAddr) -> Router {
     let mut router = Router::new();
     for path in PATHS {
         let handler = move |State(app): State<App>, query| answer(app, path, query);
@@ -63,8 +88,8 @@ async fn answer(app: App, path: &'static str, query: Pairs) -> Response {
             BadParameter::new("", "", "the query string cannot be read", "percent-encode names and values");
         return refused(StatusCode::BAD_REQUEST, &bad);
     };
-    // Closed by nobody: it lives as long as the router. Health is asked by machines that draw conclusions from waiting.
-    let _permit = if path == "/health" { None } else { app.permits.acquire().await.ok() };
+    // Closed by nobody: it lives as long as the router.
+    let _permit = app.permits(path).acquire().await;
     let service = Arc::clone(&app.service);
     let answered = tokio::task::spawn_blocking(move || match path {
         "/health" => {

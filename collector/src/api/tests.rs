@@ -13,6 +13,7 @@ use crate::testing::{batch, books, intake, message, record, stamp};
 /// A server on a port of its own, with one batch in its store.
 struct Site {
     address: SocketAddr,
+    app: App,
     _directory: tempfile::TempDir,
     _runtime: tokio::runtime::Runtime,
 }
@@ -30,13 +31,15 @@ impl Site {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
         let address = listener.local_addr().unwrap();
-        let router = router(Arc::new(service), address);
+        let app = App::new(Arc::new(service));
+        let router = routes(app.clone(), address);
         runtime.spawn(async move { axum::serve(listener, router).await });
-        Self { address, _directory: directory, _runtime: runtime }
+        Self { address, app, _directory: directory, _runtime: runtime }
     }
 
     fn send(&self, method: &str, target: &str, host: &str) -> (u16, String, String) {
         let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(30))).unwrap();
         write!(stream, "{method} {target} HTTP/1.0\r\nHost: {host}\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
@@ -118,6 +121,21 @@ fn refusals_name_parameter_value_and_mend() {
     assert_eq!(site.get("/nothing").0, 404);
     assert_eq!(site.send("POST", "/api/v1/flows", "127.0.0.1").0, 405);
     assert_eq!(site.get("/api/v1/top?measure=flows").1["total"]["flows"], 5);
+}
+
+#[test]
+fn the_watchers_are_answered_while_queries_take_all_their_permits() {
+    let site = Site::start();
+    let slow = site.app.queries.try_acquire_many(QUERIES_MAX as u32).unwrap();
+    assert_eq!(site.send("GET", "/health", "localhost").0, 200);
+    assert_eq!(site.send("GET", "/metrics", "localhost").0, 200);
+    let mut waiting = TcpStream::connect(site.address).unwrap();
+    write!(waiting, "GET /api/v1/top HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+    waiting.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    assert!(waiting.read(&mut [0]).is_err(), "a query waits for its turn");
+    drop(slow);
+    waiting.set_read_timeout(None).unwrap();
+    assert_eq!(waiting.read(&mut [0]).unwrap(), 1);
 }
 
 #[test]

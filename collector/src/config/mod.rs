@@ -23,7 +23,7 @@ pub const HTTP: &str = "127.0.0.1:3000";
 #[derive(Debug, Parser)]
 #[command(version, name = "gannet-collector", args_conflicts_with_subcommands = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 residual (ledger --check), 4 loss above --max-loss"
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage; of ledger --check: 1 still open after --wait or no probe heard, 3 residual, 4 loss above --max-loss"
 )]
 pub struct CommandLine {
     /// Ask instead of collecting.
@@ -144,15 +144,16 @@ pub enum Format {
 /// `gannet-collector ledger ...`
 #[derive(Debug, Args)]
 pub struct Books {
-    /// Count the stored terms from the rows themselves, and say by the exit code whether all holds: 3 = residual
+    /// Count the stored terms from the rows themselves, and say by the exit code what was found: 0 = all holds (without
+    /// --wait, so far), 1 = still open at the end of --wait, or no probe was ever heard, 3 = residual
     #[arg(long)]
     pub check: bool,
     /// With --check: exit 4 where more packets and records than this were lost
     #[arg(long, value_name = "N", requires = "check")]
     pub max_loss: Option<u64>,
     /// Wait until every epoch is closed and the bus is read to its end, at most so many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
-    pub wait: u64,
+    #[arg(long, value_name = "SECONDS")]
+    pub wait: Option<u64>,
     /// How to print
     #[arg(long, value_enum, default_value = "table")]
     pub format: Format,

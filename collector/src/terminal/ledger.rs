@@ -12,18 +12,27 @@ use crate::config::{Books, Format};
 /// Between two looks whether the books are closed.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
-/// Asks and prints; with `--check` the exit code says what was found.
+/// Asks and prints; with `--check` the exit code says what was found, and a line on stderr why it is not 0.
 pub fn ledger(books: &Books) -> Result<Exit, Error> {
     let source = Source::of(&books.whom)?;
     let pairs: Vec<_> = if books.check { vec![("check".to_owned(), "true".to_owned())] } else { vec![] };
-    wait_for_the_end(&source, books.wait)?;
+    if let Some(seconds) = books.wait {
+        wait_for_the_end(&source, seconds)?;
+    }
     let answer = source.ask("/api/v1/ledger", &pairs)?;
     match books.format {
         Format::Json => print(&format!("{answer}\n"))?,
         Format::Csv => print(&terms(&answer).text(Format::Csv))?,
         Format::Table => print(&report(&answer))?,
     }
-    Ok(if books.check { judge(&answer, books.max_loss) } else { Exit::Done })
+    if !books.check {
+        return Ok(Exit::Done);
+    }
+    let open = if answer["verdict"] == "open" { why_open(&answer) } else { Vec::new() };
+    for reason in &open {
+        eprintln!("gannet-collector: ledger --check: {reason}");
+    }
+    Ok(judge(&answer, books.max_loss, books.wait.is_some()))
 }
 
 /// Until everything is closed and drained, or the time is over; what is open then is reported as open.
@@ -40,16 +49,51 @@ fn wait_for_the_end(source: &Source, seconds: u64) -> Result<(), Error> {
     Ok(())
 }
 
-fn judge(answer: &Value, max_loss: Option<u64>) -> Exit {
+/// `awaited`: the end was waited for, so that books which are open still are a failure. Else they are those of probes that
+/// go on, of which nothing is unexplained. Books of nobody are never right.
+fn judge(answer: &Value, max_loss: Option<u64>, awaited: bool) -> Exit {
     let lost = |unit: &str| answer["lost"][unit].as_u64().unwrap_or(0);
     let loss = lost("packets").saturating_add(lost("records"));
     if answer["verdict"] == "residual" {
         Exit::Residual
+    } else if list(&answer["epochs"]).is_empty() || awaited && answer["verdict"] != "balanced" {
+        Exit::Failed
     } else if max_loss.is_some_and(|most| loss > most) {
         Exit::Loss
     } else {
         Exit::Done
     }
+}
+
+/// What keeps the books open, a sentence each.
+fn why_open(answer: &Value) -> Vec<String> {
+    let epochs = list(&answer["epochs"]);
+    if epochs.is_empty() {
+        return vec![
+            "no probe was ever heard: nothing was checked; see the inputs in /health, and the probe's --ntopng"
+                .to_owned(),
+        ];
+    }
+    let mut reasons: Vec<_> = epochs.iter().filter_map(why_epoch_open).collect();
+    if reasons.is_empty() {
+        reasons.push(
+            "the bus is not read to its end: there may be starts of probes nobody heard of yet".to_owned(),
+        );
+    }
+    reasons
+}
+
+fn why_epoch_open(epoch: &Value) -> Option<String> {
+    let why = match epoch["state"].as_str().unwrap_or_default() {
+        "closed" if epoch["drained"] == true => return None,
+        "closed" => "it is closed, but the bus is not read to its end since: not drained",
+        "silent" => {
+            "it is not closed, and not heard any more: killed or cut off; what it held then is unknown"
+        }
+        _ => "it is not closed: the probe goes on, or was killed within the last half minute",
+    };
+    let of = or(&epoch["exporter"], "a probe that was not heard yet");
+    Some(format!("{of} epoch {}: {why}", cell(&epoch["epoch"])))
 }
 
 /// One line per identity.
@@ -145,13 +189,44 @@ fn or(value: &Value, otherwise: &str) -> String {
 mod tests {
     use super::*;
 
+    fn answer(verdict: &str, state: &str, drained: bool) -> Value {
+        let epoch =
+            serde_json::json!({"exporter": "box1", "epoch": "91aa", "state": state, "drained": drained});
+        serde_json::json!({"verdict": verdict, "lost": {"packets": 3, "records": 2}, "epochs": [epoch]})
+    }
+
     #[test]
     fn the_exit_code_follows_the_verdict_and_then_the_loss() {
-        let answer =
-            |verdict: &str| serde_json::json!({"verdict": verdict, "lost": {"packets": 3, "records": 2}});
-        assert_eq!(judge(&answer("residual"), Some(0)), Exit::Residual);
-        assert_eq!(judge(&answer("open"), Some(4)), Exit::Loss);
-        assert_eq!(judge(&answer("balanced"), Some(5)), Exit::Done);
-        assert_eq!(judge(&answer("balanced"), None), Exit::Done);
+        let residual = answer("residual", "closed", true);
+        assert_eq!(judge(&residual, Some(0), true), Exit::Residual);
+        let balanced = answer("balanced", "closed", true);
+        assert_eq!(judge(&balanced, Some(4), true), Exit::Loss);
+        assert_eq!(judge(&balanced, Some(5), true), Exit::Done);
+        assert_eq!(judge(&balanced, None, false), Exit::Done);
+    }
+
+    #[test]
+    fn open_books_are_right_until_their_end_was_waited_for() {
+        let open = answer("open", "open", true);
+        assert_eq!(judge(&open, None, false), Exit::Done);
+        assert_eq!(judge(&open, Some(4), false), Exit::Loss);
+        assert_eq!(judge(&open, None, true), Exit::Failed);
+    }
+
+    #[test]
+    fn books_of_nobody_are_no_success() {
+        let empty =
+            serde_json::json!({"verdict": "open", "lost": {"packets": 0, "records": 0}, "epochs": []});
+        assert_eq!(judge(&empty, None, false), Exit::Failed);
+        assert!(why_open(&empty)[0].starts_with("no probe was ever heard"), "{:?}", why_open(&empty));
+    }
+
+    #[test]
+    fn what_keeps_the_books_open_is_named() {
+        let why = |state, drained| why_open(&answer("open", state, drained)).join("; ");
+        assert!(why("open", true).starts_with("box1 epoch 91aa: it is not closed"));
+        assert!(why("silent", true).contains("not heard any more"));
+        assert!(why("closed", false).contains("not drained"));
+        assert!(why("closed", true).contains("nobody heard of yet"));
     }
 }
