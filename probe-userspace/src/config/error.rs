@@ -32,6 +32,12 @@ pub enum Error {
         /// What there is.
         interfaces: String,
     },
+    /// A folder in the place of a file.
+    #[error("-i {name}: is a directory\n  mend: name a capture file in it, or an interface")]
+    Directory {
+        /// As it was written.
+        name: String,
+    },
     /// One input twice.
     #[error("-i {name}: named twice, and each packet would be counted twice\n  mend: name it once")]
     InputTwice {

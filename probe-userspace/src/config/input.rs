@@ -62,6 +62,9 @@ fn one(name: &str, interfaces: &[Interface]) -> Result<Input, Error> {
     if name == STANDARD_INPUT || (path.exists() && !path.is_dir()) {
         return Ok(Input::File(path.to_path_buf()));
     }
+    if path.is_dir() {
+        return Err(Error::Directory { name: name.to_string() });
+    }
     Err(Error::NoSuchInput { name: name.to_string(), interfaces: list(interfaces) })
 }
 

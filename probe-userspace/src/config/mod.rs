@@ -10,6 +10,7 @@ mod check;
 mod error;
 mod input;
 mod list;
+mod outputs;
 mod sinks;
 mod words;
 
@@ -163,7 +164,9 @@ impl CommandLine {
             Some(path) => overlay(path, &self.words)?,
             None => self.words.clone(),
         };
-        check::check(&words, interfaces)
+        let config = check::check(&words, interfaces)?;
+        outputs::check(&config, self.config.as_deref())?;
+        Ok(config)
     }
 }
 
@@ -172,7 +175,16 @@ fn overlay(path: &Path, command_line: &Words) -> Result<Words, Error> {
         .merge(Toml::file_exact(path))
         .merge(Serialized::defaults(command_line))
         .extract()
-        .map_err(|error| Error::File { path: path.to_path_buf(), reason: error.to_string() })
+        .map_err(|error| Error::File { path: path.to_path_buf(), reason: explain(error) })
+}
+
+/// Without the parser's names for itself: the key as it stands in the file, and what is wrong with it.
+fn explain(error: figment::Error) -> String {
+    let say = |error: figment::Error| match error.path.join(".") {
+        key if key.is_empty() => error.kind.to_string(),
+        key => format!("key `{key}`: {}", error.kind),
+    };
+    error.into_iter().map(say).collect::<Vec<_>>().join("; ")
 }
 
 #[cfg(test)]

@@ -12,8 +12,12 @@ pub(super) fn sinks(words: &Words) -> Result<(Vec<Endpoint>, Vec<String>), Error
         add("--ntopng", url, &mut sinks, &mut deprecations)?;
     }
     for url in &words.zmq {
-        deprecations.push(format!("--zmq {url} is deprecated: write --ntopng {url}"));
-        add("--zmq", url, &mut sinks, &mut deprecations)?;
+        let mut of_the_url = Vec::new();
+        add("--zmq", url, &mut sinks, &mut of_the_url)?;
+        // One sentence, whose mend is not itself deprecated.
+        if let Some(endpoint) = sinks.last() {
+            deprecations.push(format!("--zmq {url} is deprecated: write --ntopng {endpoint}"));
+        }
     }
     Ok((sinks, deprecations))
 }

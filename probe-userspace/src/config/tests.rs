@@ -112,7 +112,8 @@ fn a_bad_url_names_its_option() {
 fn old_names_work_and_warn() {
     let output = load("-i eno1 --zmq tcp://127.0.0.1:5556").unwrap().output;
     assert_eq!(output.sinks[0].to_string(), "zmq://127.0.0.1:5556");
-    assert_eq!(output.deprecations.len(), 2, "{:?}", output.deprecations);
+    let said = output.deprecations.join("\n");
+    assert_eq!(said, "--zmq tcp://127.0.0.1:5556 is deprecated: write --ntopng zmq://127.0.0.1:5556");
 }
 
 #[test]
@@ -170,6 +171,7 @@ fn an_unknown_key_is_an_error_that_names_it() {
     let file = toml("interface = [\"eno1\"]\nlifetime = 60\n");
     let message = message(&format!("--config {}", file.path().display()));
     assert!(message.contains("lifetime") && message.contains("lifetime-timeout"), "{message}");
+    assert!(!message.contains("default."), "{message}");
 }
 
 #[test]
@@ -220,4 +222,35 @@ fn the_shipped_file_shows_every_option() {
         let shown = shipped.lines().any(|line| line.starts_with(&format!("{option} = ")));
         assert_ne!(shown, not_in_a_file.contains(&option), "--{option} in deploy/config/probe.toml");
     }
+}
+
+#[test]
+fn an_output_is_no_input_and_no_other_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("trace.pcap"), "x").unwrap();
+    std::os::unix::fs::symlink(path("trace.pcap"), path("link")).unwrap();
+    for (input, outputs, both) in [
+        ("trace.pcap", format!("--flows {}", path("trace.pcap")), ["-i ", "--flows "]),
+        ("trace.pcap", format!("--ledger {}", path("link")), ["-i ", "--ledger "]),
+        ("link", format!("--flows {}", path("./trace.pcap")), ["-i ", "--flows "]),
+        (
+            "trace.pcap",
+            format!("--flows {} --ledger {}", path("new"), path("./new")),
+            ["--flows ", "--ledger "],
+        ),
+        ("trace.pcap", "--flows - --ledger -".into(), ["--flows -", "--ledger -"]),
+    ] {
+        let message = message(&format!("-i {} {outputs}", path(input)));
+        assert!(both.iter().all(|option| message.contains(option)) && message.contains("mend:"), "{message}");
+    }
+    load(&format!("-i {} --flows {} --ledger {}", path("link"), path("a"), path("b"))).unwrap();
+    load(&format!("-i {} --flows /dev/null --ledger /dev/null", path("link"))).unwrap();
+}
+
+#[test]
+fn a_directory_is_called_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = message(&format!("-i {}", folder.path().display()));
+    assert!(message.contains("is a directory") && message.contains("mend:"), "{message}");
 }
