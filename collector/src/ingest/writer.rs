@@ -13,6 +13,13 @@ use crate::store::{self, Intake};
 /// Rows of a transaction: the store's cost per row is lowest from about here on.
 const COMMIT_ROWS: usize = 100_000;
 
+/// Octets of bodies in a transaction, whatever is in them: refused messages have no rows, and wide batches few. Above it
+/// the messages of a full channel are all that is held beside.
+const COMMIT_OCTETS: usize = 128 << 20;
+
+/// So often refused messages are reported: anybody who reaches the bus can send them.
+const REPORT: Duration = Duration::from_secs(30);
+
 /// Age of a transaction: what came is queryable a second later, at any rate.
 const COMMIT_AGE: Duration = Duration::from_secs(1);
 
@@ -44,13 +51,41 @@ pub struct Writer {
     status: Arc<StoreStatus>,
     /// Per input: read to its end since its last message. ZMQ has nothing to be read later.
     drained: Vec<bool>,
+    refusals: Refusals,
+}
+
+/// Refused messages since the last report.
+#[derive(Default)]
+struct Refusals {
+    unreported: u64,
+    reported: Option<Instant>,
+}
+
+impl Refusals {
+    /// One more; their number, when it is time to say it: the first at once, then sums.
+    fn count(&mut self, now: Instant) -> Option<u64> {
+        self.unreported += 1;
+        if self.reported.is_some_and(|at| now.duration_since(at) < REPORT) {
+            return None;
+        }
+        self.reported = Some(now);
+        Some(std::mem::take(&mut self.unreported))
+    }
 }
 
 impl Writer {
     /// Inert until [`Writer::run`].
     pub fn new(store: Box<dyn store::Writer>, counters: Counters, status: Arc<StoreStatus>) -> Self {
         let (sender, receiver) = sync_channel(CHANNEL_MESSAGES);
-        Self { store, receiver, sender: Some(sender), counters, status, drained: Vec::new() }
+        Self {
+            store,
+            receiver,
+            sender: Some(sender),
+            counters,
+            status,
+            drained: Vec::new(),
+            refusals: Refusals::default(),
+        }
     }
 
     /// The way in for one more input. `keeps` = its bus keeps what is not read (Kafka).
@@ -85,15 +120,17 @@ impl Writer {
     fn gather(&mut self, keeps: &[bool]) -> (Intake, bool) {
         let mut intake = Intake::default();
         let mut first: Option<Instant> = None;
-        let (mut rows, mut ended) = (0, false);
-        while rows < COMMIT_ROWS {
+        let (mut rows, mut octets, mut ended) = (0, 0, false);
+        while rows < COMMIT_ROWS && octets < COMMIT_OCTETS {
             let left = first.map_or(COMMIT_AGE, |first| COMMIT_AGE.saturating_sub(first.elapsed()));
             match self.receiver.recv_timeout(left) {
                 Ok((input, event)) => {
                     first.get_or_insert_with(Instant::now);
                     self.drained[input] = !keeps[input] || matches!(event, Event::Drained);
                     if let Event::Message(arrived) = event {
-                        rows += self.add(&mut intake, *arrived);
+                        let (more_rows, more_octets) = self.add(&mut intake, *arrived);
+                        rows += more_rows;
+                        octets += more_octets;
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => break,
@@ -108,30 +145,31 @@ impl Writer {
         (intake, ended)
     }
 
-    fn add(&self, intake: &mut Intake, arrived: Arrived) -> usize {
+    /// Its rows and the octets of its body.
+    fn add(&mut self, intake: &mut Intake, arrived: Arrived) -> (usize, usize) {
         self.counters.messages.inc();
         intake.arrivals.extend(arrived.arrival);
         intake.offsets.extend(arrived.offset);
         match arrived.content {
             Content::Flows(batch) => {
-                let rows = batch.rows.num_rows();
+                let size = (batch.rows.num_rows(), batch.body.len());
                 intake.batches.push(batch);
-                return rows;
+                return size;
             }
             Content::Books(books) => intake.books.push(books),
             Content::Refused(refusal) => {
-                tracing::warn!(
-                    input = %refusal.source,
-                    reason = refusal.reason.name(),
-                    "message refused and kept aside: {}",
-                    refusal.detail
-                );
+                if let Some(messages) = self.refusals.count(Instant::now()) {
+                    let (input, reason) = (&refusal.source, refusal.reason.name());
+                    tracing::warn!(%input, reason, messages, "message refused and kept aside: {}", refusal.detail);
+                }
+                let octets = refusal.body.len() + refusal.detail.len();
                 self.counters.refused.get_or_create(&ReasonLabel { reason: refusal.reason.name() }).inc();
                 intake.refusals.push(refusal);
+                return (0, octets);
             }
             Content::Lost => {}
         }
-        0
+        (0, 0)
     }
 
     /// Tries until the store takes it.
@@ -183,4 +221,18 @@ impl Writer {
 pub fn now_nanoseconds() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refused_messages_are_said_once_and_then_as_sums() {
+        let mut refusals = Refusals::default();
+        let begin = Instant::now();
+        assert_eq!(refusals.count(begin), Some(1));
+        assert!((1..500).all(|second| refusals.count(begin + Duration::from_millis(second)).is_none()));
+        assert_eq!(refusals.count(begin + REPORT), Some(500));
+    }
 }

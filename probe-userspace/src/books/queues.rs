@@ -26,6 +26,7 @@ pub(super) fn add(sum: &mut QueueTerms, part: &QueueTerms) {
     add_reasons(&mut sum.passed, &part.passed);
     sum.shunted += part.shunted;
     sum.redirected += part.redirected;
+    sum.dropped_before_redirect |= part.dropped_before_redirect;
     add_reasons(&mut sum.refused, &part.refused);
     sum.received += part.received;
     sum.rx_ring_full += part.rx_ring_full;

@@ -16,6 +16,9 @@ pub struct Filtered<S> {
     source: S,
     filter: CaptureFilter,
     passed: Amount,
+    /// Let through, by what was judged.
+    redirected: Amount,
+    /// Lent, by what was handed over.
     received: Amount,
 }
 
@@ -25,7 +28,8 @@ impl<S: Source + 'static> Filtered<S> {
         if filter.is_empty() {
             return Box::new(source);
         }
-        Box::new(Self { source, filter: filter.clone(), passed: Amount::ZERO, received: Amount::ZERO })
+        let (filter, none) = (filter.clone(), Amount::ZERO);
+        Box::new(Self { source, filter, passed: none, redirected: none, received: none })
     }
 }
 
@@ -35,7 +39,7 @@ impl<S: Source> Source for Filtered<S> {
     }
 
     fn receive(&mut self, now_nanoseconds: u64, lend: &mut dyn FnMut(&[Frame<'_>])) -> Result<State, Error> {
-        let Self { source, filter, passed, received } = self;
+        let Self { source, filter, passed, redirected, received } = self;
         source.receive(now_nanoseconds, &mut |frames| {
             let mut selected = [NO_FRAME; BURST_CAPACITY];
             let mut count = 0;
@@ -44,13 +48,17 @@ impl<S: Source> Source for Filtered<S> {
                 if selects(filter, &packet::headers(frame)) {
                     selected[count] = *frame;
                     count += 1;
-                    *received += amount;
+                    *redirected += amount;
                 } else {
                     *passed += amount;
                 }
             }
-            if count > 0 {
-                lend(&selected[..count]);
+            let selected = &selected[..count];
+            for frame in selected {
+                *received += Amount::one(frame.original_octets.into());
+            }
+            if !selected.is_empty() {
+                lend(selected);
             }
         })
     }
@@ -67,17 +75,16 @@ impl<S: Source> Source for Filtered<S> {
         self.source.descriptor()
     }
 
-    /// What the source calls handed over is what was before the filter.
+    /// The source's `seen` against what was judged here: what goes astray between them breaks `seen = passed + redirected`
+    /// (and the losses of a packet socket's ring).
     fn terms(&mut self) -> Result<QueueTerms, Error> {
         // Before the source's: packets that come in between are seen and not yet judged.
-        let (passed, received) = (self.passed, self.received);
+        let (passed, redirected, received) = (self.passed, self.redirected, self.received);
         let mut terms = self.source.terms()?;
         if passed.packets > 0 {
             terms.passed.insert(Pass::Filter, passed);
         }
-        terms.redirected.packets = terms.redirected.packets.saturating_sub(passed.packets);
-        terms.redirected.octets = terms.redirected.octets.saturating_sub(passed.octets);
-        terms.received = received;
+        (terms.redirected, terms.received) = (redirected, received);
         Ok(terms)
     }
 
@@ -97,6 +104,10 @@ mod tests {
 
     /// Lends its frames once.
     struct Once(Vec<Vec<u8>>, ObservationPoint, Amount);
+
+    fn once(frames: Vec<Vec<u8>>) -> Once {
+        Once(frames, ObservationPoint { interface: "x".into(), ingress_interface: 0, queue: 0 }, Amount::ZERO)
+    }
 
     impl Source for Once {
         fn observation_point(&self) -> &ObservationPoint {
@@ -128,8 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_not_selected_is_counted_as_passed_and_not_lent() {
-        let point = ObservationPoint { interface: "x".into(), ingress_interface: 0, queue: 0 };
-        let source = Once(vec![udp(53), udp(54), udp(53)], point, Amount::ZERO);
+        let source = once(vec![udp(53), udp(54), udp(53)]);
         let filter = CaptureFilter::parse(&["port 53"]).unwrap();
         let mut source = Filtered::boxed(source, &filter);
         let mut lent = 0;
@@ -139,5 +149,15 @@ mod tests {
         assert_eq!(terms.seen.packets, 3);
         assert_eq!(terms.passed[&Pass::Filter], Amount { packets: 1, octets: 100 });
         assert_eq!((terms.redirected, terms.received), (terms.received, Amount { packets: 2, octets: 200 }));
+    }
+    #[test]
+    fn what_goes_astray_before_the_filter_is_left_over() {
+        let mut source = once(vec![udp(53), udp(54), udp(53)]);
+        // The source saw one more than it lends.
+        source.2 += Amount::one(100);
+        let mut source = Filtered::boxed(source, &CaptureFilter::parse(&["port 53"]).unwrap());
+        source.receive(0, &mut |_| {}).unwrap();
+        let terms = source.terms().unwrap();
+        assert_eq!(terms.seen, terms.passed[&Pass::Filter] + terms.redirected + Amount::one(100));
     }
 }

@@ -23,6 +23,9 @@ const ARPHRD_NONE: u16 = libc::ARPHRD_NONE;
 pub struct PacketSocket {
     socket: Socket,
     point: ObservationPoint,
+    /// Taken from the ring.
+    taken: Amount,
+    /// Handed to the worker.
     received: Amount,
 }
 
@@ -35,7 +38,7 @@ impl PacketSocket {
             ingress_interface: interface.index(),
             queue: 0,
         };
-        Self { socket, point, received: Amount::ZERO }
+        Self { socket, point, taken: Amount::ZERO, received: Amount::ZERO }
     }
 
     fn error(
@@ -67,6 +70,7 @@ impl Source for PacketSocket {
             *place = frame(packet, now_nanoseconds);
             amount.octets += u64::from(packet.original_octets);
         }
+        self.taken += amount;
         let mut frames = &frames[..lent.len()];
         match fault::take(Hop::Receive) {
             None => {}
@@ -101,21 +105,20 @@ impl Source for PacketSocket {
         Some(self.socket.as_fd())
     }
 
-    /// What the socket saw is what it was to hand over: a packet socket takes all or drops. That is one counter of the
-    /// kernel, so nothing can go astray at its hop, and no fault is injected there. The kernel counts seen and dropped in
-    /// packets only; the octets are those of what was received.
+    /// The kernel counts what the socket saw and dropped, in packets only; what was taken from the ring is counted here.
+    /// The octets of `seen` are those of what was taken, and in no identity.
     fn terms(&mut self) -> Result<QueueTerms, Error> {
         // Downstream first: packets that come in between are seen and not yet received.
-        let received = self.received;
+        let (received, taken) = (self.received, self.taken);
         let unreadable = self.socket.unreadable();
         let statistics =
             self.socket.statistics().map_err(|error| self.error("getsockopt(PACKET_STATISTICS)", error))?;
-        let seen = Amount { packets: statistics.packets, octets: received.octets };
         Ok(QueueTerms {
             interface: self.point.interface.clone(),
             queue: self.point.queue,
-            seen,
-            redirected: seen,
+            seen: Amount { packets: statistics.packets, octets: taken.octets },
+            redirected: taken,
+            dropped_before_redirect: true,
             received,
             rx_ring_full: statistics.drops,
             rx_dropped: unreadable,

@@ -27,6 +27,7 @@ fn sound() -> Message {
         passed: BTreeMap::from([(Pass::Filter, amount(20)), (Pass::Own, amount(5))]),
         shunted: amount(0),
         redirected: amount(970),
+        dropped_before_redirect: false,
         refused: BTreeMap::from([(Refuse::RedirectFailed, amount(5))]),
         received: amount(960),
         rx_ring_full: 6,
@@ -88,6 +89,37 @@ fn sound_books_balance() {
     let identities = of_probe(&sound(), None);
     assert_eq!(residual(&identities), Amount::ZERO);
     assert_eq!(identities.len(), 9);
+}
+
+/// A packet socket: 10 were dropped before it took the others, 20 of which its filter passed on.
+fn packet_socket() -> Message {
+    let mut message = sound();
+    let queue = &mut message.queues[0];
+    (queue.offered, queue.seen) = (None, Amount { packets: 990, octets: 98_000 });
+    queue.passed.remove(&Pass::Own);
+    queue.refused.clear();
+    queue.dropped_before_redirect = true;
+    (queue.redirected, queue.received) = (amount(960), amount(960));
+    message
+}
+
+#[test]
+fn each_term_of_a_packet_socket_can_break_the_books() {
+    assert_eq!(named(&packet_socket()), None);
+    let changes: [(Hop, Change); 7] = [
+        (Hop::Kernel, |m| m.queues[0].seen.packets += 1),
+        (Hop::Kernel, |m| m.queues[0].rx_ring_full -= 1),
+        (Hop::Kernel, |m| m.queues[0].rx_dropped += 1),
+        (Hop::Kernel, |m| *m.queues[0].passed.get_mut(&Pass::Filter).unwrap() += Amount::one(60)),
+        (Hop::Kernel, |m| m.queues[0].redirected += Amount::one(60)),
+        (Hop::Receive, |m| m.queues[0].received += Amount::one(60)),
+        (Hop::Receive, |m| m.queues[0].received.octets -= 1),
+    ];
+    for (index, (hop, change)) in changes.into_iter().enumerate() {
+        let mut message = packet_socket();
+        change(&mut message);
+        assert_eq!(named(&message), Some(hop), "change {index}");
+    }
 }
 
 type Change = fn(&mut Message);

@@ -4,6 +4,7 @@
 //! device     offered   = seen + device_missed.*
 //! kernel     seen      = passed.* + shunted + redirected + refused.*
 //! receive    redirected= received + rx_ring_full + rx_dropped + not_delivered
+//!            (packet socket: these losses come before `redirected`, and are terms of `seen`)
 //!            received of the queues = received of the workers
 //! meter      received + taken_over = metered + undecodable.* + non_flow.* + handed_over + handover_full   per worker
 //!            handed_over of all workers = taken_over of all workers
@@ -75,26 +76,33 @@ fn device(queue: &QueueTerms, bound: RangeInclusive<i64>) -> Option<Identity> {
 }
 
 fn kernel(queue: &QueueTerms, bound: RangeInclusive<i64>) -> Identity {
-    let mut identity = Identity::new("seen", Hop::Kernel, scope(queue), Unit::PacketsAndOctets)
-        .within(bound)
-        .left("seen", queue.seen);
+    // The kernel counts what a packet socket saw in packets alone.
+    let unit = if queue.dropped_before_redirect { Unit::Packets } else { Unit::PacketsAndOctets };
+    let mut identity =
+        Identity::new("seen", Hop::Kernel, scope(queue), unit).within(bound).left("seen", queue.seen);
     identity = by_reason(identity, "passed", &queue.passed);
     identity = identity.right("shunted", queue.shunted).right("redirected", queue.redirected);
-    by_reason(identity, "refused", &queue.refused)
+    identity = by_reason(identity, "refused", &queue.refused);
+    if queue.dropped_before_redirect { ring_losses(identity, queue) } else { identity }
 }
 
 /// Octets are compared only where nothing was lost between: the kernel counts those losses in packets alone.
 fn receive(queue: &QueueTerms, bound: RangeInclusive<i64>) -> Identity {
-    let not_delivered = queue.not_delivered.unwrap_or(0);
-    let lost = queue.rx_ring_full != 0 || queue.rx_dropped != 0 || not_delivered != 0;
-    let unit = if lost { Unit::Packets } else { Unit::PacketsAndOctets };
-    Identity::new("redirected", Hop::Receive, scope(queue), unit)
+    let lost = queue.rx_ring_full != 0 || queue.rx_dropped != 0 || queue.not_delivered.unwrap_or(0) != 0;
+    let counts_octets = queue.dropped_before_redirect || !lost;
+    let unit = if counts_octets { Unit::PacketsAndOctets } else { Unit::Packets };
+    let identity = Identity::new("redirected", Hop::Receive, scope(queue), unit)
         .within(bound)
         .left("redirected", queue.redirected)
-        .right("received", queue.received)
+        .right("received", queue.received);
+    if queue.dropped_before_redirect { identity } else { ring_losses(identity, queue) }
+}
+
+fn ring_losses(identity: Identity, queue: &QueueTerms) -> Identity {
+    identity
         .right("rx_ring_full", queue.rx_ring_full)
         .right("rx_dropped", queue.rx_dropped)
-        .right("not_delivered", not_delivered)
+        .right("not_delivered", queue.not_delivered.unwrap_or(0))
 }
 
 /// A worker's cut has its sources' terms of the same moment, so this is exact at any time.

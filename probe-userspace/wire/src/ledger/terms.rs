@@ -72,6 +72,11 @@ pub struct QueueTerms {
     pub redirected: Amount,
     /// Refused by the kernel.
     pub refused: ByReason<Refuse>,
+    /// A packet socket: the kernel drops before anything counts what is handed over, and knows no octets of what it saw. So
+    /// the ring's losses stand beside `redirected`, not behind it: `seen = passed + redirected + rx_ring_full + rx_dropped`
+    /// in packets, `redirected = received`. The octets of `seen` are those of what was taken from the ring.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dropped_before_redirect: bool,
     /// Received from the sockets' rings (summed over the queue's sockets).
     pub received: Amount,
     /// XDP_STATISTICS `rx_ring_full`, or `tp_drops`: packets only, the kernel counts no octets here.
