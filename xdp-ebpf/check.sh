@@ -15,7 +15,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 fixtures() {
-  (cd "$root" && cargo test --quiet -p probe --test ebpf_fixtures >"$scratch/fixtures" 2>&1) ||
+  (cd "$root" && cargo test --quiet --workspace --test ebpf_fixtures >"$scratch/fixtures" 2>&1) ||
     { cat "$scratch/fixtures" >&2; die "the fixtures do not pass with $1"; }
 }
 
