@@ -7,7 +7,7 @@ use std::time::Duration;
 use flow_wire::batch::Sealed;
 use flow_wire::bus::BODY_OCTETS_MAX;
 use flow_wire::fault::{self, Hop};
-use flow_wire::ledger::Message;
+use flow_wire::ledger::{Amount, Discard, Message};
 use flow_wire::stamp::StreamId;
 
 use super::message::{Control, complete};
@@ -78,6 +78,11 @@ impl Exporter {
     /// Whether every worker has said its last.
     pub(super) fn has_ended(&self) -> bool {
         self.lanes.iter().all(|lane| lane.has_ended)
+    }
+
+    /// Ends the lanes of workers that are stuck.
+    pub(super) fn forsake(&mut self) {
+        self.lanes.iter_mut().filter(|lane| !lane.has_ended).for_each(|lane| lane.forsake(&self.outbox));
     }
 
     /// Makes a message, sends it in-band and hands it to the books.
@@ -151,6 +156,28 @@ impl Lane {
         self.is_fresh = true;
     }
 
+    /// Its worker will not say its last: the one before stands for it. What was open then and has not come since is
+    /// discarded; what came in since then nobody knows, so this is a bound, and is said.
+    fn forsake(&mut self, outbox: &Outbox) {
+        self.seal(outbox);
+        self.has_ended = true;
+        let Some(cut) = &mut self.cut else { return };
+        let (open, before) = (cut.worker.open, cut.worker.exported);
+        let sealed = self.stream.cut();
+        (cut.worker.exported, cut.worker.records) = (sealed.exported, sealed.records);
+        let left = less(open, less(sealed.exported, before));
+        cut.worker.open = Amount::ZERO;
+        cut.worker.open_flows = 0;
+        *cut.worker.discarded.entry(Discard::DrainTimeout).or_default() += left;
+        cut.last = true;
+        tracing::error!(
+            "worker {} is stuck: the {} packets of its open flows, as of a second ago, are counted as discarded \
+             drain_timeout; that is a bound",
+            cut.worker.worker,
+            left.packets
+        );
+    }
+
     fn seal(&mut self, outbox: &Outbox) {
         if let Some(sealed) = self.stream.seal() {
             deliver(sealed, outbox);
@@ -164,6 +191,13 @@ impl Lane {
             tracing::error!("a worker ended without its last cut: the ledger cannot balance");
             self.has_ended = true;
         }
+    }
+}
+
+fn less(one: Amount, other: Amount) -> Amount {
+    Amount {
+        packets: one.packets.saturating_sub(other.packets),
+        octets: one.octets.saturating_sub(other.octets),
     }
 }
 

@@ -36,6 +36,7 @@ const PATIENCE: Duration = Duration::from_millis(100);
 pub struct Handle {
     thread: JoinHandle<Finished>,
     is_hurried: Arc<AtomicBool>,
+    forsakes: Arc<AtomicBool>,
     deadline: Deadline,
 }
 
@@ -81,16 +82,18 @@ pub fn start(plan: Plan) -> Result<Handle, Error> {
     let exporter = Exporter::new(&plan.identity, plan.rings, Arc::clone(&outbox), plan.books);
     let is_hurried = Arc::new(AtomicBool::new(plan.pressure == Pressure::Discard));
     let flag = Arc::clone(&is_hurried);
+    let forsakes = Arc::new(AtomicBool::new(false));
+    let forsaken = Arc::clone(&forsakes);
     let deadline = Deadline::default();
     let until = Arc::clone(&deadline);
     let thread = spawn("exporter", move || {
         let mut exporter = exporter;
-        run(&mut exporter, &flag);
+        run(&mut exporter, &flag, &forsaken);
         while !flag.load(Ordering::Relaxed) && !outbox.wait_empty(PATIENCE) {}
         let left = until.get().map(|until| until.saturating_duration_since(Instant::now()));
         drain(exporter, &outbox, sinks, left.map_or(plan.drain, |left| left.max(DRAIN_LEAST)))
     })?;
-    Ok(Handle { thread, is_hurried, deadline })
+    Ok(Handle { thread, is_hurried, forsakes, deadline })
 }
 
 impl Handle {
@@ -100,6 +103,12 @@ impl Handle {
     pub fn hurry(&self, until: Instant) {
         let _the_first_counts = self.deadline.set(until);
         self.is_hurried.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits no longer for workers that have not said their last: they are stuck. The books close without them, and what
+    /// they had open is counted as `drain_timeout`.
+    pub fn forsake(&self) {
+        self.forsakes.store(true, Ordering::Relaxed);
     }
 
     /// Whether it has come to its end.
@@ -116,11 +125,18 @@ impl Handle {
     }
 }
 
-fn run(exporter: &mut Exporter, is_hurried: &AtomicBool) {
+fn run(exporter: &mut Exporter, is_hurried: &AtomicBool, forsakes: &AtomicBool) {
     let start = Instant::now();
     while !exporter.has_ended() {
         let pressure = if is_hurried.load(Ordering::Relaxed) { Pressure::Discard } else { Pressure::Wait };
-        if !exporter.step(start.elapsed(), wall_nanoseconds(), pressure) {
+        // Read before the step: what the rings of stuck workers have by now is taken.
+        let is_forsaking = forsakes.load(Ordering::Relaxed);
+        if exporter.step(start.elapsed(), wall_nanoseconds(), pressure) {
+            continue;
+        }
+        if is_forsaking {
+            exporter.forsake();
+        } else {
             std::thread::park_timeout(IDLE);
         }
     }

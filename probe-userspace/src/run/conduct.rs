@@ -80,6 +80,8 @@ pub(super) struct Ended {
     pub message: Arc<Message>,
     /// Something failed on the way.
     pub failed: bool,
+    /// The books were closed without a worker: what they say has a bound, and is not exact.
+    pub is_bound: bool,
 }
 
 /// Runs it all.
@@ -118,15 +120,26 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
         exporter.hurry(Instant::now() + SENT_WITHIN);
     }
     setting.stop.order();
+    let parted = crew.join();
+    for worker in &parted.stuck {
+        tracing::error!(
+            "worker {worker} did not end in time: the books close without it\n  mend: report it, with what `cat \
+             /proc/PID/task/*/stack` showed while it hung"
+        );
+    }
     // The exporter waits for the last cut of every worker: of one that is stuck it would wait for ever.
-    let whole = crew.join().map_err(|worker| super::Error::Stuck { worker })?;
+    if !parted.stuck.is_empty() {
+        exporter.forsake();
+    }
     let finished = exporter.join()?;
     opened?;
     for sink in &finished.stuck {
         tracing::error!("{sink} did not end in time");
     }
-    let failed = !whole || failed_doors || deserted || failures.count() > 0 || !finished.stuck.is_empty();
-    Ok(Ended { message: finished.message, failed })
+    let is_bound = !parted.stuck.is_empty();
+    let stuck = is_bound || !finished.stuck.is_empty();
+    let failed = stuck || parted.panicked || failed_doors || deserted || failures.count() > 0;
+    Ok(Ended { message: finished.message, failed, is_bound })
 }
 
 fn open(doors: &mut [Box<dyn Door>]) -> Result<(), super::Error> {

@@ -67,22 +67,31 @@ impl Crew {
         Ok(crew)
     }
 
-    /// Wakes all and waits for their end: `Ok(false)` = one has panicked, `Err` = this one does not end.
-    pub(super) fn join(self) -> Result<bool, usize> {
+    /// Wakes all and waits for their end.
+    pub(super) fn join(self) -> Parted {
         self.wakes.iter().for_each(Wake::wake);
         let until = Instant::now() + WORKERS_MOST;
-        let mut whole = true;
+        let mut parted = Parted { panicked: false, stuck: Vec::new() };
         for (worker, thread) in self.threads.into_iter().enumerate() {
-            while !thread.is_finished() {
-                if Instant::now() >= until {
-                    return Err(worker);
-                }
+            while !thread.is_finished() && Instant::now() < until {
                 std::thread::park_timeout(Duration::from_millis(1));
             }
-            whole &= thread.join().is_ok();
+            if thread.is_finished() {
+                parted.panicked |= thread.join().is_err();
+            } else {
+                parted.stuck.push(worker);
+            }
         }
-        Ok(whole)
+        parted
     }
+}
+
+/// How the workers ended.
+pub(super) struct Parted {
+    /// One of them did by a panic.
+    pub panicked: bool,
+    /// Those that have not: they end with the process.
+    pub stuck: Vec<usize>,
 }
 
 /// An equal part of the cache for each shard.

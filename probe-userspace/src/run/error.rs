@@ -45,15 +45,6 @@ pub enum Error {
     /// A ZMQ endpoint.
     #[error(transparent)]
     Zmq(#[from] export::zmq::Error),
-    /// A worker that does not come to its end.
-    #[error(
-        "worker {worker} did not end in time: what it had not exported is lost, and the books are not closed\n  mend: \
-         report it, with what `cat /proc/PID/task/*/stack` showed while it hung"
-    )]
-    Stuck {
-        /// Its number.
-        worker: usize,
-    },
     /// The exporter.
     #[error(transparent)]
     Export(#[from] export::Error),

@@ -171,7 +171,7 @@ fn say(plan: &Plan, capture: &Capture) {
 }
 
 fn finish(config: &Config, ended: Ended, ledger: Option<LedgerFile>) -> Result<Exit, Error> {
-    let Ended { message, failed } = ended;
+    let Ended { message, failed, is_bound } = ended;
     let identities = of_probe(&message, None);
     let left_over = residual(&identities);
     // Packets, or octets where only they are left over, as in the ledger file.
@@ -185,6 +185,7 @@ fn finish(config: &Config, ended: Ended, ledger: Option<LedgerFile>) -> Result<E
     }
     let lost: u64 = losses(&message).values().sum();
     Ok(match (left_over, config.output.max_loss) {
+        _ if is_bound => Exit::Failed,
         (1.., _) => Exit::Residual,
         (0, Some(most)) if lost > most => Exit::Loss,
         (0, _) if failed => Exit::Failed,

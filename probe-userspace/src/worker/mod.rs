@@ -186,7 +186,9 @@ impl Worker {
         self.outlet.handover_mut().close();
         loop {
             let alone = self.outlet.handover().is_alone();
-            if !self.take_over() && alone {
+            let moved = self.take_over();
+            // Out of time, another worker is stuck: what it may still hand over nobody meters, and the books say so.
+            if !moved && (alone || control.is_out_of_time()) {
                 break;
             }
             std::thread::yield_now();

@@ -108,3 +108,20 @@ fn a_capture_file_is_drained_until_somebody_hurries() {
     handle.hurry(Instant::now());
     assert_eq!(handle.join().unwrap().message.cursors[0].discarded[&Discard::DrainTimeout], 1);
 }
+
+#[test]
+fn the_books_close_without_a_worker_that_is_stuck() {
+    let (handle, mut worker) = start_with(Late { acknowledges: true }, Pressure::Discard);
+    let metered = Amount { packets: 10, octets: 1_000 };
+    let terms = WorkerTerms { metered, open: metered, open_flows: 4, ..WorkerTerms::default() };
+    let cut = Cut { time_nanoseconds: 0, worker: terms, sources: Vec::new(), last: false };
+    worker.push(Export::Cut(Box::new(cut))).unwrap();
+    worker.push(Export::Record(crate::export::tests::record())).unwrap();
+    handle.forsake();
+    let finished = handle.join().unwrap();
+    let worker = &finished.message.workers[0];
+    assert_eq!(worker.exported, Amount { packets: 3, octets: 300 });
+    assert_eq!((worker.open, worker.open_flows), (Amount::ZERO, 0));
+    assert_eq!(worker.discarded[&Discard::DrainTimeout], Amount { packets: 7, octets: 700 });
+    assert!(finished.message.closed && export_residual(&finished.message) == Amount::ZERO);
+}
