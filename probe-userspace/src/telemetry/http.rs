@@ -2,14 +2,14 @@
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Board;
 use super::metrics;
 
 /// Longest request line that is read; scrapers send some twenty octets.
 const REQUEST_OCTETS: u64 = 4096;
-/// Who is slower than this on both ways does not keep the others waiting.
+/// Request and answer together: who is slower does not keep the others waiting.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -54,16 +54,17 @@ impl Server {
         }
     }
 
-    fn answer(&self, mut connection: TcpStream) -> io::Result<()> {
-        connection.set_read_timeout(Some(PATIENCE))?;
-        connection.set_write_timeout(Some(PATIENCE))?;
-        let mut request = BufReader::new((&connection).take(REQUEST_OCTETS));
+    fn answer(&self, connection: TcpStream) -> io::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        let (reader, mut writer) =
+            (Limited { stream: &connection, until }, Limited { stream: &connection, until });
+        let mut request = BufReader::new(reader.take(REQUEST_OCTETS));
         let mut line = String::new();
         request.read_line(&mut line)?;
         skip_headers(&mut request)?;
         let (status, kind, body) = self.page(&line);
         write!(
-            connection,
+            writer,
             "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
             body.len()
         )
@@ -81,6 +82,38 @@ impl Server {
             ("GET", _, _) => ("404 Not Found", TEXT, "/metrics and /health are here\n".into()),
             _ => ("405 Method Not Allowed", TEXT, "GET only\n".into()),
         }
+    }
+}
+
+/// A connection that has until then, however many reads and writes it takes.
+struct Limited<'a> {
+    stream: &'a TcpStream,
+    until: Instant,
+}
+
+impl Limited<'_> {
+    fn left(&self) -> io::Result<Duration> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        // A time-out of zero would be none at all.
+        if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+impl Read for Limited<'_> {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(Some(self.left()?))?;
+        self.stream.read(octets)
+    }
+}
+
+impl Write for Limited<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(Some(self.left()?))?;
+        self.stream.write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
     }
 }
 
@@ -132,5 +165,25 @@ mod tests {
         assert!(get(address, "GET /metrics").ends_with("# EOF\n"));
         assert!(get(address, "GET /secrets").starts_with("HTTP/1.1 404"));
         assert!(get(address, "POST /metrics").starts_with("HTTP/1.1 405"));
+    }
+
+    #[test]
+    fn a_peer_that_goes_on_octet_by_octet_has_no_more_time_than_any_other() {
+        let server = Server::bind("127.0.0.1:0".parse().unwrap(), Board::default()).unwrap();
+        let address = server.address().unwrap();
+        server.start().unwrap();
+        let mut slow = TcpStream::connect(address).unwrap();
+        slow.write_all(b"GET /health HTTP/1.1\r\n").unwrap();
+        slow.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let until = Instant::now() + 5 * PATIENCE;
+        // An octet now and then: no single read takes long. The server ends it all the same.
+        let is_over = |slow: &mut TcpStream| match slow.read(&mut [0; 64]) {
+            Ok(count) => count == 0,
+            Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+        };
+        while slow.write_all(b"x").is_ok() && !is_over(&mut slow) {
+            assert!(Instant::now() < until, "the slow peer is still served");
+        }
+        assert!(get(address, "GET /health").starts_with("HTTP/1.1 503"));
     }
 }
