@@ -24,8 +24,9 @@ const LARGEST_RING_FRAMES: u64 = 1 << 17;
 const FRAME_SIZE_OCTETS: u64 = 2048;
 /// What `SO_BUSY_POLL` users take at most; longer spins starve the rest of the core.
 const LONGEST_BUSY_POLL_MICROSECONDS: u64 = 1_000;
-/// Streams are numbered in 16 bits, the last is the control stream; no machine has more cores to pin.
-const MOST_WORKERS: u64 = 1_024;
+/// Each has a socket on every queue and a ring to every other worker: beyond this they cost more than a further core
+/// brings, and a second probe on other interfaces is the better way.
+pub const MOST_WORKERS: usize = 64;
 /// More partitions than any cluster of collectors has members, and few enough that a slip does not burden a broker.
 const MOST_PARTITIONS: u64 = 1_024;
 /// Kafka keeps the count in 16 bits; nobody replicates further.
@@ -132,13 +133,24 @@ fn workers(words: &Words) -> Result<Workers, Error> {
     let count = words
         .workers
         .map(|count| {
-            ranged(("--workers", count), (1, MOST_WORKERS, "threads"), "at most one a core is useful")
+            ranged(
+                ("--workers", count),
+                (1, MOST_WORKERS as u64, "threads"),
+                "at most one a core is useful; for more interfaces run a further probe",
+            )
         })
         .transpose()?;
     let cores = match &words.cpu_affinity {
         Some(text) => numbers("--cpu-affinity", text)?,
         None => Vec::new(),
     };
+    if cores.len() > MOST_WORKERS {
+        ranged(
+            ("--cpu-affinity", cores.len() as u64),
+            (1, MOST_WORKERS as u64, "cores"),
+            "list fewer; for more interfaces run a further probe",
+        )?;
+    }
     if let Some(count) = count
         && !cores.is_empty()
         && cores.len() as u64 != count

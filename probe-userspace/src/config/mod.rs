@@ -23,6 +23,7 @@ use figment::providers::{Format, Serialized, Toml};
 use flow_wire::endpoint::Endpoint;
 use uuid::Uuid;
 
+pub use check::MOST_WORKERS;
 pub use error::Error;
 pub use input::Input;
 pub use words::{CaptureWord, Words, XdpModeWord};
@@ -160,13 +161,26 @@ pub struct Output {
 impl CommandLine {
     /// Lays the command line over the file and checks the whole against the interfaces that there are.
     pub fn config(&self, interfaces: &[Interface]) -> Result<Config, Error> {
-        let words = match &self.config {
-            Some(path) => overlay(path, &self.words)?,
-            None => self.words.clone(),
-        };
-        let config = check::check(&words, interfaces)?;
+        let config = check::check(&self.words()?, interfaces)?;
         outputs::check(&config, self.config.as_deref())?;
         Ok(config)
+    }
+
+    /// The capture filter alone, as it is written now, with its rules.
+    ///
+    /// # Errors
+    /// The file cannot be read, or a rule is not understood.
+    pub fn capture_filter(&self) -> Result<(Vec<String>, CaptureFilter), Error> {
+        let words = self.words()?;
+        let filter = CaptureFilter::parse(&words.capture_filter)?;
+        Ok((words.capture_filter, filter))
+    }
+
+    fn words(&self) -> Result<Words, Error> {
+        match &self.config {
+            Some(path) => overlay(path, &self.words),
+            None => Ok(self.words.clone()),
+        }
     }
 }
 

@@ -88,6 +88,8 @@ fn every_refusal_names_option_value_and_mend() {
         ("--frame-size 8192", "--frame-size 8192"),
         ("--busy-poll 5000", "--busy-poll 5000"),
         ("--workers 0", "--workers 0"),
+        ("--workers 65", "--workers 65"),
+        ("--cpu-affinity 0-64", "--cpu-affinity 65"),
         ("--cpu-affinity 1,x", "--cpu-affinity 1,x"),
         ("--workers 3 --cpu-affinity 0,1", "--workers 3 and --cpu-affinity 0,1"),
         ("--queues 3-1", "--queues 3-1"),

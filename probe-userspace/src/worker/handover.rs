@@ -21,6 +21,24 @@ use xsk::wait::Wake;
 use crate::meter::Given;
 use crate::packet::Packet;
 
+/// What all rings between workers have together: 256 MiB hold as much as [`HANDOVER_PACKETS_MAX`] for a dozen workers. Pairs
+/// grow with the square of the workers, packets that cross do not: many workers have shallower rings.
+const MESH_OCTETS: usize = 256 << 20;
+
+/// Packets in the ring of each pair, a power of two.
+const fn ring_packets(workers: usize) -> usize {
+    let pairs = workers.saturating_mul(workers.saturating_sub(1));
+    let most = HANDOVER_PACKETS_MAX as usize;
+    if pairs == 0 {
+        return most;
+    }
+    let part = MESH_OCTETS / size_of::<Packet>() / pairs;
+    if part >= most { most } else { (part + 1).next_power_of_two() / 2 }
+}
+
+// The most workers that a configuration may ask for still hand whole bursts over.
+const _: () = assert!(ring_packets(crate::config::MOST_WORKERS) >= 2 * crate::source::BURST_CAPACITY);
+
 /// Where a worker's sleep is known to the others.
 #[derive(Clone, Debug)]
 struct Bed {
@@ -57,10 +75,11 @@ impl Handover {
             let bed = Bed { asleep: Arc::new(AtomicBool::new(false)), wake: Wake::new()? };
             ends.push(Self { own, to: Vec::new(), from: Vec::new(), bed });
         }
+        let capacity = ring_packets(workers);
         for giver in 0..workers {
             for taker in 0..workers {
                 let to = (giver != taker).then(|| {
-                    let (ring, from) = RingBuffer::new(HANDOVER_PACKETS_MAX as usize);
+                    let (ring, from) = RingBuffer::new(capacity);
                     ends[taker].from.push(from);
                     To { ring, bed: ends[taker].bed.clone(), given: false }
                 });
@@ -199,6 +218,18 @@ mod tests {
         let mut ends = Handover::mesh(2).unwrap();
         let second = ends.pop().unwrap();
         (ends.pop().unwrap(), second)
+    }
+
+    #[test]
+    fn the_rings_of_a_mesh_have_a_bound_together() {
+        assert_eq!(ring_packets(2), HANDOVER_PACKETS_MAX as usize);
+        for workers in 2..=crate::config::MOST_WORKERS {
+            let capacity = ring_packets(workers);
+            assert!(capacity.is_power_of_two());
+            assert!(capacity * workers * (workers - 1) * size_of::<Packet>() <= MESH_OCTETS, "{workers}");
+        }
+        let mesh = Handover::mesh(crate::config::MOST_WORKERS).unwrap();
+        assert_eq!(mesh.len(), crate::config::MOST_WORKERS);
     }
 
     #[test]
