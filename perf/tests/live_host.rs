@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use live::Room;
 use perf::kernel::thread::in_network;
+use perf::process::Program;
 
 /// A segment that was lost is sent again within seconds; a session that is cut off gets nothing for as long as this.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -195,4 +196,32 @@ fn an_interface_that_the_host_uses_otherwise_is_only_listened_to() {
     room.right.ip(&["link", "add", "bridge0", "type", "bridge"]).unwrap();
     room.right.ip(&["link", "set", "in", "master", "bridge0"]).unwrap();
     says("in carries bridge0: listening by packet socket");
+}
+
+#[test]
+fn a_host_that_refuses_af_xdp_is_listened_to_by_packet_socket_unless_af_xdp_was_asked_for() {
+    let room = Room::new(1, 1500);
+    // CAP_NET_RAW alone: packet sockets, and no program.
+    let probe = |mode: &str| {
+        let binary = perf::process::path("gannet-probe").unwrap();
+        Program::foreign("gannet-probe", room.right.command("setpriv"))
+            .args(["--bounding-set=-all,+net_raw", "--inh-caps=-all,+net_raw"])
+            .args([&*binary])
+            .args(["-i", "in", "--user", "root", "--capture", mode])
+            .args([std::path::Path::new("--ledger"), &room.path("ledger")])
+            .args([std::path::Path::new("--flows"), &room.path("flows")])
+            .start()
+            .unwrap()
+    };
+    let mut listening = probe("auto");
+    listening.wait_for_line("ready:", PATIENCE).unwrap();
+    room.send("--by packet-socket --flows 10");
+    let books = room.stop(listening);
+    books.assert_balanced("fallen back");
+    assert_eq!(books.total("/metered/packets"), 100);
+    for words in ["CAP_BPF", "listening by packet socket instead"] {
+        assert!(books.finished.stderr.contains(words), "{words}: {}", books.finished.stderr);
+    }
+    let refused = probe("xdp").wait(PATIENCE).unwrap();
+    assert_eq!(refused.code(), 1, "{}", refused.stderr);
 }

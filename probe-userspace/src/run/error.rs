@@ -70,6 +70,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether AF_XDP is what this host, or this process, does not have. An interface whose queue or program somebody
+    /// else holds is another matter: a packet socket would only see what that one lets pass.
+    pub(super) fn is_refusal_of_xdp(&self) -> bool {
+        match self {
+            Self::Xdp(error) => !matches!(error, source::xdp::Error::Busy { .. }),
+            Self::Socket(error) => error.errno().is_some_and(|number| number != libc::EBUSY),
+            _ => false,
+        }
+    }
+
     /// Whether it is the user's to mend: exit code 2.
     pub fn is_usage(&self) -> bool {
         matches!(

@@ -36,7 +36,7 @@ use flow_wire::stamp::ProbeId;
 pub use error::Error;
 pub use exit::Exit;
 
-use crate::config::{Capture, CommandLine, Config, Input};
+use crate::config::{Capture, CaptureWord, CommandLine, Config, Input};
 use crate::export::Identity;
 use crate::telemetry::{Board, Server, losses, summary};
 use crate::worker::Clock;
@@ -85,27 +85,41 @@ fn meter(config: &Config, plan: &Plan) -> Result<Exit, Error> {
     flow_wire::fault::plan()?;
     // Before any thread is made: they inherit what is blocked here.
     let mut signals = Signals::block().map_err(Error::Signals)?;
+    let board = Board::default();
+    serve(config, &board)?;
+    let ledger = config.output.ledger.as_deref().map(LedgerFile::open).transpose()?;
+    let ended = match attempt(config, plan, &mut signals, &board) {
+        Err(error) if config.capture.mode == CaptureWord::Auto && error.is_refusal_of_xdp() => {
+            tracing::warn!("{error}");
+            tracing::warn!("AF_XDP is refused: listening by packet socket instead");
+            let mut config = config.clone();
+            config.capture.mode = CaptureWord::Packet;
+            attempt(&config, &Plan::of(&config, &cores())?, &mut signals, &board)?
+        }
+        ended => ended?,
+    };
+    finish(config, ended, ledger)
+}
+
+/// A run, as an epoch of its own.
+fn attempt(config: &Config, plan: &Plan, signals: &mut Signals, board: &Board) -> Result<Ended, Error> {
     let user = new_user(config, plan)?;
     let clock = if plan.ports.is_empty() { Clock::OfPackets } else { Clock::monotonic() };
     let identity = who(config)?;
-    let board = Board::default();
     let stop = Stop::default();
-    serve(config, &board)?;
-    let ledger = config.output.ledger.as_deref().map(LedgerFile::open).transpose()?;
-    let stage = stage(config, plan, identity.probe, &board, (&stop, &signals), clock)?;
+    let stage = stage(config, plan, identity.probe, board, (&stop, signals), clock)?;
     say(plan, &config.capture);
     let setting = Setting {
         identity,
         flows: config.flows,
         stop,
-        signals: &mut signals,
+        signals,
         screen: Screen::new(config.output.flows.as_deref()),
-        board,
+        board: board.clone(),
         give_up_rights: &mut || Ok(user.map_or(Ok(()), User::become_for_good)?),
         what: config.inputs.iter().map(Input::name).collect::<Vec<_>>().join(", "),
     };
-    let ended = conduct::conduct(stage, setting)?;
-    finish(config, ended, ledger)
+    conduct::conduct(stage, setting)
 }
 
 /// Only root has rights to give away, and on some kernels XDP goes on needing them.
