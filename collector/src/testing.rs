@@ -129,5 +129,10 @@ pub fn books(sequence: u64, message: Message) -> Books {
     let sealed = Sealed::ledger(&message, stamp(StreamId::CONTROL.0, sequence));
     #[expect(clippy::unwrap_used, reason = "a test that fails may panic")]
     let header = sealed.unwrap().header;
-    Books { stamp: header.stamp, crc32c: header.crc32c, message }
+    Books {
+        stamp: header.stamp,
+        crc32c: header.crc32c,
+        heard_nanoseconds: 1_700_000_500_000_000_000,
+        message,
+    }
 }

@@ -14,8 +14,8 @@ use super::status::InputStatus;
 pub enum Event {
     /// A message, whatever became of it.
     Message(Box<Arrived>),
-    /// All that was on the bus until now has been sent before this.
-    Drained,
+    /// All that was on the bus at this time, by this host's clock, has been sent before this.
+    Drained(u64),
 }
 
 /// The way to the writer.
@@ -57,8 +57,8 @@ impl Feed {
         self.send(Event::Message(Box::new(arrived)))
     }
 
-    pub(super) fn drained(&self) -> Result<(), Gone> {
-        self.send(Event::Drained)
+    pub(super) fn drained(&self, at_nanoseconds: u64) -> Result<(), Gone> {
+        self.send(Event::Drained(at_nanoseconds))
     }
 
     fn send(&self, event: Event) -> Result<(), Gone> {

@@ -115,7 +115,12 @@ fn books(header: &Header, body: &[u8]) -> Result<Content, Refused> {
     header.check(body).map_err(|error| (reason_of(&error), error.to_string()))?;
     let mut message = Message::decode(body).map_err(|error| (RefusalReason::Body, error.to_string()))?;
     message.read_from(header.sink);
-    Ok(Content::Books(Books { stamp: header.stamp, crc32c: header.crc32c, message }))
+    Ok(Content::Books(Books {
+        stamp: header.stamp,
+        crc32c: header.crc32c,
+        heard_nanoseconds: super::now_nanoseconds(),
+        message,
+    }))
 }
 
 fn reason_of(error: &header::Error) -> RefusalReason {

@@ -106,7 +106,7 @@ fn a_store_that_cannot_recover_stops_everything() {
 fn all_inputs_must_be_read_to_their_ends() {
     let (running, feeds) = start(&[true, true, false], vec![]);
     feeds[0].message(arrived(0)).unwrap();
-    feeds[0].drained().unwrap();
+    feeds[0].drained(1).unwrap();
     feeds[2].message(arrived(1)).unwrap();
     drop(feeds);
     running.thread.join().unwrap().unwrap();
@@ -115,9 +115,21 @@ fn all_inputs_must_be_read_to_their_ends() {
 
     let (running, feeds) = start(&[true, false], vec![]);
     feeds[0].message(arrived(0)).unwrap();
-    feeds[0].drained().unwrap();
+    feeds[0].drained(1).unwrap();
     drop(feeds);
     running.thread.join().unwrap().unwrap();
     assert_eq!(running.fake.taken.lock().unwrap().last().map(|(_, drained)| *drained), Some(true));
     assert!(running.status.caught_up());
+}
+
+#[test]
+fn what_comes_after_the_end_was_reached_does_not_unsay_it() {
+    let (running, feeds) = start(&[true], vec![]);
+    feeds[0].message(arrived(0)).unwrap();
+    feeds[0].drained(1).unwrap();
+    feeds[0].message(arrived(1)).unwrap();
+    drop(feeds);
+    running.thread.join().unwrap().unwrap();
+    assert!(running.fake.taken.lock().unwrap().iter().any(|(_, drained)| *drained));
+    assert!(!running.status.caught_up(), "there may be more behind what came since");
 }

@@ -51,6 +51,8 @@ pub struct Writer {
     status: Arc<StoreStatus>,
     /// Per input: read to its end since its last message. ZMQ has nothing to be read later.
     drained: Vec<bool>,
+    /// Per input whose bus keeps what is not read: what was on it at that time is taken in, whatever came since.
+    drained_at: Vec<Option<u64>>,
     refusals: Refusals,
 }
 
@@ -84,6 +86,7 @@ impl Writer {
             counters,
             status,
             drained: Vec::new(),
+            drained_at: Vec::new(),
             refusals: Refusals::default(),
         }
     }
@@ -91,6 +94,7 @@ impl Writer {
     /// The way in for one more input. `keeps` = its bus keeps what is not read (Kafka).
     pub fn feed(&mut self, status: Arc<InputStatus>, keeps: bool) -> Option<Feed> {
         self.drained.push(!keeps);
+        self.drained_at.push((!keeps).then_some(u64::MAX));
         let sender = self.sender.clone()?;
         Some(Feed::new(self.drained.len() - 1, sender, status))
     }
@@ -108,7 +112,7 @@ impl Writer {
                     stop.set();
                     return Err(failure);
                 }
-                self.status.set_caught_up(intake.drained);
+                self.status.set_caught_up(self.drained.iter().all(|drained| *drained));
             }
             if ended {
                 return Ok(());
@@ -126,11 +130,14 @@ impl Writer {
             match self.receiver.recv_timeout(left) {
                 Ok((input, event)) => {
                     first.get_or_insert_with(Instant::now);
-                    self.drained[input] = !keeps[input] || matches!(event, Event::Drained);
-                    if let Event::Message(arrived) = event {
-                        let (more_rows, more_octets) = self.add(&mut intake, *arrived);
-                        rows += more_rows;
-                        octets += more_octets;
+                    self.drained[input] = !keeps[input] || matches!(event, Event::Drained(_));
+                    match event {
+                        Event::Message(arrived) => {
+                            let (more_rows, more_octets) = self.add(&mut intake, *arrived);
+                            rows += more_rows;
+                            octets += more_octets;
+                        }
+                        Event::Drained(at) => self.drained_at[input] = Some(at),
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => break,
@@ -140,8 +147,11 @@ impl Writer {
                 }
             }
         }
-        intake.drained = first.is_some() && self.drained.iter().all(|drained| *drained);
         intake.now_nanoseconds = now_nanoseconds();
+        // The least of them; `None` sorts first.
+        let drained_at = self.drained_at.iter().min().copied().flatten();
+        intake.drained = first.is_some() && drained_at.is_some();
+        intake.drained_at_nanoseconds = drained_at.map(|at| at.min(intake.now_nanoseconds));
         (intake, ended)
     }
 

@@ -81,6 +81,8 @@ pub struct Books {
     pub stamp: Stamp,
     /// Of its body.
     pub crc32c: u32,
+    /// When it came off the bus, by the collector's clock.
+    pub heard_nanoseconds: u64,
     /// What it says.
     pub message: Message,
 }
@@ -175,8 +177,11 @@ pub struct Intake {
     pub refusals: Vec<Refusal>,
     /// Partitions that moved; the last entry of a partition counts.
     pub offsets: Vec<Offset>,
-    /// Everything that was on the bus until now is in this intake or in an earlier one.
+    /// Everything that was on the bus then is in this intake or in an earlier one: by
+    /// [`drained_at_nanoseconds`](Self::drained_at_nanoseconds).
     pub drained: bool,
+    /// `None` = until now.
+    pub drained_at_nanoseconds: Option<u64>,
 }
 
 impl Intake {

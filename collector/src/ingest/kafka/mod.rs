@@ -136,19 +136,24 @@ impl Session<'_> {
             match self.consumer.poll(POLL) {
                 Some(Ok(message)) => self.take(&message)?,
                 Some(Err(error)) => self.judge(&error),
-                None => {
-                    if self.drain.confirmed(self.consumer.context()) {
-                        self.feed.drained()?;
-                    }
-                }
+                None => self.tell_if_drained()?,
             }
             if drain_looked.elapsed() >= DRAIN_EVERY {
+                // A busy bus gives no empty poll.
+                self.tell_if_drained()?;
                 let shorter = self.drain.ask(self.consumer, &self.reading);
                 self.leave(|key| shorter.contains(key));
                 drain_looked = Instant::now();
             }
         }
         Ok(())
+    }
+
+    fn tell_if_drained(&mut self) -> Result<(), Gone> {
+        match self.drain.confirmed(self.consumer.context(), &self.reading) {
+            Some(asked_nanoseconds) => self.feed.drained(asked_nanoseconds),
+            None => Ok(()),
+        }
     }
 
     /// Begins to read partitions that are not read yet.
@@ -194,6 +199,7 @@ impl Session<'_> {
             let starts = begun.iter().map(|(key, from, _)| (key, *from));
             resume::assign(self.consumer, starts)
                 .map_err(|error| format!("waiting for librdkafka: {error}"))?;
+            self.drain.anew();
             self.reading.extend(begun.into_iter().map(|(key, _, reading)| (key, reading)));
         }
         result
@@ -239,6 +245,7 @@ impl Session<'_> {
             partition = key.1,
             "the log is a new one: reading it from its beginning; what is stored already is recognised by its stamp"
         );
+        self.drain.anew();
         match resume::from_beginning(self.consumer, key) {
             Ok(reading) => {
                 self.reading.insert(key.clone(), reading);
@@ -279,6 +286,9 @@ impl Session<'_> {
     /// Reads these partitions no longer. They are looked for again, and begin where they were if it is the same log.
     fn leave(&mut self, of: impl Fn(&(String, i32)) -> bool) {
         let left: Vec<_> = self.reading.extract_if(|key, _| of(key)).collect();
+        if !left.is_empty() {
+            self.drain.anew();
+        }
         for ((topic, partition), reading) in left {
             resume::leave(self.consumer, &topic, partition);
             if let Some(last) = reading.last() {

@@ -1,9 +1,9 @@
 //! How far librdkafka has read, and so whether everything on the bus was taken in.
 //!
 //! ```text
-//! ask        the end of each partition, from the broker, now        ends
-//! statistics the next offset that librdkafka would fetch of each    next >= end, nothing queued
-//! poll       gives nothing                                          all of it was taken in
+//! ask        the end of each partition, from the broker, now            ends
+//! taken      the last message of a busy partition                       offset + 1 >= end, or
+//! statistics the next offset that librdkafka would fetch of a quiet one next >= end, twice, nothing queued
 //! ```
 //! Transactions leave offsets without a message, so the last offset taken in says nothing about the end.
 
@@ -18,18 +18,44 @@ use rdkafka::statistics::Statistics;
 
 use super::BROKER_ANSWER;
 use super::resume::Reading;
-use crate::ingest::{InputState, InputStatus};
+use crate::ingest::{InputState, InputStatus, now_nanoseconds};
 
 /// What librdkafka says of itself.
 pub(super) struct Context {
     status: Arc<InputStatus>,
-    /// Per partition: the next offset to be fetched, where nothing that was fetched waits to be taken.
-    next: Mutex<HashMap<(String, i32), i64>>,
+    positions: Mutex<Positions>,
 }
+
+/// Per partition, from the statistics.
+#[derive(Debug, Default)]
+struct Positions {
+    /// The next offset to be fetched.
+    next: HashMap<Key, i64>,
+    /// Everything below was taken: it was fetched by the statistics before, and nothing waited at these. Of one look alone
+    /// it is not sure: the position moves before the messages are in the queue.
+    read: HashMap<Key, i64>,
+}
+
+impl Positions {
+    fn say(&mut self, key: Key, next: i64, queued: bool) {
+        let before = self.next.insert(key.clone(), next);
+        if let Some(before) = before.filter(|_| !queued) {
+            self.read.insert(key, before.min(next));
+        }
+    }
+}
+
+/// A partition of a topic.
+type Key = (String, i32);
 
 impl Context {
     pub(super) fn new(status: Arc<InputStatus>) -> Self {
-        Self { status, next: Mutex::new(HashMap::new()) }
+        Self { status, positions: Mutex::default() }
+    }
+
+    /// What was said before a question is no answer to it.
+    fn forget(&self) {
+        *self.positions.lock().unwrap_or_else(PoisonError::into_inner) = Positions::default();
     }
 }
 
@@ -70,34 +96,44 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        next.clear();
+        let mut positions = self.positions.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, topic) in statistics.topics {
             for (number, partition) in topic.partitions {
-                if partition.fetchq_cnt == 0 && partition.next_offset >= 0 {
-                    next.insert((name.clone(), number), partition.next_offset);
+                if partition.next_offset >= 0 {
+                    positions.say((name.clone(), number), partition.next_offset, partition.fetchq_cnt > 0);
                 }
             }
         }
     }
 }
 
-/// Looks for the moment when everything is taken in.
+/// Looks for the moment when everything that was there at a question is taken in, whatever comes meanwhile: on a bus with
+/// many probes something always does.
 #[derive(Debug, Default)]
 pub(super) struct Drain {
-    /// Where each partition ended when the broker was asked.
-    ends: Option<HashMap<(String, i32), i64>>,
-    /// Something was taken in since the last such moment; at the start nothing is known.
-    confirmed_since: bool,
+    asked: Option<Asked>,
+    /// Nothing was taken in since the last question; at the start nothing was asked.
+    nothing_since: bool,
     complete: bool,
 }
 
+#[derive(Debug)]
+struct Asked {
+    at_nanoseconds: u64,
+    /// Where each partition ended then.
+    ends: HashMap<Key, i64>,
+}
+
 impl Drain {
-    /// A message was taken in.
+    /// A message was taken in: what made it may have made others, so that there is another question to come.
     pub(super) fn taken(&mut self) {
-        self.confirmed_since = false;
-        // Asked again: what made this message may have made others.
-        self.ends = None;
+        self.nothing_since = false;
+    }
+
+    /// Other partitions are read, or from elsewhere: a question about the former ones is void.
+    pub(super) fn anew(&mut self) {
+        self.asked = None;
+        self.nothing_since = false;
     }
 
     /// Whether all topics are there.
@@ -110,12 +146,14 @@ impl Drain {
     pub(super) fn ask(
         &mut self,
         consumer: &BaseConsumer<Context>,
-        reading: &HashMap<(String, i32), Reading>,
-    ) -> Vec<(String, i32)> {
+        reading: &HashMap<Key, Reading>,
+    ) -> Vec<Key> {
         let mut shorter = Vec::new();
-        if self.confirmed_since || !self.complete || self.ends.is_some() {
+        if self.nothing_since || !self.complete || self.asked.is_some() {
             return shorter;
         }
+        // Before the answers: what comes between is behind them, or in them to no harm.
+        let at_nanoseconds = now_nanoseconds();
         let mut ends = HashMap::new();
         for (key, reading) in reading {
             let Ok((_, end)) = consumer.fetch_watermarks(&key.0, key.1, BROKER_ANSWER) else {
@@ -126,22 +164,30 @@ impl Drain {
             }
             ends.insert(key.clone(), end);
         }
-        self.ends = Some(ends);
+        consumer.context().forget();
+        self.put(at_nanoseconds, ends);
         shorter
     }
 
-    /// Called when a poll gave nothing: whether that moment is now.
-    pub(super) fn confirmed(&mut self, context: &Context) -> bool {
-        let Some(ends) = &self.ends else { return false };
-        let next = context.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let read =
-            |(key, end): (&(String, i32), &i64)| *end == 0 || next.get(key).is_some_and(|next| next >= end);
-        if !ends.iter().all(read) {
-            return false;
+    fn put(&mut self, at_nanoseconds: u64, ends: HashMap<Key, i64>) {
+        self.asked = Some(Asked { at_nanoseconds, ends });
+        self.nothing_since = true;
+    }
+
+    /// When the question was asked of which all is taken in by now; said once for each question.
+    pub(super) fn confirmed(&mut self, context: &Context, reading: &HashMap<Key, Reading>) -> Option<u64> {
+        let asked = self.asked.as_ref()?;
+        let positions = context.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        let passed = |(key, end): (&Key, &i64)| {
+            let last = reading.get(key).and_then(Reading::last);
+            *end == 0
+                || last.is_some_and(|last| last.offset.saturating_add(1) >= *end)
+                || positions.read.get(key).is_some_and(|read| read >= end)
+        };
+        if !asked.ends.iter().all(passed) {
+            return None;
         }
-        self.ends = None;
-        self.confirmed_since = true;
-        true
+        self.asked.take().map(|asked| asked.at_nanoseconds)
     }
 }
 
@@ -149,21 +195,71 @@ impl Drain {
 mod tests {
     use super::*;
 
-    fn context(next: i64) -> Context {
-        let context = Context::new(Arc::new(InputStatus::new("kafka://test".into())));
-        context.next.lock().unwrap().insert(("t".into(), 0), next);
-        context
+    fn context() -> Context {
+        Context::new(Arc::new(InputStatus::new("kafka://test".into())))
+    }
+
+    fn key() -> Key {
+        ("t".into(), 0)
+    }
+
+    fn asked(end: i64) -> Drain {
+        let mut drain = Drain::default();
+        drain.put(77, HashMap::from([(key(), end)]));
+        drain
+    }
+
+    fn said(context: &Context, next: i64, queued: bool) {
+        context.positions.lock().unwrap().say(key(), next, queued);
     }
 
     #[test]
-    fn drained_is_said_once_and_again_after_a_message() {
-        let mut drain = Drain::default();
-        assert!(!drain.confirmed(&context(9)), "nobody asked for the ends yet");
-        drain.ends = Some(HashMap::from([(("t".to_owned(), 0), 9)]));
-        assert!(!drain.confirmed(&context(8)));
-        assert!(drain.confirmed(&context(9)));
-        assert!(!drain.confirmed(&context(9)));
+    fn drained_is_said_once_for_each_question() {
+        let (context, reading) = (context(), HashMap::new());
+        said(&context, 9, false);
+        said(&context, 9, false);
+        assert_eq!(Drain::default().confirmed(&context, &reading), None, "nobody asked for the ends yet");
+        assert_eq!(asked(10).confirmed(&context, &reading), None);
+        let mut drain = asked(9);
+        assert_eq!(drain.confirmed(&context, &reading), Some(77));
+        assert_eq!(drain.confirmed(&context, &reading), None);
+    }
+
+    #[test]
+    fn messages_that_go_on_coming_do_not_put_it_off() {
+        let (context, reading) = (context(), HashMap::new());
+        let mut drain = asked(9);
         drain.taken();
-        assert!(!drain.confirmed(&context(9)), "the ends must be asked for again");
+        said(&context, 12, false);
+        said(&context, 13, false);
+        assert_eq!(drain.confirmed(&context, &reading), Some(77));
+        assert!(!drain.nothing_since, "what came since is asked for next");
+    }
+
+    #[test]
+    fn what_was_fetched_and_is_not_taken_yet_is_not_read() {
+        let (context, reading) = (context(), HashMap::new());
+        said(&context, 9, false);
+        assert_eq!(asked(9).confirmed(&context, &reading), None, "it may have been queued right after");
+        said(&context, 9, true);
+        assert_eq!(asked(9).confirmed(&context, &reading), None);
+        said(&context, 9, false);
+        assert_eq!(asked(9).confirmed(&context, &reading), Some(77));
+    }
+
+    #[test]
+    fn the_last_message_taken_says_it_too() {
+        let mut reading = Reading::anew(0);
+        reading.judge(8, None);
+        let reading = HashMap::from([(key(), reading)]);
+        assert_eq!(asked(10).confirmed(&context(), &reading), None);
+        assert_eq!(asked(9).confirmed(&context(), &reading), Some(77));
+    }
+
+    #[test]
+    fn other_partitions_void_the_question() {
+        let mut drain = asked(0);
+        drain.anew();
+        assert_eq!(drain.confirmed(&context(), &HashMap::new()), None);
     }
 }

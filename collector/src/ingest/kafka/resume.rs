@@ -50,7 +50,7 @@ impl Reading {
         Self { expected: Some(last), last: Some(last), reread_below: 0 }
     }
 
-    fn anew(reread_below: i64) -> Self {
+    pub(super) fn anew(reread_below: i64) -> Self {
         Self { expected: None, last: None, reread_below }
     }
 

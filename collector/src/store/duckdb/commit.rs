@@ -41,7 +41,10 @@ pub(super) fn commit(
     }
     transaction.execute("UPDATE meta SET last_commit_nanoseconds = ?", params![intake.now_nanoseconds])?;
     if intake.drained {
-        transaction.execute("UPDATE meta SET drained_nanoseconds = ?", params![intake.now_nanoseconds])?;
+        transaction.execute(
+            "UPDATE meta SET drained_nanoseconds = ?",
+            params![intake.drained_at_nanoseconds.unwrap_or(intake.now_nanoseconds)],
+        )?;
     }
     transaction.commit()?;
     Ok(Committed {
@@ -120,7 +123,7 @@ fn save_books(transaction: &Transaction<'_>, books: &Books, now_nanoseconds: u64
          ON CONFLICT DO UPDATE SET sequence = excluded.sequence, heard_nanoseconds = excluded.heard_nanoseconds,
             message = excluded.message, previous = ledger.message
          WHERE excluded.sequence > ledger.sequence",
-        params![probe, epoch, stamp.sequence.0, now_nanoseconds, text],
+        params![probe, epoch, stamp.sequence.0, books.heard_nanoseconds, text],
     )?;
     let second = second(stamp, message);
     transaction.execute(
