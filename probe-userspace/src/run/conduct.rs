@@ -16,10 +16,12 @@ use super::control::{Failures, Stop};
 use super::crew::{Crew, Post};
 use super::host::{Interface, Signals};
 use super::notify::Notify;
+use super::reload::Reload;
 use super::screen::Screen;
 use super::watch::Watch;
 use crate::config::Flows;
 use crate::export::{self, Books, Identity, Pressure, Sink};
+use crate::source::xdp::CaptureFilter;
 use crate::telemetry::Board;
 use crate::worker::Clock;
 
@@ -44,6 +46,10 @@ pub(super) trait Door: Send {
     /// Looks after it while the run goes on: what the host has changed of its interfaces meanwhile. `false` = the
     /// interface is gone, and nothing will come through this door any more.
     fn tend(&mut self, interfaces: &[Interface]) -> Result<bool, super::Error>;
+    /// Puts another capture filter in force, where it is the door that filters.
+    fn set_filter(&mut self, _filter: &CaptureFilter) -> Result<(), super::Error> {
+        Ok(())
+    }
 }
 
 /// Everything that is opened before the first thread runs.
@@ -68,6 +74,8 @@ pub(super) struct Setting<'a> {
     pub signals: &'a mut Signals,
     pub screen: Screen,
     pub board: Board,
+    /// What SIGHUP does; `None` = it stops the run.
+    pub reload: Option<Reload<'a>>,
     /// Gives rights up, once everything is open.
     pub give_up_rights: &'a mut dyn FnMut() -> Result<(), super::Error>,
     /// For the line that says that the run has begun.
@@ -108,7 +116,8 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     if opened.is_ok() {
         tracing::info!("ready: metering {}", setting.what);
         notify.ready(&format!("metering {}", setting.what));
-        let mut watch = Watch { notify, screen: setting.screen, board: setting.board, doors: &mut doors };
+        let Setting { screen, board, reload, .. } = setting;
+        let mut watch = Watch { notify, screen, board, doors: &mut doors, reload };
         deserted = watch.until_stopped(&exporter, setting.signals);
     }
     let failed_doors = close(&mut doors);

@@ -84,7 +84,10 @@ impl KernelBooks {
         closing: bool,
     ) -> Option<u64> {
         let at = queue as usize;
-        let dropped = drops.get(at).copied().flatten()?;
+        // An interface that went away took its counters along: what they last came to stands.
+        let Some(dropped) = drops.get(at).copied().flatten() else {
+            return self.not_delivered.get(at).copied().flatten();
+        };
         let before = self.drops_before.get(at).copied().flatten().unwrap_or(0);
         let known: u64 = sockets
             .iter()

@@ -18,7 +18,7 @@ use crate::books;
 use crate::config::Capture;
 use crate::export::{Books, Sink};
 use crate::source::Source;
-use crate::source::filtered::Filtered;
+use crate::source::filtered::{Filtered, InForce};
 use crate::source::packet::PacketSocket;
 use crate::telemetry::Board;
 use crate::worker::{Clock, Cut, Handover};
@@ -28,11 +28,11 @@ pub(super) fn stage(
     plan: &Plan,
     capture: &Capture,
     sinks: Vec<Box<dyn Sink>>,
-    board: &Board,
+    (board, filter): (&Board, &Arc<InForce>),
     clock: Clock,
 ) -> Result<Stage, Error> {
-    let workers = plan.workers.len();
-    let mut opened = Opened { sources: (0..workers).map(|_| Vec::new()).collect(), ..Opened::default() };
+    let sources = plan.workers.iter().map(|_| Vec::new()).collect();
+    let mut opened = Opened { sources, filter: Arc::clone(filter), ..Opened::default() };
     for port in &plan.ports {
         match port.mode {
             Mode::Xdp => xdp::open(port, capture, &mut opened)?,
@@ -61,6 +61,7 @@ pub(super) struct Opened {
     pub sources: Vec<Vec<Box<dyn Source>>>,
     pub doors: Vec<Box<dyn Door>>,
     pub kernel: Vec<KernelBooks>,
+    pub filter: Arc<InForce>,
 }
 
 /// Packet sockets are spread by addresses, so that a flow and its fragments are in one worker anyway: each stands alone.
@@ -80,8 +81,8 @@ fn handovers(plan: &Plan) -> Result<Vec<Handover>, Error> {
 /// A packet socket for each worker, in one fanout group.
 fn packet(port: &Port, capture: &Capture, opened: &mut Opened) -> Result<(), Error> {
     let interface = xsk::Interface::by_name(&port.interface.name)?;
-    let fanout = (opened.sources.len() > 1).then(|| Fanout { group: group(), spread: Spread::Addresses });
-    let options = Options {
+    let fanout = (opened.sources.len() > 1).then_some(Fanout { group: None, spread: Spread::Addresses });
+    let mut options = Options {
         ignore_outgoing: !capture.outgoing,
         promiscuous: capture.promiscuous,
         fanout,
@@ -89,16 +90,15 @@ fn packet(port: &Port, capture: &Capture, opened: &mut Opened) -> Result<(), Err
     };
     for sources in &mut opened.sources {
         let socket = Socket::open(&options)?;
+        // The first made the group, with a number that no other probe has: who joined another's would take its packets
+        // away. The others join it.
+        if let Some(fanout) = &mut options.fanout {
+            fanout.group = socket.fanout_group();
+        }
         opened.doors.push(Box::new(GateDoor { gate: socket.gate()?, index: interface.index() }));
-        sources.push(Filtered::boxed(PacketSocket::new(socket), &capture.filter));
+        sources.push(Filtered::changeable(PacketSocket::new(socket), &opened.filter));
     }
     Ok(())
-}
-
-/// The namespace has one space of group numbers, and who joins a group of another probe takes its packets away. Not the
-/// process id: two containers on the network of the host may both be process 1.
-fn group() -> u16 {
-    uuid::Uuid::new_v4().as_u128() as u16
 }
 
 struct GateDoor {
@@ -136,7 +136,7 @@ impl Books for LiveBooks {
         for kernel in &mut self.kernel {
             parts.extend(kernel.terms(&sockets, closing));
         }
-        parts.extend(self.devices.iter().filter_map(Device::terms));
+        parts.extend(self.devices.iter_mut().filter_map(Device::terms));
         books::merge(sockets.into_iter().chain(parts))
     }
 
@@ -153,23 +153,53 @@ struct Device {
     interface: Interface,
     queue: u32,
     before: u64,
+    /// Since then; it stays when the device goes away.
+    missed: u64,
 }
 
 impl Device {
     fn of(port: &Port) -> Option<Self> {
         let queue = port.queues.first().copied()?;
-        Some(Self { interface: port.interface.clone(), queue, before: missed(&port.interface)? })
+        Some(Self { interface: port.interface.clone(), queue, before: missed(&port.interface)?, missed: 0 })
     }
 
-    fn terms(&self) -> Option<QueueTerms> {
-        // A counter that went back was reset with its device.
-        let missed = missed(&self.interface)?.saturating_sub(self.before);
+    /// A counter that went back was reset with its device, and one that is gone went with it: what it said before stands.
+    fn note(&mut self, counter: Option<u64>) {
+        let since = counter.map_or(0, |counter| counter.saturating_sub(self.before));
+        self.missed = self.missed.max(since);
+    }
+
+    fn terms(&mut self) -> Option<QueueTerms> {
+        self.note(missed(&self.interface));
         let terms = QueueTerms {
             interface: self.interface.name.clone(),
             queue: self.queue,
-            device_missed: [(MISSED.to_string(), missed)].into(),
+            device_missed: [(MISSED.to_string(), self.missed)].into(),
             ..QueueTerms::default()
         };
-        (missed > 0).then_some(terms)
+        (self.missed > 0).then_some(terms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_device_missed_stays_when_it_goes_away() {
+        let interface = Interface {
+            name: "nosuchdevice0".into(),
+            index: 7,
+            hardware_type: 1,
+            mac_address: [2; 6],
+            up: true,
+            addresses: vec![],
+        };
+        let mut device = Device { interface, queue: 0, before: 100, missed: 0 };
+        assert_eq!(device.terms(), None);
+        for counter in [Some(103), Some(130), Some(0), None] {
+            device.note(counter);
+        }
+        assert_eq!(device.terms().unwrap().device_missed[MISSED], 30);
     }
 }

@@ -23,12 +23,14 @@ pub mod mode;
 pub mod notify;
 mod outputs;
 pub mod plan;
+mod reload;
 mod screen;
 pub mod warnings;
 mod watch;
 mod xdp;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use flow_wire::ledger::{of_probe, residual};
 use flow_wire::stamp::ProbeId;
@@ -38,6 +40,7 @@ pub use exit::Exit;
 
 use crate::config::{Capture, CaptureWord, CommandLine, Config, Input};
 use crate::export::Identity;
+use crate::source::filtered::InForce;
 use crate::telemetry::{Board, Server, losses, summary};
 use crate::worker::Clock;
 use conduct::{Ended, Setting, Stage};
@@ -45,6 +48,7 @@ use control::Stop;
 use host::{Interface, Signals, User};
 use outputs::LedgerFile;
 use plan::Plan;
+use reload::Reload;
 use screen::Screen;
 
 /// IPFIX 149: one probe process has one observation domain; several on a host are told apart by their probe's UUID.
@@ -73,7 +77,7 @@ fn begin(command_line: &CommandLine) -> Result<Exit, Error> {
         describe(&config, &plan);
         return Ok(Exit::Done);
     }
-    meter(&config, &plan)
+    meter(command_line, &config, &plan)
 }
 
 /// The cores that this process may use.
@@ -81,20 +85,20 @@ fn cores() -> Vec<usize> {
     core_affinity::get_core_ids().unwrap_or_default().into_iter().map(|core| core.id).collect()
 }
 
-fn meter(config: &Config, plan: &Plan) -> Result<Exit, Error> {
+fn meter(command_line: &CommandLine, config: &Config, plan: &Plan) -> Result<Exit, Error> {
     flow_wire::fault::plan()?;
     // Before any thread is made: they inherit what is blocked here.
     let mut signals = Signals::block().map_err(Error::Signals)?;
     let board = Board::default();
     serve(config, &board)?;
     let ledger = config.output.ledger.as_deref().map(LedgerFile::open).transpose()?;
-    let ended = match attempt(config, plan, &mut signals, &board) {
+    let ended = match attempt(command_line, config, plan, &mut signals, &board) {
         Err(error) if config.capture.mode == CaptureWord::Auto && error.is_refusal_of_xdp() => {
             tracing::warn!("{error}");
             tracing::warn!("AF_XDP is refused: listening by packet socket instead");
             let mut config = config.clone();
             config.capture.mode = CaptureWord::Packet;
-            attempt(&config, &Plan::of(&config, &cores())?, &mut signals, &board)?
+            attempt(command_line, &config, &Plan::of(&config, &cores())?, &mut signals, &board)?
         }
         ended => ended?,
     };
@@ -102,12 +106,21 @@ fn meter(config: &Config, plan: &Plan) -> Result<Exit, Error> {
 }
 
 /// A run, as an epoch of its own.
-fn attempt(config: &Config, plan: &Plan, signals: &mut Signals, board: &Board) -> Result<Ended, Error> {
+fn attempt(
+    command_line: &CommandLine,
+    config: &Config,
+    plan: &Plan,
+    signals: &mut Signals,
+    board: &Board,
+) -> Result<Ended, Error> {
     let user = new_user(config, plan)?;
     let clock = if plan.ports.is_empty() { Clock::OfPackets } else { Clock::monotonic() };
     let identity = who(config)?;
     let stop = Stop::default();
-    let stage = stage(config, plan, identity.probe, board, (&stop, signals), clock)?;
+    let filter = Arc::new(InForce::new(config.capture.filter.clone()));
+    // Files are read to their end with the filter that they began with.
+    let reload = if plan.ports.is_empty() { None } else { Reload::of(command_line, &filter)? };
+    let stage = stage(config, plan, identity.probe, (board, &filter), (&stop, signals), clock)?;
     say(plan, &config.capture);
     let setting = Setting {
         identity,
@@ -116,6 +129,7 @@ fn attempt(config: &Config, plan: &Plan, signals: &mut Signals, board: &Board) -
         signals,
         screen: Screen::new(config.output.flows.as_deref()),
         board: board.clone(),
+        reload,
         give_up_rights: &mut || Ok(user.map_or(Ok(()), User::become_for_good)?),
         what: config.inputs.iter().map(Input::name).collect::<Vec<_>>().join(", "),
     };
@@ -160,13 +174,13 @@ fn stage(
     config: &Config,
     plan: &Plan,
     probe: ProbeId,
-    board: &Board,
+    (board, filter): (&Board, &Arc<InForce>),
     ends: (&Stop, &Signals),
     clock: Clock,
 ) -> Result<Stage, Error> {
     let sinks = outputs::sinks(config, probe)?;
     if !plan.ports.is_empty() {
-        return live::stage(plan, &config.capture, sinks, board, clock);
+        return live::stage(plan, &config.capture, sinks, (board, filter), clock);
     }
     let paths: Vec<&Path> = config.inputs.iter().filter_map(Input::file).collect();
     files::stage(&paths, &config.capture.filter, sinks, board, ends)

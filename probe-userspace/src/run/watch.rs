@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use xsk::wait;
 
 use super::conduct::Door;
-use super::host::{self, Signals};
+use super::host::{self, HANG_UP, Signals};
 use super::notify::Notify;
+use super::reload::Reload;
 use super::screen::Screen;
 use crate::export;
 use crate::telemetry::Board;
@@ -28,6 +29,7 @@ pub(super) struct Watch<'a> {
     pub screen: Screen,
     pub board: Board,
     pub doors: &'a mut [Box<dyn Door>],
+    pub reload: Option<Reload<'a>>,
 }
 
 impl Watch<'_> {
@@ -38,7 +40,13 @@ impl Watch<'_> {
         loop {
             // An error would be EINVAL or ENOMEM; the tick goes on without it.
             let _ = wait::until_readable(&[signals.as_fd()], Some(tick));
-            let signal = signals.take();
+            let mut signal = signals.take();
+            if signal == Some(HANG_UP)
+                && let Some(reload) = &mut self.reload
+            {
+                reload.apply(self.doors);
+                signal = None;
+            }
             if let Some(signal) = signal {
                 tracing::info!("{signal}: draining");
             }

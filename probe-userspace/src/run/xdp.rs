@@ -19,7 +19,7 @@ use super::kernel_books::KernelBooks;
 use super::live::Opened;
 use super::plan::Port;
 use crate::config::{Capture, XdpModeWord};
-use crate::source::xdp::{Host, Program, Settings, Wanted};
+use crate::source::xdp::{CaptureFilter, Host, Program, Settings, Wanted};
 use crate::source::xsk::Xsk;
 
 /// Slots of a worker's ring at least: the kernel's batches are 64.
@@ -168,6 +168,10 @@ impl Door for ProgramDoor {
 
     fn close(&mut self) -> Result<(), Error> {
         Ok(lock(&self.program).clear_sockets()?)
+    }
+
+    fn set_filter(&mut self, filter: &CaptureFilter) -> Result<(), Error> {
+        Ok(lock(&self.program).set_filter(filter)?)
     }
 
     /// An interface that gets an address while it is captured must be reachable by it, and one that loses its last is

@@ -2,6 +2,8 @@
 //! is counted as passed, as the program would.
 
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flow_wire::ledger::{Amount, Pass, QueueTerms};
@@ -11,10 +13,38 @@ use super::xdp::CaptureFilter;
 use super::{BURST_CAPACITY, Error, Frame, NO_FRAME, ObservationPoint, Source, State};
 use crate::packet;
 
+/// The filter in force, for sources of several threads; it may be replaced while they run.
+#[derive(Debug, Default)]
+pub struct InForce {
+    filter: Mutex<Arc<CaptureFilter>>,
+    /// Grows behind each replacement: a source looks at this once a burst, and at the lock only when it has grown.
+    version: AtomicU64,
+}
+
+impl InForce {
+    /// Begins with this one.
+    pub fn new(filter: CaptureFilter) -> Self {
+        Self { filter: Mutex::new(Arc::new(filter)), version: AtomicU64::new(0) }
+    }
+
+    /// The filter now.
+    pub fn get(&self) -> Arc<CaptureFilter> {
+        Arc::clone(&self.filter.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sources take this one with their next burst.
+    pub fn replace(&self, filter: CaptureFilter) {
+        *self.filter.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(filter);
+        self.version.fetch_add(1, Ordering::Release);
+    }
+}
+
 /// A source behind a filter.
 pub struct Filtered<S> {
     source: S,
-    filter: CaptureFilter,
+    filter: Arc<CaptureFilter>,
+    in_force: Arc<InForce>,
+    version: u64,
     passed: Amount,
     /// Let through, by what was judged.
     redirected: Amount,
@@ -28,8 +58,16 @@ impl<S: Source + 'static> Filtered<S> {
         if filter.is_empty() {
             return Box::new(source);
         }
-        let (filter, none) = (filter.clone(), Amount::ZERO);
-        Box::new(Self { source, filter, passed: none, redirected: none, received: none })
+        Self::changeable(source, &Arc::new(InForce::new(filter.clone())))
+    }
+
+    /// Puts what is in force before the source, now and later.
+    pub fn changeable(source: S, in_force: &Arc<InForce>) -> Box<dyn Source> {
+        // The version first: a filter that comes in between is taken once more.
+        let version = in_force.version.load(Ordering::Acquire);
+        let (filter, in_force) = (in_force.get(), Arc::clone(in_force));
+        let (passed, redirected, received) = (Amount::ZERO, Amount::ZERO, Amount::ZERO);
+        Box::new(Self { source, filter, in_force, version, passed, redirected, received })
     }
 }
 
@@ -39,13 +77,18 @@ impl<S: Source> Source for Filtered<S> {
     }
 
     fn receive(&mut self, now_nanoseconds: u64, lend: &mut dyn FnMut(&[Frame<'_>])) -> Result<State, Error> {
-        let Self { source, filter, passed, redirected, received } = self;
+        let version = self.in_force.version.load(Ordering::Acquire);
+        if version != self.version {
+            (self.filter, self.version) = (self.in_force.get(), version);
+        }
+        let Self { source, filter, passed, redirected, received, .. } = self;
+        let takes_all = filter.is_empty();
         source.receive(now_nanoseconds, &mut |frames| {
             let mut selected = [NO_FRAME; BURST_CAPACITY];
             let mut count = 0;
             for frame in frames {
                 let amount = Amount::one(frame.original_octets.into());
-                if selects(filter, &packet::headers(frame)) {
+                if takes_all || selects(filter.as_ref(), &packet::headers(frame)) {
                     selected[count] = *frame;
                     count += 1;
                     *redirected += amount;
@@ -159,5 +202,26 @@ mod tests {
         source.receive(0, &mut |_| {}).unwrap();
         let terms = source.terms().unwrap();
         assert_eq!(terms.seen, terms.passed[&Pass::Filter] + terms.redirected + Amount::one(100));
+    }
+
+    #[test]
+    fn a_filter_that_is_replaced_judges_the_next_burst() {
+        let in_force = Arc::new(InForce::default());
+        let source = once(vec![udp(53), udp(54), udp(54)]);
+        let mut source = Filtered::changeable(source, &in_force);
+        let mut lent = Vec::new();
+        for rule in ["port 53", "port 54", "not port 53"] {
+            let mut count = 0;
+            source.receive(0, &mut |frames| count += frames.len()).unwrap();
+            lent.push(count);
+            in_force.replace(CaptureFilter::parse(&[rule]).unwrap());
+        }
+        source.receive(0, &mut |frames| lent.push(frames.len())).unwrap();
+        assert_eq!(lent, [3, 1, 2, 2]);
+        let terms = source.terms().unwrap();
+        assert_eq!(
+            (terms.seen.packets, terms.passed[&Pass::Filter].packets, terms.received.packets),
+            (12, 4, 8)
+        );
     }
 }

@@ -134,7 +134,7 @@ fn a_group_shares_packets_and_keeps_both_directions_of_a_flow_together() {
 fn shares_and_keeps_flows_together(spread: &Spread) {
     Namespace::with_veth(1, 1500).run(|| {
         let (inside, outside) = ends();
-        let fanout = Fanout { group: 7, spread: spread.clone() };
+        let fanout = Fanout { group: Some(7), spread: spread.clone() };
         let options = Options { fanout: Some(fanout), ..Options::receiver(&inside) };
         let mut members = [(); 2].map(|()| Socket::open(&options).expect("member"));
         members.iter().for_each(|member| member.start().expect("start"));
@@ -165,7 +165,7 @@ fn a_program_says_which_member_gets_a_packet() {
     Namespace::with_veth(1, 1500).run(|| {
         let (inside, outside) = ends();
         let program = std::sync::Arc::new(filter_that_returns(1));
-        let fanout = Fanout { group: 8, spread: Spread::Program(program) };
+        let fanout = Fanout { group: Some(8), spread: Spread::Program(program) };
         let options = Options { fanout: Some(fanout), ..Options::receiver(&inside) };
         let mut members = [(); 2].map(|()| started(&options));
         let sender = Sender::new(&outside);

@@ -12,7 +12,7 @@ pub use in_use::{Use, in_use};
 pub use interfaces::{Interface, interfaces};
 pub use missed::{MISSED, missed};
 pub use privilege::{Error as PrivilegeError, User, is_root, maps_need_rights};
-pub use signals::Signals;
+pub use signals::{HANG_UP, Signals};
 
 /// The host's name, for people.
 pub fn name() -> String {

@@ -1,11 +1,15 @@
-//! SIGINT, SIGTERM and SIGHUP (a terminal that was closed) as something to wait for, instead of handlers that interrupt.
+//! SIGINT, SIGTERM and SIGHUP (read the configuration anew, or a terminal that was closed) as something to wait for,
+//! instead of handlers that interrupt.
 #![expect(unsafe_code, reason = "signalfd(2) and sigprocmask(2) have no safe form")]
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd};
 
-/// The signals that stop a run.
+/// SIGHUP as [`Signals::take`] names it.
+pub const HANG_UP: &str = "SIGHUP";
+
+/// The signals that stop a run, or change it.
 pub struct Signals {
     descriptor: File,
 }
@@ -40,7 +44,7 @@ impl Signals {
         self.descriptor.read_exact(&mut info).ok()?;
         match u32::from_ne_bytes([info[0], info[1], info[2], info[3]]) as i32 {
             libc::SIGINT => Some("SIGINT"),
-            libc::SIGHUP => Some("SIGHUP"),
+            libc::SIGHUP => Some(HANG_UP),
             _ => Some("SIGTERM"),
         }
     }

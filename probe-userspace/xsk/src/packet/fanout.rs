@@ -9,8 +9,9 @@ use crate::{Error, Interface, syscall};
 /// A group of packet sockets in one network namespace.
 #[derive(Debug, Clone)]
 pub struct Fanout {
-    /// The group's number: all members name the same, other groups another.
-    pub group: u16,
+    /// The group's number: `None` = a new group, with a number that no other in this namespace has
+    /// ([`Socket::fanout_group`](super::Socket::fanout_group) tells it); `Some` = join this one.
+    pub group: Option<u16>,
     /// Which member gets a packet. The same for all members.
     pub spread: Spread,
 }
@@ -46,10 +47,18 @@ impl Spread {
     }
 }
 
-/// Joins the group. The socket must be bound.
-pub(super) fn join(fd: BorrowedFd<'_>, interface: &Interface, fanout: &Fanout) -> Result<(), Error> {
-    let thing = || format!("interface {interface}, fanout group {}", fanout.group);
-    let argument = u32::from(fanout.group) | u32::from(fanout.spread.kernel_type()) << 16;
+/// PACKET_FANOUT_FLAG_UNIQUEID (linux/if_packet.h, Linux 4.12): the kernel chooses a number that is free. Of the first
+/// member only; the others find the group without it.
+const UNIQUE: u16 = 0x2000;
+
+/// Joins the group, or makes it; returns its number. The socket must be bound.
+pub(super) fn join(fd: BorrowedFd<'_>, interface: &Interface, fanout: &Fanout) -> Result<u16, Error> {
+    let name =
+        fanout.group.map_or_else(|| "a new fanout group".into(), |group| format!("fanout group {group}"));
+    let thing = || format!("interface {interface}, {name}");
+    let flags = if fanout.group.is_none() { UNIQUE } else { 0 };
+    let argument =
+        u32::from(fanout.group.unwrap_or(0)) | u32::from(fanout.spread.kernel_type() | flags) << 16;
     syscall::set_option(fd, libc::SOL_PACKET, option::FANOUT, &argument)
         .map_err(|source| Error::kernel("setsockopt(PACKET_FANOUT)", thing(), source))?;
     if let Spread::Addresses = fanout.spread {
@@ -61,5 +70,8 @@ pub(super) fn join(fd: BorrowedFd<'_>, interface: &Interface, fanout: &Fanout) -
         syscall::set_option(fd, libc::SOL_PACKET, option::FANOUT_DATA, &program)
             .map_err(|source| Error::kernel("setsockopt(PACKET_FANOUT_DATA)", thing(), source))?;
     }
-    Ok(())
+    // The number lies in the low half, type and flags above it (net/packet/af_packet.c, packet_getsockopt).
+    let (joined, _) = syscall::get_option::<u32>(fd, libc::SOL_PACKET, option::FANOUT)
+        .map_err(|source| Error::kernel("getsockopt(PACKET_FANOUT)", thing(), source))?;
+    Ok(joined as u16)
 }

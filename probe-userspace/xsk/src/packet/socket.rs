@@ -31,6 +31,7 @@ pub struct Socket {
     statistics: Statistics,
     received: u64,
     unreadable: u64,
+    fanout_group: Option<u16>,
     /// Its membership goes with the descriptor.
     _promiscuous: Option<Promiscuous>,
 }
@@ -71,9 +72,8 @@ impl Socket {
         set_options(descriptor.as_fd(), options)?;
         let ring = map_ring(descriptor.as_fd(), options)?;
         bind(descriptor.as_fd(), &options.interface).map_err(refused("bind(AF_PACKET)"))?;
-        if let Some(group) = &options.fanout {
-            fanout::join(descriptor.as_fd(), &options.interface, group)?;
-        }
+        let join = |fanout| fanout::join(descriptor.as_fd(), &options.interface, fanout);
+        let fanout_group = options.fanout.as_ref().map(join).transpose()?;
         let promiscuous = options.promiscuous.then(|| Promiscuous::join(&options.interface)).transpose()?;
         Ok(Self {
             descriptor,
@@ -85,6 +85,7 @@ impl Socket {
             statistics: Statistics::default(),
             received: 0,
             unreadable: 0,
+            fanout_group,
             _promiscuous: promiscuous,
         })
     }
@@ -189,6 +190,12 @@ impl Socket {
     pub fn is_drained(&mut self) -> Result<bool, Error> {
         let statistics = self.statistics()?;
         Ok(self.received + self.unreadable + statistics.drops >= statistics.packets)
+    }
+
+    /// The number of the group that it is a member of: further members name it.
+    #[must_use]
+    pub const fn fanout_group(&self) -> Option<u16> {
+        self.fanout_group
     }
 
     /// Packets lent so far.
