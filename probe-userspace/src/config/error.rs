@@ -60,6 +60,19 @@ pub enum Error {
         /// What to do.
         mend: &'static str,
     },
+    /// More memory than there is.
+    #[error(
+        "{options}: the flow caches would take {needed} MB, and {available} MB are available\n  mend: ask for fewer flows \
+         (--check-config tries it), or free memory"
+    )]
+    Memory {
+        /// `-M` and `-w`, with their values.
+        options: String,
+        /// Megabytes.
+        needed: u64,
+        /// Megabytes.
+        available: u64,
+    },
     /// A word that is not understood.
     #[error("{option} {value}: {reason}\n  mend: {mend}")]
     Word {

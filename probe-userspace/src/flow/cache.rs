@@ -56,11 +56,19 @@ pub struct Budget {
     pub buckets: usize,
 }
 
+fn buckets_for(settings: &Settings) -> usize {
+    let slots = settings.capacity.saturating_mul(SLOTS_PER_FLOW);
+    slots.max(settings.hash_size.unwrap_or(0)).max(1).div_ceil(WAYS)
+}
+
+fn octets_of(buckets: usize) -> usize {
+    buckets.saturating_mul(WAYS * size_of::<Entry>() + 2 * size_of::<Tags>() + size_of::<Tick>())
+}
+
 impl Cache {
     /// Allocates everything the cache will ever use, and touches it.
     pub fn new(settings: &Settings) -> Self {
-        let slots = (settings.capacity * SLOTS_PER_FLOW).max(settings.hash_size.unwrap_or(0)).max(1);
-        let buckets = slots.div_ceil(WAYS);
+        let buckets = buckets_for(settings);
         Self {
             buckets: Buckets::new(buckets),
             entries: hugepages::filled(Entry::VACANT, buckets * WAYS),
@@ -84,8 +92,12 @@ impl Cache {
 
     /// Octets of memory.
     pub fn memory_octets(&self) -> usize {
-        self.entries.len() * size_of::<Entry>()
-            + self.buckets.count() * (2 * size_of::<Tags>() + size_of::<Tick>())
+        octets_of(self.buckets.count())
+    }
+
+    /// Octets of memory that a cache with these settings would take.
+    pub fn octets_for(settings: &Settings) -> usize {
+        octets_of(buckets_for(settings))
     }
 
     /// Flows in the cache; one whose record was just written at an active time-out is among them.

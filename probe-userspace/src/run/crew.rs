@@ -7,8 +7,8 @@ use rtrb::Producer;
 use xsk::wait::Wake;
 
 use super::control::{Failures, LiveControl, Stop};
-use crate::config::Flows;
-use crate::flow::Settings;
+use crate::config::{Error, Flows};
+use crate::flow::{Cache, Settings};
 use crate::meter::Shard;
 use crate::source::Source;
 use crate::worker::{Clock, Export, Handover, Outlet, WhenFull, Worker};
@@ -94,6 +94,18 @@ pub(super) struct Parted {
     pub stuck: Vec<usize>,
 }
 
+/// Whether the caches fit into so many octets: an allocation that fails ends the process, and one that succeeds and is then
+/// touched may end another.
+pub(super) fn check_memory(flows: Flows, workers: usize, available: u64) -> Result<(), Error> {
+    let octets = Cache::octets_for(&shard_settings(flows, workers)).saturating_mul(workers.max(1)) as u64;
+    if octets <= available {
+        return Ok(());
+    }
+    let buckets = flows.buckets.map_or(String::new(), |buckets| format!(" -w {buckets}"));
+    let options = format!("-M {}{buckets}", flows.capacity);
+    Err(Error::Memory { options, needed: octets >> 20, available: available >> 20 })
+}
+
 /// An equal part of the cache for each shard.
 fn shard_settings(flows: Flows, workers: usize) -> Settings {
     let workers = workers.max(1);
@@ -123,5 +135,20 @@ fn pin(core: Option<usize>) {
         && !core_affinity::set_for_current(core_affinity::CoreId { id })
     {
         tracing::warn!("cannot pin a worker to core {id}: it runs where the scheduler puts it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cache_beyond_the_memory_is_refused_before_it_is_allocated() {
+        let second = Duration::from_secs(1);
+        let flows =
+            |capacity| Flows { active_timeout: second, idle_timeout: second, capacity, buckets: None };
+        let message = check_memory(flows(1 << 28), 2, 8 << 30).unwrap_err().to_string();
+        assert!(message.contains("-M 268435456") && message.contains("8192 MB are available"), "{message}");
+        check_memory(flows(1 << 18), 2, 8 << 30).unwrap();
     }
 }

@@ -80,18 +80,28 @@ impl Error {
         }
     }
 
-    /// Whether it is the user's to mend: exit code 2.
+    /// Whether what was asked for is malformed or contradicts itself: exit code 2. What the host refuses at the moment (a port
+    /// in use, a full disk, a folder that may not be written) is a failure: exit code 1, as of the collector.
     pub fn is_usage(&self) -> bool {
         matches!(
             self,
             Self::Config(_)
                 | Self::Fault(_)
-                | Self::Identity(_)
-                | Self::Flows(_)
                 | Self::Kafka(_)
-                | Self::Ledger { .. }
-                | Self::Http { .. }
                 | Self::Privilege(host::PrivilegeError::NoSuchUser(_))
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_host_refuses_is_no_wrong_usage() {
+        let error = || io::Error::from(io::ErrorKind::AddrInUse);
+        assert!(!Error::Http { address: ([127, 0, 0, 1], 1).into(), error: error() }.is_usage());
+        assert!(!Error::Ledger { path: "books".into(), error: error() }.is_usage());
+        assert!(Error::Config(config::Error::InputTwice { name: "eno1".into() }).is_usage());
     }
 }

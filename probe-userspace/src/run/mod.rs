@@ -73,6 +73,9 @@ fn begin(command_line: &CommandLine) -> Result<Exit, Error> {
     }
     let cores = cores();
     let plan = Plan::of(&config, &cores)?;
+    if let Some(available) = host::available_octets() {
+        crew::check_memory(config.flows, plan.workers.len(), available)?;
+    }
     if command_line.check_config {
         describe(&config, &plan);
         return Ok(Exit::Done);

@@ -14,24 +14,27 @@ use crate::books;
 use crate::config::Config;
 use crate::export::Sink;
 use crate::export::json_lines::JsonLines;
-use crate::export::kafka::Kafka;
-use crate::export::zmq::{PATIENCE_FOR_FILES, Zmq};
+use crate::export::kafka::{self, Kafka};
+use crate::export::zmq::{self, Zmq};
 
 /// Opens every sink of the configuration. Brokers are connected to later, and may be away.
 pub(super) fn sinks(config: &Config, probe: ProbeId) -> Result<Vec<Box<dyn Sink>>, Error> {
     let options = &config.output.kafka;
     let files_only = config.inputs.iter().all(|input| input.file().is_some());
-    let patience = if files_only { PATIENCE_FOR_FILES } else { Duration::ZERO };
+    let patience = if files_only { zmq::PATIENCE_FOR_FILES } else { Duration::ZERO };
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(path) = &config.output.flows {
         sinks.push(Box::new(JsonLines::open(path)?));
     }
     for endpoint in &config.output.sinks {
         match endpoint {
-            Endpoint::Zmq(zmq) => {
-                sinks.push(Box::new(Zmq::open(zmq, &options.prefix)?.with_patience(patience)));
+            Endpoint::Zmq(endpoint) => {
+                sinks.push(Box::new(Zmq::open(endpoint, &options.prefix)?.with_patience(patience)));
             }
-            Endpoint::Kafka(kafka) => sinks.push(Box::new(Kafka::new(kafka, probe, options.clone())?)),
+            Endpoint::Kafka(endpoint) => {
+                let sink = Kafka::new(endpoint, probe, options.clone())?;
+                sinks.push(Box::new(sink.with_patience(files_only.then_some(kafka::PATIENCE_FOR_FILES))));
+            }
         }
     }
     Ok(sinks)

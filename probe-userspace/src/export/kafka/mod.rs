@@ -50,6 +50,14 @@ const FENCED_PAUSE: Duration = Duration::from_secs(30);
 /// What the end grants: below `FAREWELL` of the exporter.
 const LAST: Duration = Duration::from_millis(600);
 
+/// Time that a capture file waits for a broker that takes nothing, then what waits is discarded: longer than a broker needs
+/// to restart, and the run still ends by itself.
+pub const PATIENCE_FOR_FILES: Duration = Duration::from_secs(60);
+
+/// The same once it has run out, until the broker takes something again: the rest of a long file does not wait as long each
+/// time that the outbox is full.
+const NEXT_PATIENCE: Duration = Duration::from_secs(2);
+
 /// Options of a Kafka sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -76,6 +84,7 @@ pub struct Kafka {
     endpoint: endpoint::Kafka,
     probe: ProbeId,
     options: Options,
+    patience: Option<Duration>,
 }
 
 /// A setting that librdkafka does not take.
@@ -93,11 +102,19 @@ impl Kafka {
     /// librdkafka does not know a setting, or not its value.
     pub fn new(endpoint: &endpoint::Kafka, probe: ProbeId, options: Options) -> Result<Self, Error> {
         let name = endpoint::Endpoint::Kafka(endpoint.clone()).to_string();
-        let sink = Self { name, endpoint: endpoint.clone(), probe, options };
+        let sink = Self { name, endpoint: endpoint.clone(), probe, options, patience: None };
         match client::check(&sink.config(true)) {
             Ok(()) => Ok(sink),
             Err(reason) => Err(Error { name: sink.name, reason }),
         }
+    }
+
+    /// Waits at most so long for a broker that takes nothing. An interface never ends, and waits as long as it takes; a
+    /// capture file ends by itself.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Option<Duration>) -> Self {
+        self.patience = patience;
+        self
     }
 
     /// Settings of the producer. `transactional` = as it should be, else as a broker without that right takes it.
@@ -150,12 +167,16 @@ impl Kafka {
             let count = if singly > 0 { 1 } else { TRANSACTION_BATCHES };
             let batches = match cursor.next(count, TRANSACTION_OCTETS, LOOK) {
                 Next::Batches(batches) => batches,
-                Next::Nothing => continue,
+                Next::Nothing => {
+                    limit.contact();
+                    continue;
+                }
                 Next::End => return false,
             };
             let failure = match client.transact(&batches, || limit.is_over(cursor), reporter) {
                 Outcome::Committed => {
                     cursor.acknowledge(batches.len());
+                    limit.contact();
                     singly = singly.saturating_sub(batches.len());
                     reporter.fine();
                     continue;
@@ -194,34 +215,78 @@ impl Sink for Kafka {
     }
 
     fn run(self: Box<Self>, cursor: Cursor) {
-        let mut limit = Limit::default();
-        let mut reporter = Reporter::new(self.name.clone());
-        while let Some(client) = self.connect(&cursor, &mut limit, &mut reporter) {
-            if !self.serve(&client, &cursor, &mut limit, &mut reporter) {
+        let mut limit = Limit::new(self.patience);
+        let mut reporter = Reporter::new(self.name.clone(), self.patience);
+        loop {
+            let client = self.connect(&cursor, &mut limit, &mut reporter);
+            let again = client.is_some_and(|client| self.serve(&client, &cursor, &mut limit, &mut reporter));
+            if again {
+                continue;
+            }
+            if cursor.is_ending() || !limit.is_out_of_patience() {
                 return;
             }
+            reporter.gave_up(discard_waiting(&cursor));
+            limit.give_up();
         }
     }
+}
+
+/// What waits now is not sent any more. Returns the number of its batches.
+fn discard_waiting(cursor: &Cursor) -> usize {
+    cursor.give_back();
+    let mut count = 0;
+    while let Next::Batches(batches) = cursor.next(TRANSACTION_BATCHES, TRANSACTION_OCTETS, Duration::ZERO) {
+        count += batches.len();
+        for sealed in batches {
+            cursor.discard(sealed.header.stamp, Discard::DrainTimeout);
+        }
+    }
+    count
 }
 
 fn guarantee(transactional: bool) -> Guarantee {
     if transactional { Guarantee::ExactlyOnce } else { Guarantee::AtLeastOnce }
 }
 
-/// How long it may be tried: for ever, until nothing is appended any more, and then for [`LAST`].
-#[derive(Default)]
+/// How long it may be tried: until nothing is appended any more, and then for [`LAST`]; with a patience only so long after
+/// the broker took something, or there was nothing for it to take.
 struct Limit {
     end: Option<Instant>,
+    patience: Option<Duration>,
+    contact: Instant,
+    has_given_up: bool,
     /// The pause of a fenced producer was cut short by the stop: once.
     has_hastened: bool,
 }
 
 impl Limit {
+    fn new(patience: Option<Duration>) -> Self {
+        Self { end: None, patience, contact: Instant::now(), has_given_up: false, has_hastened: false }
+    }
+
+    /// To be connected is not enough: a broker that refuses every write would be waited for without end.
+    fn contact(&mut self) {
+        self.contact = Instant::now();
+        self.has_given_up = false;
+    }
+
+    fn is_out_of_patience(&self) -> bool {
+        let shorten =
+            |patience: Duration| if self.has_given_up { patience.min(NEXT_PATIENCE) } else { patience };
+        self.patience.is_some_and(|patience| self.contact.elapsed() >= shorten(patience))
+    }
+
+    fn give_up(&mut self) {
+        self.contact = Instant::now();
+        self.has_given_up = true;
+    }
+
     fn is_over(&mut self, cursor: &Cursor) -> bool {
         if self.end.is_none() && cursor.is_ending() {
             self.end = Some(Instant::now() + LAST);
         }
-        self.end.is_some_and(|end| Instant::now() >= end)
+        self.end.is_some_and(|end| Instant::now() >= end) || self.is_out_of_patience()
     }
 
     /// Waits before the next try, in steps short enough that the end is noticed. A fenced producer waits long, and the
@@ -248,7 +313,7 @@ mod tests {
         let outbox = Outbox::new(&[("kafka://test".to_owned(), Guarantee::ExactlyOnce)], 1);
         let cursor = outbox.cursor(0);
         let fenced = Failure::Fenced("test".to_owned());
-        let mut limit = Limit::default();
+        let mut limit = Limit::new(None);
         outbox.hasten();
         let begin = Instant::now();
         limit.wait(&cursor, &fenced);
@@ -257,5 +322,32 @@ mod tests {
         limit.wait(&cursor, &fenced);
         assert!(begin.elapsed() >= LAST, "it was tried again and again");
         assert!(begin.elapsed() < FENCED_PAUSE);
+    }
+
+    #[test]
+    fn a_file_does_not_wait_for_ever_for_a_broker_that_is_away() {
+        let patience = Duration::from_millis(300);
+        let probe = ProbeId(uuid::Uuid::nil());
+        // Port 1 has no listener: the kernel refuses at once.
+        let endpoint::Endpoint::Kafka(away) = "kafka://127.0.0.1:1".parse().unwrap() else { panic!() };
+        let sink = Kafka::new(&away, probe, Options::default()).unwrap().with_patience(Some(patience));
+        let outbox = Outbox::new(&[(sink.name(), Guarantee::ExactlyOnce)], 1 << 20);
+        let epoch = flow_wire::stamp::Epoch(uuid::Uuid::nil());
+        let (stream, sequence) = (flow_wire::stamp::StreamId(0), flow_wire::stamp::Sequence(0));
+        let stamp = flow_wire::stamp::Stamp { probe, epoch, stream, sequence };
+        let header = flow_wire::header::Header::seal(flow_wire::bus::Kind::Flows, stamp, 7, b"x");
+        let exported = flow_wire::ledger::Amount::ZERO;
+        outbox.append(&std::sync::Arc::new(flow_wire::batch::Sealed {
+            header,
+            body: b"x".to_vec(),
+            exported,
+        }));
+        let cursor = outbox.cursor(0);
+        let thread = std::thread::spawn(move || Box::new(sink).run(cursor));
+        assert!(outbox.wait_empty(Duration::from_secs(20)), "it still waits");
+        let terms = outbox.terms();
+        assert_eq!(terms[0].discarded[&Discard::DrainTimeout], 7);
+        outbox.end();
+        thread.join().unwrap();
     }
 }

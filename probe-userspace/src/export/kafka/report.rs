@@ -13,6 +13,7 @@ const REPORT: Duration = Duration::from_secs(30);
 pub(super) struct Reporter {
     sink: String,
     trouble: Option<Trouble>,
+    patience: Option<Duration>,
 }
 
 struct Trouble {
@@ -22,8 +23,8 @@ struct Trouble {
 }
 
 impl Reporter {
-    pub(super) fn new(sink: String) -> Self {
-        Self { sink, trouble: None }
+    pub(super) fn new(sink: String, patience: Option<Duration>) -> Self {
+        Self { sink, trouble: None, patience }
     }
 
     pub(super) fn connected(&mut self, description: String) {
@@ -40,12 +41,30 @@ impl Reporter {
         }
         trouble.reported = now;
         let seconds = trouble.since.elapsed().as_secs();
+        if let (1, Some(patience)) = (trouble.times, self.patience) {
+            tracing::warn!(
+                sink = self.sink,
+                "a capture file waits {} s for a broker that takes nothing; then what waits is discarded, and counted as \
+                 drain_timeout",
+                patience.as_secs()
+            );
+        }
         match failure {
             Failure::Away(_) | Failure::Aborted(_) => {
                 tracing::warn!(sink = self.sink, times = trouble.times, seconds, "{failure}");
             }
             _ => tracing::error!(sink = self.sink, times = trouble.times, seconds, "{failure}"),
         }
+    }
+
+    /// A capture file waited long enough.
+    pub(super) fn gave_up(&self, batches: usize) {
+        let sink = &self.sink;
+        tracing::error!(
+            sink,
+            batches,
+            "the broker took nothing in time: what waited is discarded, and counted as drain_timeout"
+        );
     }
 
     /// A transaction was committed: whatever was wrong is over.

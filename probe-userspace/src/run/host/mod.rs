@@ -3,6 +3,7 @@
 mod ethtool;
 mod in_use;
 mod interfaces;
+mod memory;
 mod missed;
 mod privilege;
 mod signals;
@@ -10,6 +11,7 @@ mod signals;
 pub use ethtool::{Ethtool, Offloads};
 pub use in_use::{Use, in_use};
 pub use interfaces::{Interface, interfaces};
+pub use memory::available_octets;
 pub use missed::{MISSED, missed};
 pub use privilege::{Error as PrivilegeError, User, is_root, maps_need_rights};
 pub use signals::{HANG_UP, Signals};
