@@ -48,7 +48,7 @@ pub enum Verdict {
 /// What is known to be lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Loss {
-    /// Before they were records.
+    /// Before they were records, and in records that are lost.
     pub packets: u64,
     /// After they were sealed.
     pub records: u64,
@@ -57,9 +57,9 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// For `--max-loss`: packets and records alike, each is one thing that is gone.
+    /// For `--max-loss`: in packets, as the probe counts; a record whose packets nobody told is one at least.
     pub fn count(&self) -> u64 {
-        self.packets.saturating_add(self.records)
+        self.packets.max(self.records)
     }
 
     pub(super) fn plus(self, other: Self) -> Self {

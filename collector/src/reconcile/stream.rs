@@ -89,7 +89,7 @@ pub(super) fn close(
     let terms = terms(cut, drained || message.closed && books.bus == crate::store::Bus::Zmq, books);
     line.missing = missing(cut, books);
     line.late = terms.awaited_batches > 0;
-    line.lost = lost(cut, cursor, &terms);
+    line.lost = Loss { packets: lost_packets(&line.missing, cursor, &terms), ..lost(cut, cursor, &terms) };
     (line, of_stream(cut, cursor, &terms))
 }
 
@@ -135,6 +135,17 @@ fn missing(cut: &StreamCut, books: &StreamBooks) -> Missing {
         packets: cut.exported.packets.saturating_sub(stored.packets),
         octets: cut.exported.octets.saturating_sub(stored.octets),
         ranges,
+    }
+}
+
+/// Packets in the records that are gone: all that is missing, once nothing of it can come any more; until then those that
+/// the probe knows it discarded.
+fn lost_packets(missing: &Missing, cursor: Option<&CursorTerms>, terms: &StoredStream) -> u64 {
+    match (terms.missing_batches, terms.awaited_batches) {
+        (1.., 0) => missing.packets,
+        _ => cursor.map_or(0, |cursor| {
+            cursor.discarded_amounts.values().fold(0, |sum, amount| amount.packets.saturating_add(sum))
+        }),
     }
 }
 
