@@ -164,7 +164,7 @@ fn what_an_absent_collector_missed_is_counted_and_held_against_max_loss() {
     let (code, ledger) = second.check();
     assert_eq!(code, 0, "{ledger:#}");
     assert_lost(&ledger, 3, records, packets);
-    for (most, code) in [(records - 1, 4), (records, 0)] {
+    for (most, code) in [(packets - 1, 4), (packets, 0)] {
         assert_eq!(second.check_with(&["--max-loss", &most.to_string()]).0, code, "--max-loss {most}");
     }
     drop((second, folder));
