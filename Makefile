@@ -48,7 +48,7 @@ check: ## Format, lints, shell scripts, systemd units
 	$(SETUP) build test
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	git ls-files | xargs grep -lE '^#!.*(ba)?sh' | xargs shellcheck
+	git ls-files | while read -r file; do head -qn1 "$$file" | tr -d '\0' | grep -qE '^#!.*sh$$' || continue; echo "$$file"; done | xargs shellcheck
 	deploy/systemd/verify
 
 .PHONY: deny
