@@ -121,6 +121,7 @@ pub fn message(cuts: &[(u16, u64, u64, Amount)], closed: bool) -> Message {
             })
             .collect(),
         closed,
+        ..Message::default()
     }
 }
 

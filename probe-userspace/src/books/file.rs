@@ -271,6 +271,7 @@ mod tests {
             cursors: vec![],
             cuts: vec![],
             closed: true,
+            ..Message::default()
         }
     }
 

@@ -56,6 +56,7 @@ impl Control {
             cursors,
             cuts: streams,
             closed,
+            ..Message::default()
         }
     }
 

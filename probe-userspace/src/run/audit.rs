@@ -76,6 +76,7 @@ mod tests {
             cursors: vec![],
             cuts: vec![],
             closed: false,
+            ..Message::default()
         })
     }
 

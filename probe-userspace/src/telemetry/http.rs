@@ -160,6 +160,7 @@ mod tests {
             cursors: vec![],
             cuts: vec![],
             closed: false,
+            ..Message::default()
         }));
         assert!(get(address, "GET /health").starts_with("HTTP/1.1 200"));
         assert!(get(address, "GET /metrics").ends_with("# EOF\n"));

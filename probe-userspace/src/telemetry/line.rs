@@ -73,6 +73,7 @@ mod tests {
             cursors: vec![],
             cuts: vec![],
             closed: false,
+            ..Message::default()
         })
     }
 

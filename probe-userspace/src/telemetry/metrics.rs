@@ -252,6 +252,7 @@ mod tests {
             cursors: vec![],
             cuts: vec![],
             closed: false,
+            ..Message::default()
         };
         let page = page(&message, 3);
         for line in [

@@ -113,6 +113,7 @@ mod tests {
             }],
             cuts: vec![],
             closed: true,
+            ..Message::default()
         };
         let text = summary(&message, 0);
         for part in [

@@ -52,6 +52,9 @@ fn sound() -> Message {
         records: 40,
         fragments_without_first: 1,
         evicted_flows: 2,
+        recovered: amount(20),
+        lost_at_crash: amount(5),
+        inherited: amount(25),
     };
     let cursor = CursorTerms {
         sink: "kafka://a:9092".to_owned(),
@@ -77,6 +80,7 @@ fn sound() -> Message {
         cursors: vec![cursor],
         cuts: vec![StreamCut { stream: StreamId(0), next: Sequence(5), records: 40, exported: amount(800) }],
         closed: true,
+        ..Message::default()
     }
 }
 
@@ -150,6 +154,9 @@ const CHANGES: &[(&str, Hop, Change)] = &[
     ("metered octets", Hop::Meter, |m| m.workers[0].metered.octets += 1),
     ("exported", Hop::Export, |m| m.workers[0].exported += Amount::one(60)),
     ("open", Hop::Export, |m| m.workers[0].open += Amount::one(60)),
+    ("recovered", Hop::Export, |m| m.workers[0].recovered += Amount::one(60)),
+    ("lost_at_crash", Hop::Export, |m| m.workers[0].lost_at_crash += Amount::one(60)),
+    ("inherited", Hop::Export, |m| m.workers[0].inherited += Amount::one(60)),
     ("in_record_ring", Hop::Export, |m| m.workers[0].in_record_ring += Amount::one(60)),
     ("discarded", Hop::Export, |m| {
         m.workers[0].discarded.insert(Discard::OutboxFull, Amount::one(60));

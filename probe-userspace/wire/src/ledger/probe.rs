@@ -8,7 +8,7 @@
 //!            received of the queues = received of the workers
 //! meter      received + taken_over = metered + undecodable.* + non_flow.* + handed_over + handover_full   per worker
 //!            handed_over of all workers = taken_over of all workers
-//! export     metered + shunted = exported + open + in_record_ring + discarded.*
+//! export     metered + shunted + inherited = exported + open + in_record_ring + discarded.* + recovered + lost_at_crash
 //! batch      sealed    = records_out                                       per sink and stream
 //!            records_out = acknowledged + in_spool + discarded.*           per sink and stream
 //! ```
@@ -149,9 +149,12 @@ fn export(message: &Message) -> Identity {
     let mut identity = Identity::new("metered", Hop::Export, "", Unit::PacketsAndOctets)
         .left("metered", total(message, |worker| worker.metered))
         .left("shunted", shunted)
+        .left("inherited", total(message, |worker| worker.inherited))
         .right("exported", total(message, |worker| worker.exported))
         .right("open", total(message, |worker| worker.open))
-        .right("in_record_ring", total(message, |worker| worker.in_record_ring));
+        .right("in_record_ring", total(message, |worker| worker.in_record_ring))
+        .right("recovered", total(message, |worker| worker.recovered))
+        .right("lost_at_crash", total(message, |worker| worker.lost_at_crash));
     for worker in &message.workers {
         identity = by_reason(identity, "discarded", &worker.discarded);
     }

@@ -28,8 +28,16 @@ pub enum Refuse {
 pub enum Discard {
     /// The worker's record ring to the exporter was full.
     ExportQueueFull,
-    /// The outbox (later: the spool's quota) was full.
+    /// The outbox in memory was full.
     OutboxFull,
+    /// The spool was at its quota: the oldest batches made room for new ones.
+    SpoolQuota,
+    /// The batch was older than the spool keeps batches.
+    SpoolAge,
+    /// The spool's disk would not take the batch, or not give it back whole.
+    SpoolFailed,
+    /// The cursor that had not sent it was dropped: by hand, or because nobody had used it for too long.
+    CursorDropped,
     /// Nobody had subscribed the topic of a ZMQ sink.
     NoSubscriber,
     /// The bus refused the batch for good.

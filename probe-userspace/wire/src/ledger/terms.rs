@@ -6,7 +6,7 @@ use std::ops::{Add, AddAssign};
 use serde::{Deserialize, Serialize};
 
 use super::reason::{Discard, Pass, Refuse};
-use crate::stamp::{Sequence, StreamId};
+use crate::stamp::{Epoch, Sequence, StreamId};
 
 /// Packets, with their octets (frame length without FCS; of the original frame, not of what a capture kept).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +123,15 @@ pub struct WorkerTerms {
     pub in_record_ring: Amount,
     /// Packets in records that were dropped.
     pub discarded: ByReason<Discard>,
+    /// Packets of flows that a later epoch found when this one had been killed, and exports: its records are marked.
+    #[serde(default)]
+    pub recovered: Amount,
+    /// Packets that were metered and that no record will carry, since the process was killed.
+    #[serde(default)]
+    pub lost_at_crash: Amount,
+    /// Packets in the marked records of this epoch: an earlier one metered them.
+    #[serde(default)]
+    pub inherited: Amount,
     /// Records sealed into batches, cumulative.
     pub records: u64,
     /// Later fragments metered with port 0, since their first was not seen (they are in `metered`).
@@ -187,7 +196,7 @@ pub struct StreamCut {
 }
 
 /// The in-band message: once a second, and a last one at the stop.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
     /// Grows when a field changes its meaning (fields are only added).
     pub version: u16,
@@ -209,4 +218,43 @@ pub struct Message {
     pub cuts: Vec<StreamCut>,
     /// The last of its epoch: everything is drained, and every identity must be exact.
     pub closed: bool,
+    /// The books of an earlier epoch of the same probe, which could not close them itself, or of which batches were still
+    /// waiting: all terms of the message are that epoch's. `None` = of the epoch in the header.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closes: Option<Closes>,
+    /// Batches that will never come over this bus, said once: they were discarded since the message before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tombstones: Vec<Tombstone>,
+}
+
+/// Whose books a message closes instead of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Closes {
+    /// The epoch that ended.
+    pub epoch: Epoch,
+    /// Counts the starts of the probe's spool: of two messages that close one epoch the one of the later start holds,
+    /// and of one start the one with the higher sequence.
+    pub generation: u64,
+    /// What the worker terms say is a bound: the process ended without its last books, and its flow cache did not outlive
+    /// it. Cuts and cursors are exact all the same.
+    pub is_bound: bool,
+}
+
+/// Batches of one stream that a sink will not send any more. A reader need not wait for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// Of which epoch.
+    pub epoch: Epoch,
+    /// Of which stream.
+    pub stream: StreamId,
+    /// The sequences, both ends included.
+    pub first: Sequence,
+    /// See `first`.
+    pub last: Sequence,
+    /// Number of the sink: another one may still send them.
+    pub sink: u16,
+    /// Why.
+    pub reason: Discard,
+    /// Records in them.
+    pub records: u64,
 }
