@@ -58,6 +58,7 @@ pub fn record(seed: u64) -> FlowRecord {
         icmp_type: None,
         icmp_code: None,
         flow_end_reason: FlowEndReason::IdleTimeout,
+        recovered_from: None,
     }
 }
 

@@ -71,6 +71,7 @@ def flows(headers, body):
             address = ipaddress.IPv6Address(row[name])
             row[name] = str(address.ipv4_mapped if row["ip_version"] == 4 else address)
         row["probe_id"], row["epoch"] = row["probe_id"].hex(), row["epoch"].hex()
+        row["recovered_from"] = row["recovered_from"] and row["recovered_from"].hex()
         row["flow_end_reason"] = REASONS[row["flow_end_reason"]]
         yield row
 

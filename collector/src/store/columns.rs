@@ -46,7 +46,7 @@ const fn counter(name: &'static str) -> Column {
 }
 
 /// All of them, in the order of the table.
-pub static COLUMNS: [Column; 32] = [
+pub static COLUMNS: [Column; 33] = [
     column("flow_start_nanoseconds", Kind::U64),
     column("flow_end_nanoseconds", Kind::U64),
     column("ip_version", Kind::U8),
@@ -79,6 +79,7 @@ pub static COLUMNS: [Column; 32] = [
     column("stream", Kind::U16),
     column("sequence", Kind::U64),
     column("row", Kind::U32),
+    nullable("recovered_from", Kind::Uuid),
 ];
 
 /// The column of that name.

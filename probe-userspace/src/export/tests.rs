@@ -31,5 +31,6 @@ pub(super) fn record() -> FlowRecord {
         icmp_type: None,
         icmp_code: None,
         flow_end_reason: FlowEndReason::IdleTimeout,
+        recovered_from: None,
     }
 }

@@ -225,6 +225,7 @@ impl Entry {
             icmp_type: is_icmp.then_some(self.icmp_type),
             icmp_code: is_icmp.then_some(self.icmp_code),
             flow_end_reason: reason,
+            recovered_from: None,
         }
     }
 }

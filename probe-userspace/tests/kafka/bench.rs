@@ -44,6 +44,7 @@ pub(crate) fn record(sequence: u64) -> FlowRecord {
         icmp_type: None,
         icmp_code: None,
         flow_end_reason: FlowEndReason::EndOfFlow,
+        recovered_from: None,
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use crate::stamp::Epoch;
+
 /// A flow record. "Forward" is from `source` to `destination`; source = sender of the SYN without ACK, else of the
 /// first packet seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +60,9 @@ pub struct FlowRecord {
     pub icmp_code: Option<u8>,
     /// (136)
     pub flow_end_reason: FlowEndReason,
+    /// An earlier epoch of the same probe metered these packets and was killed; this one found them and writes the record.
+    /// `None` = the epoch of the batch's stamp metered them itself.
+    pub recovered_from: Option<Epoch>,
 }
 
 /// Why a record was made (IPFIX 136).

@@ -15,7 +15,9 @@ use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-const GOLDEN: &[u8] = include_bytes!("golden/batch-v1.arrow");
+const GOLDEN: &[u8] = include_bytes!("golden/batch-v1-recovered_from.arrow");
+/// As probes sealed before they recovered anything: without the column.
+const GOLDEN_BEFORE: &[u8] = include_bytes!("golden/batch-v1.arrow");
 
 fn stamp() -> Stamp {
     Stamp {
@@ -54,6 +56,7 @@ fn tcp() -> FlowRecord {
         icmp_type: None,
         icmp_code: None,
         flow_end_reason: FlowEndReason::EndOfFlow,
+        recovered_from: None,
     }
 }
 
@@ -75,6 +78,7 @@ fn ping() -> FlowRecord {
         icmp_type: Some(8),
         icmp_code: Some(0),
         flow_end_reason: FlowEndReason::IdleTimeout,
+        recovered_from: Some(Epoch(Uuid::from_u128(0xb1b2_b3b4_b5b6_47b8_b9ba_bbbc_bdbe_bfc0))),
         ..tcp()
     }
 }
@@ -87,7 +91,7 @@ fn u64s(batch: &RecordBatch, name: &str) -> Vec<u64> {
 fn a_batch_has_the_golden_octets() {
     let sealed = encode(&[tcp(), ping()], stamp()).unwrap();
     if std::env::var_os("GANNET_WRITE_GOLDEN").is_some() {
-        std::fs::write("tests/golden/batch-v1.arrow", &sealed.body).unwrap();
+        std::fs::write("tests/golden/batch-v1-recovered_from.arrow", &sealed.body).unwrap();
     }
     assert!(
         sealed.body == GOLDEN,
@@ -114,6 +118,15 @@ fn golden_octets_are_read_as_they_were_meant() {
     assert_eq!(versions.values().to_vec(), [6, 4]);
     let vlans = batch.column_by_name("vlan_id").unwrap().as_primitive::<UInt16Type>();
     assert_eq!(vlans.iter().collect::<Vec<_>>(), [None, Some(0)]);
+    assert_eq!(flow_wire::batch::records(batch).unwrap(), [tcp(), ping()]);
+}
+
+#[test]
+fn golden_octets_from_before_recovery_are_read() {
+    let batch = decode(GOLDEN_BEFORE).unwrap().batch;
+    assert_eq!(batch.schema(), schema());
+    let of_their_own_epoch = FlowRecord { recovered_from: None, ..ping() };
+    assert_eq!(flow_wire::batch::records(&batch).unwrap(), [tcp(), of_their_own_epoch]);
 }
 
 #[test]
@@ -258,6 +271,7 @@ fn record() -> impl Strategy<Value = FlowRecord> {
     ];
     (any::<[u32; 8]>(), any::<IpAddr>(), any::<(Option<u16>, Option<u8>, u8)>(), end_reasons).prop_map(
         |(counts, address, (tag, octet, ttl), flow_end_reason)| FlowRecord {
+            recovered_from: octet.map(|octet| Epoch(Uuid::from_u128(octet.into()))),
             observation_domain_id: counts[0],
             flow_start_nanoseconds: u64::from(counts[1]) << 31,
             source_ip_address: address,

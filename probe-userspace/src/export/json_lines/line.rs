@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::net::IpAddr;
 
 use flow_wire::record::FlowRecord;
+use flow_wire::stamp::Epoch;
 
 /// Appends the line of a record, with its line feed.
 pub(super) fn write(record: &FlowRecord, line: &mut Vec<u8>) {
@@ -46,6 +47,7 @@ fn beyond(record: &FlowRecord, object: &mut Object<'_>) {
     object.optional("reverse_ip_class_of_service", record.reverse_ip_class_of_service);
     object.number("minimum_ttl", record.minimum_ttl);
     object.number("maximum_ttl", record.maximum_ttl);
+    object.epoch("recovered_from", record.recovered_from);
 }
 
 /// Decimal digits of a 64-bit number at most.
@@ -89,14 +91,25 @@ impl Object<'_> {
         let _ = write!(self.line, "\"{value}\"");
     }
 
+    fn epoch(&mut self, key: &str, value: Option<Epoch>) {
+        match value {
+            Some(epoch) => {
+                self.text(key, epoch.0.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer()))
+            }
+            None => self.null(key),
+        }
+    }
+
     fn optional(&mut self, key: &str, value: Option<impl Into<u64>>) {
         match value {
             Some(value) => self.number(key, value),
-            None => {
-                self.key(key);
-                self.line.extend_from_slice(b"null");
-            }
+            None => self.null(key),
         }
+    }
+
+    fn null(&mut self, key: &str) {
+        self.key(key);
+        self.line.extend_from_slice(b"null");
     }
 
     fn key(&mut self, key: &str) {

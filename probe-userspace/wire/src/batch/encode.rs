@@ -83,6 +83,10 @@ fn column(column: Column, records: &[FlowRecord]) -> Result<ArrayRef, ArrowError
         Column::Address(read) => {
             Arc::new(binary(records.flat_map(|record| field::octets(read(record))).collect())?)
         }
+        Column::OptionalEpoch(read) => {
+            let epochs = records.map(|record| read(record).map(|epoch| epoch.0.into_bytes()));
+            Arc::new(FixedSizeBinaryArray::try_from_sparse_iter_with_size(epochs, 16)?)
+        }
     })
 }
 

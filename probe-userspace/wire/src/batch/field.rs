@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 use arrow_schema::{DataType, Field as ArrowField, Schema, SchemaRef};
 
 use crate::record::FlowRecord;
+use crate::stamp::Epoch;
 
 /// One column.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +38,8 @@ pub enum Column {
     OptionalU16(fn(&FlowRecord) -> Option<u16>),
     /// FixedSizeBinary(16), IPv4 as `::ffff:a.b.c.d`
     Address(fn(&FlowRecord) -> IpAddr),
+    /// FixedSizeBinary(16), nullable: a UUID in network order
+    OptionalEpoch(fn(&FlowRecord) -> Option<Epoch>),
 }
 
 impl Field {
@@ -47,13 +50,13 @@ impl Field {
             Column::U16(_) | Column::OptionalU16(_) => DataType::UInt16,
             Column::U32(_) => DataType::UInt32,
             Column::U64(_) => DataType::UInt64,
-            Column::Address(_) => DataType::FixedSizeBinary(16),
+            Column::Address(_) | Column::OptionalEpoch(_) => DataType::FixedSizeBinary(16),
         }
     }
 
     /// Whether it may be null.
     pub const fn nullable(&self) -> bool {
-        matches!(self.column, Column::OptionalU8(_) | Column::OptionalU16(_))
+        matches!(self.column, Column::OptionalU8(_) | Column::OptionalU16(_) | Column::OptionalEpoch(_))
     }
 }
 
@@ -75,7 +78,7 @@ pub const STAMP_FIELDS: [(&str, DataType, &str); 5] = [
 ];
 
 /// The columns of the record. New ones are added at the end, and nullable.
-pub const FIELDS: [Field; 27] = [
+pub const FIELDS: [Field; 28] = [
     field("observation_domain_id", "149", Column::U32(|r| r.observation_domain_id), "one probe process"),
     field(
         "ingress_interface",
@@ -182,6 +185,12 @@ pub const FIELDS: [Field; 27] = [
         "136",
         Column::U8(|r| r.flow_end_reason as u8),
         "1 idle timeout, 2 active timeout, 3 end of flow, 4 forced end, 5 lack of resources",
+    ),
+    field(
+        "recovered_from",
+        "",
+        Column::OptionalEpoch(|r| r.recovered_from),
+        "UUID of the killed epoch that metered these packets; null = the epoch of this row",
     ),
 ];
 

@@ -8,6 +8,7 @@ use arrow_array::{Array, ArrowPrimitiveType, FixedSizeBinaryArray, PrimitiveArra
 
 use super::Error;
 use crate::record::{FlowEndReason, FlowRecord};
+use crate::stamp::Epoch;
 
 /// All rows of a batch that [`decode`](super::decode) gave.
 ///
@@ -62,6 +63,7 @@ columns! {
     icmp_type: Numbers<UInt8Type>,
     icmp_code: Numbers<UInt8Type>,
     flow_end_reason: Numbers<UInt8Type>,
+    recovered_from: FixedSizeBinaryArray,
 }
 
 impl Columns<'_> {
@@ -99,6 +101,7 @@ impl Columns<'_> {
             icmp_type: optional(self.icmp_type, row),
             icmp_code: optional(self.icmp_code, row),
             flow_end_reason,
+            recovered_from: epoch(self.recovered_from, row),
         })
     }
 }
@@ -111,6 +114,12 @@ fn address(column: &FixedSizeBinaryArray, row: usize, version: u8) -> Option<IpA
         6 => Some(IpAddr::from(octets)),
         _ => None,
     }
+}
+
+/// Sixteen octets are a UUID whatever they are.
+fn epoch(column: &FixedSizeBinaryArray, row: usize) -> Option<Epoch> {
+    let octets = column.is_valid(row).then(|| column.value(row))?;
+    Some(Epoch(uuid::Uuid::from_slice(octets).ok()?))
 }
 
 fn optional<T: ArrowPrimitiveType>(column: &Numbers<T>, row: usize) -> Option<T::Native> {
