@@ -39,6 +39,11 @@ impl Cursor {
         Self { outbox, sink }
     }
 
+    /// The outbox that it is of: for a sink that opens further cursors ([`Outbox::open_cursor`]).
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
     /// The number of its sink, as in the terms: what it sends carries it.
     pub fn number(&self) -> u16 {
         u16::try_from(self.sink + 1).unwrap_or(0)

@@ -14,6 +14,7 @@
 mod cursor;
 mod queue;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -22,7 +23,7 @@ use flow_wire::ledger::{CursorTerms, Discard, Guarantee};
 use flow_wire::stamp::StreamId;
 
 pub use cursor::{Cursor, Next};
-use queue::Queue;
+use queue::{Appended, Queue};
 
 /// Room for ledger messages beside the flows, per sink: about three hours of a message a second with four workers.
 pub const LEDGER_OCTETS: usize = 32 << 20;
@@ -38,6 +39,10 @@ pub struct Outbox {
 #[derive(Debug)]
 struct State {
     queues: Vec<Queue>,
+    /// Room of each of them for flows.
+    octets: usize,
+    /// What was appended so far, per stream: where a cursor begins that comes later.
+    before: BTreeMap<StreamId, Appended>,
     /// The time to drain runs.
     draining: bool,
     /// Nothing will be appended any more.
@@ -56,7 +61,13 @@ impl Outbox {
             queues.push(Queue::none());
         }
         Arc::new(Self {
-            state: Mutex::new(State { queues, draining: false, ended: false }),
+            state: Mutex::new(State {
+                queues,
+                octets,
+                before: BTreeMap::new(),
+                draining: false,
+                ended: false,
+            }),
             changed: Condvar::new(),
         })
     }
@@ -64,7 +75,9 @@ impl Outbox {
     /// Says that batches of this stream will come: its terms are there from now on, so that the books miss the first batch,
     /// too, if it goes astray.
     pub fn expect(&self, stream: StreamId) {
-        self.lock().queues.iter_mut().for_each(|queue| queue.expect(stream));
+        let mut state = self.lock();
+        state.before.entry(stream).or_default();
+        state.queues.iter_mut().for_each(|queue| queue.expect(stream));
     }
 
     /// The cursor of the sink with this index in [`Outbox::new`].
@@ -72,9 +85,30 @@ impl Outbox {
         Cursor::new(Arc::clone(self), sink)
     }
 
+    /// A further cursor while the run goes on, for a reader that has just introduced itself. The name is what stands in the
+    /// terms as `sink` (a collector picks its cursor by the kind of bus that it begins with, `zmq://`), and its number is new.
+    /// It begins behind what was appended so far, which is counted as `no_subscriber` in its terms: all cursors of a run
+    /// speak of the same records. `None` = a cursor of this name is there already and in use.
+    ///
+    /// Where the outbox has a spool, the cursor is kept in it under this name: it waits for its reader over restarts, and
+    /// opened again it goes on where it stood.
+    pub fn open_cursor(self: &Arc<Self>, name: &str, guarantee: Guarantee) -> Option<Cursor> {
+        let mut state = self.lock();
+        if state.queues.iter().any(|queue| queue.sink() == name) {
+            return None;
+        }
+        // Two sinks have one queue each, and a run some cursors: far below 65,536.
+        let number = u16::try_from(state.queues.len() + 1).ok()?;
+        let mut queue = Queue::new(name.to_owned(), number, guarantee, state.octets);
+        state.before.iter().for_each(|(stream, before)| queue.begin_behind(*stream, before));
+        state.queues.push(queue);
+        Some(Cursor::new(Arc::clone(self), state.queues.len() - 1))
+    }
+
     /// Puts a batch behind every cursor. Never waits.
     pub fn append(&self, sealed: &Arc<Sealed>) {
         let mut state = self.lock();
+        state.before.entry(sealed.header.stamp.stream).or_default().count(sealed);
         for queue in &mut state.queues {
             queue.append(sealed);
         }

@@ -37,6 +37,22 @@ struct Terms {
     discarded_batches: u64,
 }
 
+/// What a stream brought, whoever took it.
+#[derive(Debug, Default)]
+pub(super) struct Appended {
+    records: u64,
+    amount: Amount,
+    batches: u64,
+}
+
+impl Appended {
+    pub(super) fn count(&mut self, sealed: &Sealed) {
+        self.records += u64::from(sealed.header.rows);
+        self.amount += sealed.exported;
+        self.batches += 1;
+    }
+}
+
 impl Queue {
     pub(super) fn new(sink: String, number: u16, guarantee: Guarantee, capacity: usize) -> Self {
         Self {
@@ -59,6 +75,22 @@ impl Queue {
 
     pub(super) fn expect(&mut self, stream: StreamId) {
         self.streams.entry(stream).or_default();
+    }
+
+    pub(super) fn sink(&self) -> &str {
+        &self.sink
+    }
+
+    /// Nobody listened for it while this was appended.
+    pub(super) fn begin_behind(&mut self, stream: StreamId, before: &Appended) {
+        let terms = self.streams.entry(stream).or_default();
+        if before.batches == 0 {
+            return;
+        }
+        terms.out = before.records;
+        terms.discarded.insert(Discard::NoSubscriber, before.records);
+        terms.discarded_amounts.insert(Discard::NoSubscriber, before.amount);
+        terms.discarded_batches = before.batches;
     }
 
     pub(super) fn append(&mut self, sealed: &Arc<Sealed>) {

@@ -128,6 +128,21 @@ fn without_a_sink_records_are_counted_as_such() {
 }
 
 #[test]
+fn a_cursor_that_comes_later_begins_behind_what_was_appended() {
+    let outbox = two(usize::MAX);
+    outbox.expect(StreamId(0));
+    outbox.append(&flows(0));
+    let late = outbox.cursor(0).outbox().open_cursor("late", Guarantee::ExactlyOnce).unwrap();
+    assert!(outbox.open_cursor("late", Guarantee::ExactlyOnce).is_none(), "two readers of one cursor");
+    outbox.append(&flows(1));
+    assert_eq!((late.number(), next(&late, 9)), (3, vec![1]));
+    late.acknowledge(1);
+    let terms = terms(&outbox, "late");
+    assert_eq!((terms.records_out, terms.acknowledged, terms.discarded_batches), (20, 10, 1));
+    assert_eq!(terms.discarded[&Discard::NoSubscriber], 10);
+}
+
+#[test]
 fn a_waiting_sink_is_woken_by_what_comes() {
     let outbox = two(usize::MAX);
     let cursor = outbox.cursor(0);
