@@ -9,7 +9,7 @@ use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 use uuid::Uuid;
 
 use crate::ingest::message::{Content, read};
-use crate::store::{Arrival, Batch, Books, Bus, Intake};
+use crate::store::{Arrival, Batch, Books, Bus, Intake, Place};
 
 /// A stamp of the one test epoch.
 pub fn stamp(stream: u16, sequence: u64) -> Stamp {
@@ -98,7 +98,7 @@ pub fn intake(batches: Vec<Batch>, books: Vec<Books>) -> Intake {
 
 /// A batch that came over Kafka.
 pub fn arrival(stamp: Stamp, records: u32) -> Arrival {
-    Arrival { stamp, records, bus: Bus::Kafka, refused: false, reread: false }
+    Arrival { stamp, records, bus: Bus::Kafka, refused: false, reread: false, place: Place::default() }
 }
 
 /// A ledger message that says only how far its streams reach.
@@ -135,6 +135,7 @@ pub fn books(sequence: u64, message: Message) -> Books {
         stamp: header.stamp,
         crc32c: header.crc32c,
         heard_nanoseconds: 1_700_000_500_000_000_000,
+        sink: 0,
         message,
     }
 }

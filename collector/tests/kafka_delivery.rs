@@ -107,7 +107,7 @@ fn a_crash_of_the_broker_and_a_foreign_message_stop_nothing() {
 }
 
 #[test]
-fn what_the_broker_expired_unread_is_named_by_the_ledger() {
+fn what_the_broker_expired_unread_is_named_counted_and_no_residual() {
     let broker = Broker::start();
     let directory = tempfile::tempdir().unwrap();
     let (store, url) = (directory.path().join("store"), broker.url());
@@ -124,13 +124,67 @@ fn what_the_broker_expired_unread_is_named_by_the_ledger() {
     broker.expire_below("gannet", 12);
     producer.cut(true);
     let collector = Collector::start(&store, &[&url]);
-    let ledger = collector.ask(&["ledger", "--wait", "60"]);
+    let ledger = collector.ask(&["ledger", "--check", "--wait", "60"]);
     assert_eq!(
-        (&ledger["verdict"], &ledger["hops"]),
-        (&"residual".into(), &serde_json::json!(["bus"])),
+        (&ledger["verdict"], &ledger["residual"]["packets"]),
+        (&"balanced".into(), &0.into()),
         "{ledger:#}"
     );
-    assert_eq!(ledger["epochs"][0]["streams"][0]["missing"]["ranges"], serde_json::json!([[2, 3]]));
+    let stream = &ledger["epochs"][0]["streams"][0];
+    let fate = serde_json::json!([{"fate": "expired", "reason": null, "batches": 2, "ranges": [[2, 3]]}]);
+    assert_eq!((&stream["fates"], &stream["missing"]["ranges"]), (&fate, &serde_json::json!([[2, 3]])));
+    assert_eq!(ledger["lost"]["records"], 2 * support::kafka::ROWS);
     assert_eq!(collector.rows(), producer.rows() - 2 * support::kafka::ROWS);
-    assert!(collector.log().contains("begins behind what was read last"), "{}", collector.log());
+    assert!(collector.log().contains("removed what was not read yet"), "{}", collector.log());
+    let table = String::from_utf8(collector.run(&["ledger"]).stdout).unwrap();
+    assert!(table.contains("expired  stream 0: 2 batches: 2-3"), "{table}");
+    let check = collector.run(&["ledger", "--check", "--max-loss", "1"]);
+    assert_eq!(check.status.code(), Some(4), "a counted loss");
+
+    // What it knew it knows still.
+    assert_eq!(collector.stop(), Some(0));
+    let collector = Collector::start(&store, &[&url]);
+    assert_eq!(collector.ask(&["ledger", "--wait", "60"])["verdict"], "balanced");
+}
+
+#[test]
+fn a_store_made_after_the_log_was_shortened_says_what_is_not_in_it() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    broker.make_topics("gannet", 1);
+    let mut producer = Producer::new(&broker, "gannet", 1);
+    producer.send(4);
+    producer.cut(true);
+    // Four aborted, a mark, and two of the four that were committed.
+    broker.expire_below("gannet", 7);
+    let collector = Collector::start(&directory.path().join("store"), &[&broker.url()]);
+    let ledger = collector.ask(&["ledger", "--check", "--wait", "60"]);
+    assert_eq!(ledger["verdict"], "balanced", "{ledger:#}");
+    assert_eq!(ledger["epochs"][0]["streams"][0]["fates"][0]["ranges"], serde_json::json!([[0, 1]]));
+    assert_eq!(collector.rows(), 2 * support::kafka::ROWS);
+}
+
+#[test]
+fn two_collectors_on_one_topic_hold_everything_each_and_new_partitions_are_noticed() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let url = broker.url();
+    broker.make_topics("gannet", 2);
+    let mut producer = Producer::new(&broker, "gannet", 2);
+    producer.send(6);
+    let collectors = ["one", "two"].map(|name| Collector::start(&directory.path().join(name), &[&url]));
+    let all_there = |producer: &Producer| collectors.iter().all(|one| one.rows() == producer.rows());
+    wait_until("each has the first batches", || all_there(&producer));
+
+    broker.add_partitions("gannet", 4);
+    // Another connection, which knows of them.
+    let mut more = Producer::new(&broker, "gannet", 4);
+    more.take_over(producer);
+    let mut producer = more;
+    producer.send(9);
+    wait_until("each reads the new partitions", || all_there(&producer));
+    producer.cut(true);
+    for collector in &collectors {
+        assert_exact(collector, &producer);
+    }
 }

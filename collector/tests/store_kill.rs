@@ -40,7 +40,14 @@ fn next_commit(from: u64) -> Intake {
     let rows = |sequence| (0..ROWS).map(|row| record(sequence * ROWS + row)).collect::<Vec<_>>();
     let batches = (from..to).map(|sequence| batch(stamp(0, sequence), &rows(sequence))).collect();
     let said = books(from / BATCHES_PER_COMMIT, message(&[(0, to, to * ROWS, Amount::ZERO)], false));
-    let offset = Offset { cluster: "c".into(), topic: "t".into(), partition: 0, last: to as i64, mark: None };
+    let offset = Offset {
+        cluster: "c".into(),
+        topic: "t".into(),
+        partition: 0,
+        last: to as i64,
+        mark: None,
+        expired_below: 0,
+    };
     Intake { offsets: vec![offset], ..intake(batches, vec![said]) }
 }
 

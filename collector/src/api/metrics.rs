@@ -30,6 +30,10 @@ pub(super) fn text(registry: &Registry, ledger: &Ledger, inputs: &[Arc<InputStat
     gauge("collector_ledger_lost_packets", "Packets that ring, device or probe dropped", ledger.lost.packets);
     gauge("collector_ledger_lost_records", "Records that probe or bus dropped", ledger.lost.records);
     gauge("collector_ledger_lost_batches", "Batches that held them", ledger.lost.batches);
+    for (fate, batches) in ledger.fates() {
+        let name = format!("collector_ledger_{fate}_batches");
+        gauge(&name, &format!("Batches that the ledger names {fate}"), batches);
+    }
     let mut counters = String::new();
     // Likewise.
     let _ = encode(&mut counters, registry);

@@ -8,6 +8,7 @@ use flow_wire::fault::{Fault, Hop, take};
 
 use super::message::{Arrived, Content};
 use super::status::InputStatus;
+use crate::store::Offset;
 
 /// What an input tells the writer.
 #[derive(Debug)]
@@ -42,7 +43,7 @@ impl Feed {
         // In a build with faults: what came is counted, and then lost or handed over twice.
         match take_of_flows(&arrived) {
             None => {}
-            Some(Fault::Lose) => arrived.content = Content::Lost,
+            Some(Fault::Lose) => arrived.content = Content::Nothing,
             Some(Fault::Double) => {
                 if let Content::Flows(batch) = &arrived.content {
                     let again = Content::Flows(batch.clone());
@@ -54,6 +55,12 @@ impl Feed {
                 }
             }
         }
+        self.send(Event::Message(Box::new(arrived)))
+    }
+
+    /// Says how far a partition is where no message says it.
+    pub(super) fn position(&self, offset: Offset) -> Result<(), Gone> {
+        let arrived = Arrived { arrival: None, content: Content::Nothing, offset: Some(offset) };
         self.send(Event::Message(Box::new(arrived)))
     }
 

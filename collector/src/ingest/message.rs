@@ -9,7 +9,7 @@ use flow_wire::ledger::Message;
 use flow_wire::stamp::Stamp;
 
 use crate::store::{
-    Arrival, BODY_KEPT_OCTETS, Batch, Books, Bus, COLUMNS, Mark, Offset, Refusal, RefusalReason,
+    Arrival, BODY_KEPT_OCTETS, Batch, Books, Bus, COLUMNS, Mark, Offset, Place, Refusal, RefusalReason,
 };
 
 /// A message that came off the bus.
@@ -32,8 +32,8 @@ pub enum Content {
     Books(Books),
     /// Something that could not be used.
     Refused(Refusal),
-    /// Lost on purpose: only builds with faults have it.
-    Lost,
+    /// Nothing: a place in a log alone, or a message lost on purpose, which only builds with faults have.
+    Nothing,
 }
 
 /// Reads a message: the header as the transport gave it, and the body.
@@ -75,6 +75,7 @@ pub fn read(bus: Bus, source: &str, header: Result<Header, header::Error>, body:
         bus,
         refused: matches!(content, Content::Refused(_)),
         reread: false,
+        place: Place::default(),
     };
     Arrived { arrival: Some(arrival), content, offset: None }
 }
@@ -85,7 +86,7 @@ impl Arrived {
         match &self.content {
             Content::Flows(batch) => Some(Mark { stamp: batch.stamp, crc32c: batch.crc32c }),
             Content::Books(books) => Some(Mark { stamp: books.stamp, crc32c: books.crc32c }),
-            Content::Refused(_) | Content::Lost => None,
+            Content::Refused(_) | Content::Nothing => None,
         }
     }
 }
@@ -119,6 +120,7 @@ fn books(header: &Header, body: &[u8]) -> Result<Content, Refused> {
         stamp: header.stamp,
         crc32c: header.crc32c,
         heard_nanoseconds: super::now_nanoseconds(),
+        sink: header.sink,
         message,
     }))
 }
@@ -140,14 +142,14 @@ static ORDER: LazyLock<Vec<usize>> = LazyLock::new(|| {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{record, sealed, stamp};
+    use crate::testing::{arrival, record, sealed, stamp};
 
     #[test]
     fn a_sealed_batch_becomes_rows_of_the_table() {
         let sealed = sealed(stamp(0, 7), &[record(1), record(2)]);
         let arrived = read(Bus::Zmq, "test", Ok(sealed.header), &sealed.body);
-        let (bus, refused, reread) = (Bus::Zmq, false, false);
-        assert_eq!(arrived.arrival, Some(Arrival { stamp: stamp(0, 7), records: 2, bus, refused, reread }));
+        let expected = Arrival { bus: Bus::Zmq, ..arrival(stamp(0, 7), 2) };
+        assert_eq!(arrived.arrival, Some(expected));
         let Content::Flows(batch) = &arrived.content else { panic!("{arrived:?}") };
         assert_eq!((batch.packets, batch.layer2_octets), (sealed.exported.packets, sealed.exported.octets));
         let names: Vec<_> = batch.rows.schema().fields().iter().map(|field| field.name().clone()).collect();

@@ -177,7 +177,7 @@ impl Writer {
                 intake.refusals.push(refusal);
                 return (0, octets);
             }
-            Content::Lost => {}
+            Content::Nothing => {}
         }
         (0, 0)
     }

@@ -7,7 +7,7 @@ use flow_wire::ledger::Amount;
 use serde::Serialize;
 
 use super::epoch::Epoch;
-use super::state;
+use super::fate::Fate;
 use crate::store::StoreTerms;
 
 /// What `/api/v1/ledger` and `gannet-collector ledger` say.
@@ -109,13 +109,21 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Batches by what became of them, over all epochs: every fate, in the order of [`Fate::ALL`].
+    pub fn fates(&self) -> [(&'static str, u64); 7] {
+        let streams = || self.epochs.iter().flat_map(|epoch| &epoch.streams);
+        Fate::ALL.map(|fate| {
+            let of = streams().flat_map(|stream| &stream.fates).filter(|fated| fated.fate == fate);
+            (fate.name(), of.map(|fated| fated.batches).sum())
+        })
+    }
+}
+
 fn verdict(residual: Amount, epochs: &[Epoch], caught_up: bool) -> Verdict {
     if residual != Amount::ZERO {
         Verdict::Residual
-    } else if caught_up
-        && !epochs.is_empty()
-        && epochs.iter().all(|epoch| epoch.state == state::State::Closed && epoch.drained)
-    {
+    } else if caught_up && !epochs.is_empty() && epochs.iter().all(Epoch::is_settled) {
         Verdict::Balanced
     } else {
         Verdict::Open

@@ -6,6 +6,7 @@
 //! ```
 
 mod epoch;
+mod fate;
 mod ledger;
 mod second;
 pub mod state;
@@ -15,6 +16,7 @@ mod tests;
 mod totals;
 
 pub use epoch::Epoch;
+pub use fate::{Fate, Fated};
 pub use ledger::{Ledger, Loss, Verdict};
 pub use second::second;
 pub use state::State;

@@ -46,5 +46,5 @@ fn lost_by_kernel(queue: &QueueTerms) -> u64 {
 }
 
 fn lost_by_worker(worker: &WorkerTerms) -> u64 {
-    packets(worker.discarded.values().chain([&worker.handover_full]))
+    packets(worker.discarded.values().chain([&worker.handover_full, &worker.lost_at_crash]))
 }

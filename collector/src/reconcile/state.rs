@@ -13,7 +13,7 @@ pub const SILENT_AFTER_NANOSECONDS: u64 = 30_000_000_000;
 pub enum State {
     /// It speaks.
     Open,
-    /// Its last message came.
+    /// Its last message came, or a later start of its probe closed its books.
     Closed,
     /// Nobody closed it, and it does not speak: killed, or cut off. Not a residual.
     Silent,

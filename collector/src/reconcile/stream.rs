@@ -6,8 +6,9 @@ use flow_wire::ledger::{
 use flow_wire::stamp::StreamId;
 use serde::Serialize;
 
+use super::fate::{Fated, Gaps};
 use super::ledger::Loss;
-use crate::store::{Received, Stored, StreamBooks};
+use crate::store::{Stored, StreamBooks};
 
 /// Ranges of missing sequences that a report names.
 const RANGES_SHOWN: usize = 100;
@@ -25,7 +26,7 @@ pub struct Stream {
     pub stored: Stored,
     /// What is not there below the cut.
     pub missing: Missing,
-    /// Of what is missing: it can still come.
+    /// Of what is missing: it can still come, or the probe will still say what became of it.
     pub late: bool,
     /// What of it is known to be lost.
     pub lost: Loss,
@@ -33,6 +34,8 @@ pub struct Stream {
     pub doubled_batches: u64,
     /// Batches that could not be used.
     pub refused_batches: u64,
+    /// The batches that are not simply stored, by what became of them.
+    pub fates: Vec<Fated>,
 }
 
 /// What the probe says of a stream, in its own sums.
@@ -83,12 +86,17 @@ pub(super) fn close(
             .max(books.duplicate.batches)
             .saturating_sub(books.conflict.batches),
         refused_batches: books.refused_below_cut.batches,
+        fates: Gaps::default().report(books),
     };
     let (Some(message), Some(cut)) = (message, cut) else { return (line, Vec::new()) };
     let cursor = cursor_of(message, stream, books.bus.name());
-    let terms = terms(cut, drained || message.closed && books.bus == crate::store::Bus::Zmq, books);
+    let drained = drained || message.closed && books.bus == crate::store::Bus::Zmq;
+    let gaps = Gaps::of(books, cut.next.0, drained);
+    let terms = terms(&gaps, books);
+    line.fates = gaps.report(books);
     line.missing = missing(cut, books);
-    line.late = terms.awaited_batches > 0;
+    let held = cursor.is_some_and(|cursor| cursor.in_spool > 0) && !gaps.missing.is_empty();
+    line.late = terms.awaited_batches > 0 || held;
     line.lost = Loss { packets: lost_packets(&line.missing, cursor, &terms), ..lost(cut, cursor, &terms) };
     (line, of_stream(cut, cursor, &terms))
 }
@@ -98,8 +106,7 @@ fn sent(cut: &StreamCut) -> Sent {
 }
 
 /// The terms of the collector below a cut, each from its own table.
-fn terms(cut: &StreamCut, drained: bool, books: &StreamBooks) -> StoredStream {
-    let (missing_batches, awaited_batches) = gaps(&books.arrived, cut.next.0, drained);
+fn terms(gaps: &Gaps, books: &StreamBooks) -> StoredStream {
     let rows = books.rows_below_cut.unwrap_or(books.stored_below_cut);
     let conflict = books.conflict;
     // What came again was handed over again: both sides leave it out. A conflict is a batch that nobody sealed.
@@ -107,8 +114,9 @@ fn terms(cut: &StreamCut, drained: bool, books: &StreamBooks) -> StoredStream {
     let handed = books.stored_below_cut.records.saturating_add(books.duplicate.records);
     let again_batches = books.again.batches.saturating_sub(conflict.batches);
     StoredStream {
-        missing_batches,
-        awaited_batches,
+        missing_batches: gaps.certain(),
+        expired_batches: gaps.expired.count(),
+        awaited_batches: gaps.late.count(),
         duplicate_batches: again_batches.saturating_sub(books.reread.batches),
         arrived: books.arrived_below_cut.records + books.refused_below_cut.records + conflict.records,
         refused: books.refused_below_cut.records + conflict.records,
@@ -116,14 +124,6 @@ fn terms(cut: &StreamCut, drained: bool, books: &StreamBooks) -> StoredStream {
         stored: rows.records,
         stored_amount: Amount { packets: rows.packets, octets: rows.octets },
     }
-}
-
-/// Sequences below the cut that did not come: those before a later one, and those after the last, which may be on their way
-/// unless the bus was read to its end since.
-fn gaps(arrived: &Received, next: u64, drained: bool) -> (u64, u64) {
-    let (_, all) = arrived.missing_below(next, 0);
-    let after_last = next.saturating_sub(arrived.end());
-    if drained { (all, 0) } else { (all - after_last, after_last) }
 }
 
 fn missing(cut: &StreamCut, books: &StreamBooks) -> Missing {

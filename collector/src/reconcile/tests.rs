@@ -1,5 +1,8 @@
 //! Verdicts over a real store: one cause, one verdict, one hop.
 
+mod closing;
+mod expiry;
+
 use flow_wire::fault::Hop;
 use flow_wire::ledger::{Amount, CursorTerms, Discard, Guarantee, Message};
 use flow_wire::stamp::StreamId;

@@ -25,6 +25,10 @@ pub struct Totals {
     pub open_flows: u64,
     /// Between worker and batch.
     pub in_record_ring: Amount,
+    /// Put into flows by an earlier start that was killed, and exported here.
+    pub inherited: Amount,
+    /// Put into flows here, and exported by a later start.
+    pub recovered: Amount,
     /// Packets, by reason.
     pub excepted: BTreeMap<String, u64>,
     /// Packets, by reason.
@@ -62,11 +66,14 @@ impl Totals {
             add(&mut totals.exported, worker.exported);
             add(&mut totals.open, worker.open);
             add(&mut totals.in_record_ring, worker.in_record_ring);
+            add(&mut totals.inherited, worker.inherited);
+            add(&mut totals.recovered, worker.recovered);
             totals.open_flows = totals.open_flows.saturating_add(worker.open_flows);
             by_reason(&mut totals.excepted, "undecodable", &worker.undecodable);
             by_reason(&mut totals.excepted, "non_flow", &worker.non_flow);
             by_reason(&mut totals.lost, "discarded", &worker.discarded);
             count(&mut totals.lost, "handover_full", worker.handover_full.packets);
+            count(&mut totals.lost, "lost_at_crash", worker.lost_at_crash.packets);
         }
         totals
     }

@@ -35,6 +35,17 @@ pub struct Arrival {
     pub refused: bool,
     /// A log is being read again, on purpose: a batch that is there already is no wonder.
     pub reread: bool,
+    /// Where it lay on a bus that keeps things.
+    pub place: Place,
+}
+
+/// A place on a bus that keeps things for a while.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// `None` = on a bus that has no partitions.
+    pub partition: Option<i32>,
+    /// Where the partition's log began when its retention had last removed something that was not read yet; 0 = never.
+    pub expired_below: i64,
 }
 
 /// A kind of bus.
@@ -83,6 +94,8 @@ pub struct Books {
     pub crc32c: u32,
     /// When it came off the bus, by the collector's clock.
     pub heard_nanoseconds: u64,
+    /// Number of the sink that sent it, by its header; 0 = not said.
+    pub sink: u16,
     /// What it says.
     pub message: Message,
 }
@@ -151,6 +164,8 @@ pub struct Offset {
     pub last: i64,
     /// Stamp and CRC of that message: another one there means that the log is a new one.
     pub mark: Option<Mark>,
+    /// As [`Place::expired_below`].
+    pub expired_below: i64,
 }
 
 /// What recognises a message.

@@ -15,17 +15,22 @@ pub mod duckdb;
 mod error;
 mod intake;
 mod lock;
+pub mod ranges;
 pub mod received;
 mod tables;
 
 pub use columns::{COLUMNS, Column, Kind, by_name};
 pub use error::Error;
 pub use intake::{
-    Arrival, BODY_KEPT_OCTETS, Batch, Books, Bus, Intake, Mark, Offset, Refusal, RefusalReason, StreamKey,
+    Arrival, BODY_KEPT_OCTETS, Batch, Books, Bus, Intake, Mark, Offset, Place, Refusal, RefusalReason,
+    StreamKey,
 };
 pub use lock::Lock;
+pub use ranges::Ranges;
 pub use received::Received;
-pub use tables::{Committed, Counted, EpochBooks, Second, StoreTerms, Stored, StreamBooks};
+pub use tables::{
+    Closing, Committed, Counted, Discarded, EpochBooks, Second, StoreTerms, Stored, StreamBooks,
+};
 
 use crate::query::{Flows, Timeseries, Top, answer};
 

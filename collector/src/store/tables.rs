@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use flow_wire::ledger::{Amount, Message};
+use flow_wire::ledger::{Amount, Discard, Message};
 use flow_wire::stamp::{Epoch, ProbeId, StreamId};
 
-use super::{Bus, Received};
+use super::{Bus, Ranges, Received};
 
 /// What one commit did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,6 +83,30 @@ pub struct StreamBooks {
     pub duplicate: Counted,
     /// Likewise, with another CRC.
     pub conflict: Counted,
+    /// Sequences that came more than once, whatever for.
+    pub again_at: Ranges,
+    /// Sequences that came again with another content.
+    pub conflict_at: Ranges,
+    /// Sequences that came and could not be used.
+    pub refused_at: Ranges,
+    /// Sequences that the bus did not keep until they were read; some may have come on another way.
+    pub expired: Ranges,
+    /// Retention went on below this stream's partition since the stream was heard last: what is missing behind its last
+    /// batch is gone as well.
+    pub expired_behind: bool,
+    /// Sequences that the probe says it will not send, by reason.
+    pub discarded: Vec<Discarded>,
+}
+
+/// Sequences that will never come.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Discarded {
+    /// Why.
+    pub reason: Discard,
+    /// Which.
+    pub ranges: Ranges,
+    /// Records in them.
+    pub records: u64,
 }
 
 /// Batches and records.
@@ -102,6 +126,15 @@ impl Counted {
     }
 }
 
+/// Which start closed the books of another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closing {
+    /// Counts the starts.
+    pub generation: u64,
+    /// The terms of queues and workers are a bound.
+    pub is_bound: bool,
+}
+
 /// What the store has of one start of one probe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EpochBooks {
@@ -113,6 +146,10 @@ pub struct EpochBooks {
     pub message: Option<Message>,
     /// The one before it.
     pub previous: Option<Message>,
+    /// Where `message` came from a later start of the probe, which closed the books of this one.
+    pub closing: Option<Closing>,
+    /// Retention removed something unread from any partition of flows.
+    pub anything_expired: bool,
     /// Whether the bus was read to its end after the latest message: what is not here by then will not come.
     pub drained: bool,
     /// When a batch or message of it came last, by the collector's clock.

@@ -1,10 +1,10 @@
 //! `gannet-collector ledger [--check]`
 
-use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::report::{list, name_of, report, state_of};
 use super::table::{Table, cell};
 use super::{Error, Exit, Source, print};
 use crate::config::{Books, Format};
@@ -84,16 +84,23 @@ fn why_open(answer: &Value) -> Vec<String> {
 }
 
 fn why_epoch_open(epoch: &Value) -> Option<String> {
+    let late = list(&epoch["streams"]).iter().any(|stream| stream["late"] == true);
     let why = match epoch["state"].as_str().unwrap_or_default() {
-        "closed" if epoch["drained"] == true => return None,
-        "closed" => "it is closed, but the bus is not read to its end since: not drained",
-        "silent" => {
-            "it is not closed, and not heard any more: killed or cut off; what it held then is unknown"
+        "closed" if epoch["drained"] != true => {
+            "it is closed, but the bus is not read to its end since: not drained".to_owned()
         }
-        _ => "it is not closed: the probe goes on, or was killed within the last half minute",
+        "closed" if late => {
+            "it is closed, but batches below its last cut are not here yet, and the probe may still say why"
+                .to_owned()
+        }
+        "closed" => return None,
+        "silent" => format!(
+            "{}: not closed, and not heard any more: killed or cut off; the next start of its probe closes its books",
+            state_of(epoch)
+        ),
+        _ => "it is not closed: the probe goes on, or was killed within the last half minute".to_owned(),
     };
-    let of = or(&epoch["exporter"], "a probe that was not heard yet");
-    Some(format!("{of} epoch {}: {why}", cell(&epoch["epoch"])))
+    Some(format!("{} epoch {}: {why}", name_of(epoch), cell(&epoch["epoch"])))
 }
 
 /// One line per identity.
@@ -111,87 +118,15 @@ fn terms(answer: &Value) -> Table {
     Table { columns: columns.map(str::to_owned).to_vec(), rows }
 }
 
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
-}
-
-/// For people.
-fn report(answer: &Value) -> String {
-    let mut text = String::new();
-    for epoch in list(&answer["epochs"]) {
-        line(
-            &mut text,
-            &format!(
-                "{} epoch {}: {}{}",
-                or(&epoch["exporter"], "a probe that was not heard yet"),
-                cell(&epoch["epoch"]),
-                cell(&epoch["state"]),
-                if epoch["drained"] == true { ", drained" } else { "" }
-            ),
-        );
-        for identity in list(&epoch["identities"]) {
-            let mark = if identity["holds"] == true { "ok      " } else { "RESIDUAL" };
-            line(
-                &mut text,
-                &format!(
-                    "  {mark} {:<8} {:<24} {}",
-                    cell(&identity["hop"]),
-                    cell(&identity["scope"]),
-                    cell(&identity["equation"])
-                ),
-            );
-        }
-        for stream in list(&epoch["streams"]).iter().filter(|stream| stream["missing"]["batches"] != 0) {
-            line(
-                &mut text,
-                &format!(
-                    "  missing  stream {}: {} batches with {} records, {} packets, {} octets{}",
-                    cell(&stream["stream"]),
-                    cell(&stream["missing"]["batches"]),
-                    cell(&stream["missing"]["records"]),
-                    cell(&stream["missing"]["packets"]),
-                    cell(&stream["missing"]["octets"]),
-                    if stream["late"] == true { " (some may still come)" } else { "" }
-                ),
-            );
-        }
-    }
-    for (reason, count) in answer["refused"].as_object().into_iter().flatten() {
-        line(&mut text, &format!("refused {reason}: {count} messages, kept aside"));
-    }
-    let hops: Vec<_> = list(&answer["hops"]).iter().map(cell).collect();
-    let at = if hops.is_empty() { String::new() } else { format!(" at {}", hops.join(", ")) };
-    line(
-        &mut text,
-        &format!(
-            "{}: residual {} ({} octets){at}; lost {} packets, {} records; doubled {} batches (stored once)",
-            cell(&answer["verdict"]),
-            cell(&answer["residual"]["packets"]),
-            cell(&answer["residual"]["octets"]),
-            cell(&answer["lost"]["packets"]),
-            cell(&answer["lost"]["records"]),
-            cell(&answer["doubled"]["batches"]),
-        ),
-    );
-    text
-}
-
-fn line(text: &mut String, line: &str) {
-    // Writing to a String cannot fail.
-    let _ = writeln!(text, "{line}");
-}
-
-fn or(value: &Value, otherwise: &str) -> String {
-    if value.is_null() { otherwise.to_owned() } else { cell(value) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn answer(verdict: &str, state: &str, drained: bool) -> Value {
-        let epoch =
-            serde_json::json!({"exporter": "box1", "epoch": "91aa", "state": state, "drained": drained});
+        let epoch = serde_json::json!({
+            "exporter": "box1", "epoch": "91aa", "state": state, "drained": drained, "unsent": {"packets": 7},
+            "last_heard_nanoseconds": 1_700_000_000_000_000_000_u64,
+        });
         serde_json::json!({"verdict": verdict, "lost": {"packets": 3, "records": 2}, "epochs": [epoch]})
     }
 
@@ -225,7 +160,9 @@ mod tests {
     fn what_keeps_the_books_open_is_named() {
         let why = |state, drained| why_open(&answer("open", state, drained)).join("; ");
         assert!(why("open", true).starts_with("box1 epoch 91aa: it is not closed"));
-        assert!(why("silent", true).contains("not heard any more"));
+        assert!(why("silent", true).contains(
+            "open, last heard 2023-11-14T22:13:20.000000Z, 7 packets metered and not sent by then"
+        ));
         assert!(why("closed", false).contains("not drained"));
         assert!(why("closed", true).contains("nobody heard of yet"));
     }

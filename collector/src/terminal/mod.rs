@@ -3,6 +3,7 @@
 mod client;
 mod ledger;
 mod query;
+mod report;
 mod table;
 
 use std::io::Write;

@@ -10,7 +10,7 @@ use flow_wire::bus::Kind;
 use flow_wire::ledger::{Amount, CursorTerms, Guarantee};
 use flow_wire::stamp::StreamId;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
@@ -76,6 +76,16 @@ impl Broker {
         self.with_admin(async |admin| {
             let deleted = admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
             assert!(deleted.elements().iter().all(|element| element.error().is_ok()));
+        });
+    }
+
+    /// More partitions for flows.
+    pub(crate) fn add_partitions(&self, prefix: &str, partitions: usize) {
+        let topic = Kind::Flows.topic(prefix);
+        let more = NewPartitions::new(&topic, partitions);
+        self.with_admin(async |admin| {
+            let made = admin.create_partitions([&more], &AdminOptions::new()).await.unwrap();
+            assert!(made.iter().all(Result::is_ok), "{made:?}");
         });
     }
 

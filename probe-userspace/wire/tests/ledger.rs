@@ -253,6 +253,7 @@ fn a_message_is_read_as_it_was_written() {
 fn stored() -> StoredStream {
     StoredStream {
         missing_batches: 1,
+        expired_batches: 0,
         awaited_batches: 0,
         duplicate_batches: 0,
         arrived: 36,
@@ -341,6 +342,44 @@ fn a_gap_is_a_loss_on_zmq_and_a_residual_on_kafka() {
     assert_eq!(collected(&message, &StoredStream { missing_batches: 0, ..gap.clone() }), [Hop::Bus]);
     let full = StoredStream { arrived: 40, handed: 40, stored: 40, stored_amount: amount(800), ..gap };
     assert_eq!(collected(&message, &full), [Hop::Bus]);
+}
+
+#[test]
+fn what_retention_removed_is_a_loss_within_its_gaps_and_hides_no_other() {
+    let mut message = sound();
+    message.cursors[0].discarded.clear();
+    (message.cursors[0].discarded_batches, message.cursors[0].in_spool) = (0, 0);
+    let expired = StoredStream {
+        missing_batches: 2,
+        expired_batches: 2,
+        arrived: 30,
+        handed: 30,
+        stored: 30,
+        ..StoredStream::default()
+    };
+    assert_eq!(collected(&message, &expired), []);
+    assert_eq!(lost_on_bus(&message.cuts[0], Some(&message.cursors[0]), &expired), 10);
+    // A third batch is missing that no retention explains, though its records would fit into the gaps.
+    assert_eq!(collected(&message, &StoredStream { missing_batches: 3, ..expired.clone() }), [Hop::Bus]);
+    // Two batches cannot have held one record.
+    let one = StoredStream { arrived: 39, handed: 39, stored: 39, ..expired.clone() };
+    assert_eq!(collected(&message, &one), [Hop::Bus]);
+    // Of what expired the probe had discarded one batch before.
+    message.cursors[0].discarded.insert(Discard::SpoolQuota, 4);
+    message.cursors[0].discarded_batches = 1;
+    assert_eq!(collected(&message, &StoredStream { arrived: 34, handed: 34, stored: 34, ..expired }), []);
+}
+
+#[test]
+fn what_a_sink_held_may_have_been_discarded_since() {
+    let mut message = sound();
+    message.cursors[0].discarded.clear();
+    message.cursors[0].discarded_batches = 0;
+    message.cursors[0].in_spool = 10;
+    let gap =
+        StoredStream { missing_batches: 1, arrived: 30, handed: 30, stored: 30, ..StoredStream::default() };
+    assert_eq!(collected(&message, &gap), []);
+    assert_eq!(collected(&message, &StoredStream { arrived: 29, handed: 29, stored: 29, ..gap }), [Hop::Bus]);
 }
 
 #[test]

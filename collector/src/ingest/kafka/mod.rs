@@ -23,7 +23,7 @@ use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{ClientConfig, Message};
 
 use self::progress::{Context, Drain};
-use self::resume::Reading;
+use self::resume::{Last, Reading};
 use super::input::{Error, Feed, Gone, Input, Stop};
 use super::message::read;
 use super::status::InputState;
@@ -200,9 +200,30 @@ impl Session<'_> {
             resume::assign(self.consumer, starts)
                 .map_err(|error| format!("waiting for librdkafka: {error}"))?;
             self.drain.anew();
-            self.reading.extend(begun.into_iter().map(|(key, _, reading)| (key, reading)));
+            for (key, from, reading) in begun {
+                self.note_expiry(&key, from, &reading);
+                self.reading.insert(key, reading);
+            }
         }
         result
+    }
+
+    /// Notes that something unread is gone, before what comes behind it: nothing may ever come.
+    fn note_expiry(&self, (topic, partition): &(String, i32), from: i64, reading: &Reading) {
+        let expired_below = reading.expired_below();
+        if reading.last().is_some() || expired_below != from {
+            return;
+        }
+        let offset = Offset {
+            cluster: self.cluster.clone(),
+            topic: topic.clone(),
+            partition: *partition,
+            last: from - 1,
+            mark: None,
+            expired_below,
+        };
+        // A writer that is gone is found at the next message.
+        let _: Result<(), Gone> = self.feed.position(offset);
     }
 
     fn take(&mut self, message: &BorrowedMessage<'_>) -> Result<(), Gone> {
@@ -218,6 +239,8 @@ impl Session<'_> {
             resume::Verdict::New { reread } => {
                 if let Some(arrival) = &mut arrived.arrival {
                     arrival.reread = reread;
+                    arrival.place.partition = Some(key.1);
+                    arrival.place.expired_below = reading.expired_below();
                 }
             }
             resume::Verdict::TakenBefore => return Ok(()),
@@ -229,6 +252,7 @@ impl Session<'_> {
         arrived.offset = Some(Offset {
             cluster: self.cluster.clone(),
             mark: arrived.mark(),
+            expired_below: reading.expired_below(),
             last: message.offset(),
             partition: key.1,
             topic: key.0,
@@ -294,7 +318,8 @@ impl Session<'_> {
             if let Some(last) = reading.last() {
                 let cluster = self.cluster.clone();
                 self.stored.retain(|offset| (&offset.topic, offset.partition) != (&topic, partition));
-                self.stored.push(Offset { cluster, topic, partition, last: last.offset, mark: last.mark });
+                let (expired_below, Last { offset, mark }) = (reading.expired_below(), last);
+                self.stored.push(Offset { cluster, topic, partition, last: offset, mark, expired_below });
             }
         }
     }

@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn the_last_message_taken_says_it_too() {
-        let mut reading = Reading::anew(0);
+        let mut reading = Reading::anew(0, 0);
         reading.judge(8, None);
         let reading = HashMap::from([(key(), reading)]);
         assert_eq!(asked(10).confirmed(&context(), &reading), None);

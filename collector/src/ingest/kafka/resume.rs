@@ -4,6 +4,10 @@
 //! if it is there and the same, what follows is new. Anything else is another log (a topic deleted and made again, a
 //! broker restored from a backup): it is read from its beginning, and the stamps tell what is stored already.
 //!
+//! Where the log begins behind the message taken in last, its retention may have removed something that nobody here has
+//! read. What, the sequences behind it tell, never the offsets, of which transactions leave some without a message; so each
+//! message from there on carries where the log began then, and the store asks its stream what is missing.
+//!
 //! While it is read, a log is known to be another one when its topic is missing at a look, when it is shorter than what was
 //! read of it, or when offsets go back. One that is replaced by a longer one between two looks is not noticed by its offsets
 //! (librdkafka's Rust binding shows no topic id): what is missing then stands in the ledger, at the bus.
@@ -32,6 +36,8 @@ pub(super) struct Reading {
     last: Option<Last>,
     /// Below this offset everything may be stored already.
     reread_below: i64,
+    /// Where the log began when it had last lost something unread; 0 = never.
+    expired_below: i64,
 }
 
 /// What to do with a message.
@@ -46,12 +52,17 @@ pub(super) enum Verdict {
 }
 
 impl Reading {
-    fn expecting(last: Last) -> Self {
-        Self { expected: Some(last), last: Some(last), reread_below: 0 }
+    fn expecting(last: Last, expired_below: i64) -> Self {
+        Self { expected: Some(last), last: Some(last), reread_below: 0, expired_below }
     }
 
-    pub(super) fn anew(reread_below: i64) -> Self {
-        Self { expected: None, last: None, reread_below }
+    pub(super) fn anew(reread_below: i64, expired_below: i64) -> Self {
+        Self { expected: None, last: None, reread_below, expired_below }
+    }
+
+    /// Where the log began when it had last lost something unread; 0 = never.
+    pub(super) fn expired_below(&self) -> i64 {
+        self.expired_below
     }
 
     /// The last message that was taken in.
@@ -84,30 +95,54 @@ pub(super) fn begin(
     stored: Option<&Offset>,
 ) -> KafkaResult<(i64, Reading)> {
     let (low, high) = consumer.fetch_watermarks(topic, *partition, BROKER_ANSWER)?;
-    Ok(match stored {
-        None => (low, Reading::anew(0)),
-        Some(stored) if stored.last >= high => {
+    Ok(begin_within(topic, *partition, low..high, stored))
+}
+
+fn begin_within(
+    topic: &str,
+    partition: i32,
+    log: std::ops::Range<i64>,
+    stored: Option<&Offset>,
+) -> (i64, Reading) {
+    let (low, high) = (log.start, log.end);
+    match stored {
+        None if low > 0 => {
             tracing::warn!(
                 topic,
                 partition,
-                stored = stored.last,
+                low,
+                "the log begins behind its first message: what its retention removed before this store was made is not in it; the ledger names it as expired"
+            );
+            (low, Reading::anew(0, low))
+        }
+        None => (low, Reading::anew(0, 0)),
+        Some(stored) if stored.last >= high => {
+            let last = stored.last;
+            tracing::warn!(
+                topic,
+                partition,
+                stored = last,
                 high,
                 "the log is shorter than it was: a new one"
             );
-            (low, Reading::anew(high))
+            (low, Reading::anew(high, low))
         }
+        // The next message is the first one that is still there: nothing unread is gone.
+        Some(stored) if stored.last + 1 == low => (low, Reading::anew(0, stored.expired_below)),
         Some(stored) if stored.last < low => {
-            tracing::warn!(
+            tracing::error!(
                 topic,
                 partition,
                 stored = stored.last,
                 low,
-                "the log begins behind what was read last: if the broker expired anything unread, the ledger names it"
+                "retention of the topic removed what was not read yet: the ledger names the batches as expired; raise the topic's retention.ms and retention.bytes"
             );
-            (low, Reading::anew(0))
+            (low, Reading::anew(0, low))
         }
-        Some(Offset { last, mark, .. }) => (*last, Reading::expecting(Last { offset: *last, mark: *mark })),
-    })
+        Some(Offset { last, mark, expired_below, .. }) => {
+            (*last, Reading::expecting(Last { offset: *last, mark: *mark }, *expired_below))
+        }
+    }
 }
 
 /// Reads an assigned partition from the beginning of its log.
@@ -115,7 +150,7 @@ pub(super) fn from_beginning(consumer: &BaseConsumer<Context>, key: &Key) -> Kaf
     let (low, high) = consumer.fetch_watermarks(&key.0, key.1, BROKER_ANSWER)?;
     leave(consumer, &key.0, key.1);
     assign(consumer, std::iter::once((key, low)))?;
-    Ok(Reading::anew(high))
+    Ok(Reading::anew(high, low))
 }
 
 /// Adds partitions to what is read.
@@ -150,7 +185,7 @@ mod tests {
 
     #[test]
     fn reading_goes_on_behind_the_message_that_is_still_the_same() {
-        let mut reading = Reading::expecting(last(41, 3));
+        let mut reading = Reading::expecting(last(41, 3), 0);
         assert_eq!(reading.judge(41, last(41, 3).mark), Verdict::TakenBefore);
         assert_eq!(reading.judge(43, last(43, 4).mark), Verdict::New { reread: false });
         assert_eq!(reading.last(), Some(last(43, 4)));
@@ -158,7 +193,7 @@ mod tests {
 
     #[test]
     fn another_message_at_that_offset_is_another_log() {
-        let expect = || Reading::expecting(last(41, 3));
+        let expect = || Reading::expecting(last(41, 3), 0);
         assert_eq!(expect().judge(41, last(41, 9).mark), Verdict::AnotherLog);
         assert_eq!(expect().judge(41, None), Verdict::AnotherLog);
         assert_eq!(expect().judge(42, last(41, 3).mark), Verdict::AnotherLog);
@@ -169,8 +204,30 @@ mod tests {
 
     #[test]
     fn a_log_that_is_read_anew_may_repeat_until_where_it_ended_then() {
-        let mut reading = Reading::anew(2);
+        let mut reading = Reading::anew(2, 0);
         assert_eq!(reading.judge(1, None), Verdict::New { reread: true });
         assert_eq!(reading.judge(2, None), Verdict::New { reread: false });
+    }
+
+    fn stored(last: i64, expired_below: i64) -> Offset {
+        let (cluster, topic) = ("c".into(), "t".into());
+        Offset { cluster, topic, partition: 0, last, mark: None, expired_below }
+    }
+
+    #[test]
+    fn only_a_log_that_begins_behind_the_next_message_has_lost_any() {
+        let begin = |low, high, stored: Option<&Offset>| {
+            let (from, reading) = begin_within("t", 0, low..high, stored);
+            (from, reading.expired_below())
+        };
+        assert_eq!(begin(0, 9, None), (0, 0));
+        assert_eq!(begin(4, 9, None), (4, 4));
+        assert_eq!(begin(0, 9, Some(&stored(7, 0))), (7, 0));
+        assert_eq!(begin(8, 9, Some(&stored(7, 0))), (8, 0));
+        assert_eq!(begin(9, 12, Some(&stored(7, 0))), (9, 9));
+        // What happened once is not forgotten.
+        assert_eq!(begin(8, 12, Some(&stored(10, 8))), (10, 8));
+        // Another log, of which the first part is gone already.
+        assert_eq!(begin(2, 5, Some(&stored(7, 0))), (2, 2));
     }
 }

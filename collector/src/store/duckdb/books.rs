@@ -3,18 +3,21 @@
 use std::collections::{BTreeMap, HashMap};
 
 use duckdb::{Connection, Row};
+use flow_wire::bus::Kind;
 use flow_wire::ledger::{Amount, Message};
 use flow_wire::stamp::{Epoch, ProbeId, StreamId};
 
-use super::super::{Counted, EpochBooks, Error, Second, StoreTerms, Stored, StreamBooks, StreamKey};
+use super::super::{Closing, Counted, EpochBooks, Error, Second, StoreTerms, Stored, StreamBooks, StreamKey};
 use super::read::{collect, unsigned};
 use super::render::Sql;
 use super::stream::{self, Stream};
 
-/// The messages of an epoch: the latest one, the one before it, and when the latest was heard.
+/// The messages of an epoch: the latest one, the one before it, and when the latest was heard. Where a later start closed the
+/// books, that message is the latest one.
 struct Said {
     message: Message,
     previous: Option<Message>,
+    closing: Option<Closing>,
     heard_nanoseconds: u64,
 }
 
@@ -22,27 +25,34 @@ type Messages = HashMap<(ProbeId, Epoch), Said>;
 
 /// All of it, in the transaction of the connection.
 pub(super) fn books(connection: &Connection, from_rows: bool) -> Result<StoreTerms, Error> {
-    let mut messages = messages(connection)?;
+    let messages = messages(connection)?;
     let cuts = cuts(&messages);
     let mut sums = Sums::read(connection, &cuts, from_rows)?;
     let drained: u64 = connection.query_row("SELECT drained_nanoseconds FROM meta", [], |row| row.get(0))?;
+    let expired = expired_below(connection)?;
     let mut epochs: BTreeMap<(ProbeId, Epoch), EpochBooks> = BTreeMap::new();
-    for (key, stream) in stream::load(connection)? {
-        let epoch = epochs.entry((key.probe, key.epoch)).or_insert_with(|| {
-            let said = messages.remove(&(key.probe, key.epoch));
-            EpochBooks {
-                probe: key.probe,
-                epoch: key.epoch,
-                drained: said.as_ref().is_some_and(|said| drained >= said.heard_nanoseconds),
-                previous: said.as_ref().and_then(|said| said.previous.clone()),
-                message: said.map(|said| said.message),
-                heard_nanoseconds: 0,
-                streams: BTreeMap::new(),
-            }
-        });
-        epoch.heard_nanoseconds = epoch.heard_nanoseconds.max(stream.last_nanoseconds);
-        epoch.streams.insert(key.stream, sums.of_stream(key, stream));
+    for ((probe, epoch), said) in messages {
+        let books = EpochBooks {
+            drained: drained >= said.heard_nanoseconds,
+            previous: said.previous,
+            message: Some(said.message),
+            closing: said.closing,
+            heard_nanoseconds: said.heard_nanoseconds,
+            ..nothing(probe, epoch)
+        };
+        epochs.insert((probe, epoch), books);
     }
+    for (key, stream) in stream::load(connection)? {
+        let epoch = epochs.entry((key.probe, key.epoch)).or_insert_with(|| nothing(key.probe, key.epoch));
+        epoch.heard_nanoseconds = epoch.heard_nanoseconds.max(stream.last_nanoseconds);
+        let of_partition = stream.place.partition.and_then(|partition| expired.get(&partition));
+        let expired_behind =
+            of_partition.is_some_and(|below| *below != 0 && *below != stream.place.expired_below);
+        let books = StreamBooks { expired_behind, ..sums.of_stream(key, stream) };
+        epoch.streams.insert(key.stream, books);
+    }
+    let anything_expired = expired.values().any(|below| *below != 0);
+    epochs.values_mut().for_each(|epoch| epoch.anything_expired = anything_expired);
     sums.nothing_left()?;
     let mut epochs: Vec<_> = epochs.into_values().collect();
     epochs.sort_by_key(|epoch| std::cmp::Reverse(epoch.heard_nanoseconds));
@@ -54,6 +64,32 @@ pub(super) fn books(connection: &Connection, from_rows: bool) -> Result<StoreTer
         last_commit_nanoseconds,
         doubled_rows: if from_rows { Some(doubled_rows(connection)?) } else { None },
     })
+}
+
+/// An epoch of which nothing is known.
+fn nothing(probe: ProbeId, epoch: Epoch) -> EpochBooks {
+    EpochBooks {
+        probe,
+        epoch,
+        message: None,
+        previous: None,
+        closing: None,
+        anything_expired: false,
+        drained: false,
+        heard_nanoseconds: 0,
+        streams: BTreeMap::new(),
+    }
+}
+
+/// Per partition of flows: below which offset its retention removed something unread. Of two clusters with that partition:
+/// the higher one.
+fn expired_below(connection: &Connection) -> Result<HashMap<i32, i64>, Error> {
+    let sql = Sql {
+        text: "SELECT partition, max(expired_below) FROM bus_offset WHERE topic LIKE ? GROUP BY partition"
+            .to_owned(),
+        values: vec![duckdb::types::Value::Text(Kind::Flows.topic("%"))],
+    };
+    Ok(collect(connection, &sql, |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect())
 }
 
 /// Rows, and the last commit.
@@ -115,6 +151,12 @@ impl Sums {
             reread: stream.reread,
             duplicate: stream.duplicate,
             conflict: stream.conflict,
+            again_at: stream.again_at,
+            conflict_at: stream.conflict_at,
+            refused_at: stream.refused_at,
+            expired: stream.expired,
+            expired_behind: false,
+            discarded: stream.discarded,
         }
     }
 
@@ -176,20 +218,34 @@ fn summed(connection: &Connection, text: &str) -> Result<HashMap<StreamKey, Stor
 }
 
 fn messages(connection: &Connection) -> Result<Messages, Error> {
-    let text = "SELECT probe_id, epoch, message, previous, heard_nanoseconds FROM ledger".to_owned();
-    let rows = collect(connection, &Sql { text, values: Vec::new() }, |row| {
-        let decode = |text: String| {
-            let malformed = |found: String| Error::Malformed { table: "ledger", found };
-            Message::decode(text.as_bytes()).map_err(|error| malformed(error.to_string()))
-        };
+    let text = "SELECT probe_id, epoch, message, previous, heard_nanoseconds FROM ledger
+                UNION ALL SELECT probe_id, epoch, message, NULL, heard_nanoseconds FROM closing";
+    let rows = collect(connection, &Sql { text: text.to_owned(), values: Vec::new() }, |row| {
+        let mut message = decode(row.get(2)?)?;
+        // Its books are final, whoever closed them.
+        message.closed |= message.closes.is_some();
         let said = Said {
-            message: decode(row.get(2)?)?,
+            closing: message
+                .closes
+                .map(|closes| Closing { generation: closes.generation, is_bound: closes.is_bound }),
+            message,
             previous: row.get::<_, Option<String>>(3)?.map(decode).transpose()?,
             heard_nanoseconds: row.get(4)?,
         };
         Ok(((ProbeId(stream::uuid(row, 0)?), Epoch(stream::uuid(row, 1)?)), said))
     })?;
-    Ok(rows.into_iter().collect())
+    let mut messages = Messages::new();
+    for (key, said) in rows {
+        if said.closing.is_some() || !messages.contains_key(&key) {
+            messages.insert(key, said);
+        }
+    }
+    Ok(messages)
+}
+
+fn decode(text: String) -> Result<Message, Error> {
+    let malformed = |found: String| Error::Malformed { table: "ledger", found };
+    Message::decode(text.as_bytes()).map_err(|error| malformed(error.to_string()))
 }
 
 /// Every row has a stamp and number of its own, or it is there twice.

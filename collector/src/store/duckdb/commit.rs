@@ -3,9 +3,10 @@
 use arrow_array::RecordBatch;
 use duckdb::{Connection, Transaction, params};
 use flow_wire::fault::{Fault, Hop, take};
+use flow_wire::ledger::Closes;
 use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 
-use super::super::{Arrival, Books, Committed, Error, Intake, Mark, Offset, RefusalReason};
+use super::super::{Arrival, Books, COLUMNS, Committed, Error, Intake, Mark, Offset, RefusalReason};
 use super::judge::{Conflict, Plan};
 use super::schema::{KEPT_ASIDE_MAX, SECONDS_KEPT_NANOSECONDS};
 use super::stream;
@@ -57,7 +58,9 @@ pub(super) fn commit(
 }
 
 fn append_flows(transaction: &Transaction<'_>, plan: &Plan<'_>) -> Result<u64, Error> {
-    let mut appender = transaction.appender("flow")?;
+    // By name: a store that an earlier release made has later columns at its end.
+    let mut appender =
+        transaction.appender_with_columns("flow", &COLUMNS.each_ref().map(|column| column.name))?;
     let mut rows = 0;
     for batch in &plan.batches {
         for part in faulted(&batch.rows) {
@@ -118,6 +121,9 @@ fn save_books(transaction: &Transaction<'_>, books: &Books, now_nanoseconds: u64
     let (probe, epoch) = (stamp.probe.0.as_bytes().as_slice(), stamp.epoch.0.as_bytes().as_slice());
     let text = serde_json::to_string(message)
         .map_err(|error| Error::Malformed { table: "ledger", found: error.to_string() })?;
+    if let Some(closes) = &message.closes {
+        return save_closing(transaction, books, closes, &text);
+    }
     transaction.execute(
         "INSERT INTO ledger VALUES (?, ?, ?, ?, ?, NULL)
          ON CONFLICT DO UPDATE SET sequence = excluded.sequence, heard_nanoseconds = excluded.heard_nanoseconds,
@@ -144,12 +150,36 @@ fn save_books(transaction: &Transaction<'_>, books: &Books, now_nanoseconds: u64
     Ok(())
 }
 
+/// The books of another epoch than the header's: those of the latest start hold, and of one start the last ones.
+fn save_closing(
+    transaction: &Transaction<'_>,
+    books: &Books,
+    closes: &Closes,
+    text: &str,
+) -> Result<(), Error> {
+    transaction.execute(
+        "INSERT INTO closing VALUES (?, ?, ?, ?, ?, ?)
+         ON CONFLICT DO UPDATE SET generation = excluded.generation, sequence = excluded.sequence,
+            heard_nanoseconds = excluded.heard_nanoseconds, message = excluded.message
+         WHERE excluded.generation > closing.generation
+            OR excluded.generation = closing.generation AND excluded.sequence > closing.sequence",
+        params![
+            books.stamp.probe.0.as_bytes().as_slice(),
+            closes.epoch.0.as_bytes().as_slice(),
+            closes.generation,
+            books.stamp.sequence.0,
+            books.heard_nanoseconds,
+            text
+        ],
+    )?;
+    Ok(())
+}
+
 fn save_offset(transaction: &Transaction<'_>, offset: &Offset) -> Result<(), Error> {
     let stamp = offset.mark.map(|mark| mark.stamp);
     transaction.execute(
-        "INSERT INTO bus_offset VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET last = excluded.last, probe_id = excluded.probe_id, epoch = excluded.epoch,
-            stream = excluded.stream, sequence = excluded.sequence, crc32c = excluded.crc32c",
+        "INSERT OR REPLACE INTO bus_offset (cluster, topic, partition, last, probe_id, epoch, stream, sequence, crc32c,
+            expired_below) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             offset.cluster,
             offset.topic,
@@ -160,6 +190,7 @@ fn save_offset(transaction: &Transaction<'_>, offset: &Offset) -> Result<(), Err
             stamp.map(|stamp| stamp.stream.0),
             stamp.map(|stamp| stamp.sequence.0),
             offset.mark.map(|mark| mark.crc32c),
+            offset.expired_below,
         ],
     )?;
     Ok(())
@@ -168,7 +199,7 @@ fn save_offset(transaction: &Transaction<'_>, offset: &Offset) -> Result<(), Err
 /// All partitions that were ever read.
 pub(super) fn all_offsets(connection: &Connection) -> Result<Vec<Offset>, Error> {
     let mut statement = connection.prepare(
-        "SELECT topic, partition, last, crc32c, stream, sequence, probe_id, epoch, cluster FROM bus_offset",
+        "SELECT topic, partition, last, crc32c, stream, sequence, probe_id, epoch, cluster, expired_below FROM bus_offset",
     )?;
     let mut rows = statement.query([])?;
     let mut offsets = Vec::new();
@@ -185,8 +216,14 @@ pub(super) fn all_offsets(connection: &Connection) -> Result<Vec<Offset>, Error>
                 },
             }),
         };
-        let cluster = row.get(8)?;
-        offsets.push(Offset { cluster, topic: row.get(0)?, partition: row.get(1)?, last: row.get(2)?, mark });
+        offsets.push(Offset {
+            cluster: row.get(8)?,
+            topic: row.get(0)?,
+            partition: row.get(1)?,
+            last: row.get(2)?,
+            mark,
+            expired_below: row.get(9)?,
+        });
     }
     Ok(offsets)
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use duckdb::{Connection, params};
+use flow_wire::ledger::Tombstone;
 use flow_wire::stamp::Stamp;
 
 use super::super::received::Full;
@@ -61,6 +62,7 @@ pub(super) fn judge<'a>(
         let candidate = Candidate { stamp: books.stamp, crc32c: books.crc32c, records: 0 };
         let body = || Cow::Owned(books.message.encode().unwrap_or_default());
         if plan.is_new(streams, candidate, &mut crcs, body)? {
+            plan.discard(streams, books)?;
             plan.books.push(books);
         }
     }
@@ -75,9 +77,30 @@ struct Candidate {
 }
 
 impl<'a> Plan<'a> {
-    fn stream(&mut self, streams: &HashMap<StreamKey, Stream>, stamp: Stamp) -> &mut Stream {
-        let key = StreamKey::from(stamp);
+    fn stream(&mut self, streams: &HashMap<StreamKey, Stream>, key: StreamKey) -> &mut Stream {
         self.streams.entry(key).or_insert_with(|| streams.get(&key).cloned().unwrap_or_default())
+    }
+
+    /// Whether the stream is known; a new one must find room.
+    fn has_room_for(&self, streams: &HashMap<StreamKey, Stream>, key: StreamKey) -> Result<bool, Error> {
+        let known = streams.contains_key(&key) || self.streams.contains_key(&key);
+        if !known && streams.len() + self.streams.len() >= STREAMS_MAX {
+            return Err(Error::Streams(streams.len()));
+        }
+        Ok(known)
+    }
+
+    /// Notes what the probe will not send over the bus that brought this message.
+    fn discard(&mut self, streams: &HashMap<StreamKey, Stream>, books: &Books) -> Result<(), Error> {
+        let of_this_bus = |tombstone: &&Tombstone| books.sink == 0 || tombstone.sink == books.sink;
+        let sound = |tombstone: &&Tombstone| tombstone.first <= tombstone.last && tombstone.last.0 < u64::MAX;
+        for tombstone in books.message.tombstones.iter().filter(of_this_bus).filter(sound) {
+            let (probe, epoch) = (books.stamp.probe, tombstone.epoch);
+            let key = StreamKey { probe, epoch, stream: tombstone.stream };
+            self.has_room_for(streams, key)?;
+            self.stream(streams, key).discard(tombstone);
+        }
+        Ok(())
     }
 
     /// Counts what ingest took off the bus, apart from what the store makes of it.
@@ -87,17 +110,18 @@ impl<'a> Plan<'a> {
         arrival: &'a Arrival,
         now_nanoseconds: u64,
     ) -> Result<(), Error> {
-        let known =
-            streams.contains_key(&arrival.stamp.into()) || self.streams.contains_key(&arrival.stamp.into());
-        if !known && streams.len() + self.streams.len() >= STREAMS_MAX {
-            return Err(Error::Streams(streams.len()));
-        }
-        let stream = self.stream(streams, arrival.stamp);
+        let known = self.has_room_for(streams, arrival.stamp.into())?;
+        let stream = self.stream(streams, arrival.stamp.into());
         if !known {
             stream.bus = arrival.bus;
         }
         stream.last_nanoseconds = now_nanoseconds;
         let records = u64::from(arrival.records);
+        let sequence = arrival.stamp.sequence.0;
+        expire(stream, arrival);
+        if arrival.refused {
+            stream.refused_at.insert(sequence, sequence);
+        }
         let first = arrival.refused
             || stream
                 .arrived
@@ -107,6 +131,7 @@ impl<'a> Plan<'a> {
             self.arrivals.push(arrival);
         } else {
             stream.again.add(records);
+            stream.again_at.insert(sequence, sequence);
             // A probe with two sinks, and a collector that reads both: everything comes twice.
             if arrival.reread || arrival.bus != stream.bus {
                 stream.reread.add(records);
@@ -123,7 +148,7 @@ impl<'a> Plan<'a> {
         body: impl FnOnce() -> Cow<'a, [u8]>,
     ) -> Result<bool, Error> {
         let Candidate { stamp, crc32c, records } = candidate;
-        let stream = self.stream(streams, stamp);
+        let stream = self.stream(streams, stamp.into());
         let inserted = stream.received.insert(stamp.sequence.0).map_err(|source| full(stamp, source))?;
         if inserted {
             crcs.insert(stamp, crc32c);
@@ -133,6 +158,7 @@ impl<'a> Plan<'a> {
         match crcs.get(&stamp) {
             Some(&stored_crc32c) if stored_crc32c != crc32c => {
                 count(&mut stream.conflict);
+                stream.conflict_at.insert(stamp.sequence.0, stamp.sequence.0);
                 let conflict = Conflict { stamp, stored_crc32c, arrived_crc32c: crc32c, body: body() };
                 self.conflicts.push(conflict);
             }
@@ -144,6 +170,20 @@ impl<'a> Plan<'a> {
             None => return Err(Error::Malformed { table: "batch", found: format!("no row for {stamp:?}") }),
         }
         Ok(false)
+    }
+}
+
+/// The first message of a stream from behind what retention removed unread: all between the last one that came and this one
+/// is gone. Partitions keep the order of a stream, so that nothing between can still come.
+fn expire(stream: &mut Stream, arrival: &Arrival) {
+    if arrival.place.partition.is_none() {
+        return;
+    }
+    let before = std::mem::replace(&mut stream.place, arrival.place);
+    let passed = arrival.place.expired_below != 0 && arrival.place != before;
+    let (from, sequence) = (stream.arrived.end(), arrival.stamp.sequence.0);
+    if passed && from < sequence {
+        stream.expired.insert(from, sequence - 1);
     }
 }
 

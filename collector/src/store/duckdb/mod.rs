@@ -1,7 +1,7 @@
 //! The embedded store: one DuckDB file in one directory, held by one process.
 //!
 //! ```text
-//! schema  the tables
+//! schema  the tables          migrate  those of an earlier release
 //! judge   new, there already, or a conflict: by received set and CRC
 //! commit  one transaction: rows, batches, sets, offsets, ledger
 //! render  query model ─► SQL with bound parameters
@@ -11,6 +11,7 @@
 mod books;
 mod commit;
 mod judge;
+mod migrate;
 mod read;
 mod render;
 mod schema;

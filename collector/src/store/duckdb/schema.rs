@@ -8,6 +8,7 @@
 //! | `received` | stream | the sets of stored and of arrived sequences; what came again, was doubled, conflicted |
 //! | `bus_offset` | partition | last message taken in, and what recognises it |
 //! | `ledger` | epoch | the probe's latest message, and the one before it |
+//! | `closing` | epoch | the books of an epoch that a later start of its probe closed: they hold instead |
 //! | `second` | epoch and second | counters for the view of now, for [`SECONDS_KEPT_NANOSECONDS`] |
 //! | `refused` | reason | how many messages could not be used |
 //! | `kept_aside` | such a message | what came, the last [`KEPT_ASIDE_MAX`] |
@@ -21,9 +22,10 @@ use std::path::Path;
 use duckdb::{Config, Connection};
 
 use super::super::{COLUMNS, Column, Error, Kind};
+use super::migrate;
 
 /// Grows when a release cannot read the tables of the one before.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 
 /// The file in the store's directory.
 pub(super) const FILE: &str = "flows.duckdb";
@@ -54,14 +56,19 @@ CREATE TABLE received (
     reread_batches UBIGINT NOT NULL, reread_records UBIGINT NOT NULL,
     duplicate_batches UBIGINT NOT NULL, duplicate_records UBIGINT NOT NULL,
     conflict_batches UBIGINT NOT NULL, conflict_records UBIGINT NOT NULL,
+    partition INTEGER, expired_below BIGINT DEFAULT 0, again_at VARCHAR DEFAULT '', conflict_at VARCHAR DEFAULT '',
+    refused_at VARCHAR DEFAULT '', expired VARCHAR DEFAULT '', discarded VARCHAR DEFAULT '[]',
     PRIMARY KEY (probe_id, epoch, stream));
 CREATE TABLE bus_offset (
     cluster VARCHAR, topic VARCHAR, partition INTEGER, last BIGINT NOT NULL,
-    probe_id BLOB, epoch BLOB, stream USMALLINT, sequence UBIGINT, crc32c UINTEGER,
+    probe_id BLOB, epoch BLOB, stream USMALLINT, sequence UBIGINT, crc32c UINTEGER, expired_below BIGINT DEFAULT 0,
     PRIMARY KEY (cluster, topic, partition));
 CREATE TABLE ledger (
     probe_id BLOB, epoch BLOB, sequence UBIGINT NOT NULL, heard_nanoseconds UBIGINT NOT NULL, message VARCHAR NOT NULL,
     previous VARCHAR, PRIMARY KEY (probe_id, epoch));
+CREATE TABLE closing (
+    probe_id BLOB, epoch BLOB, generation UBIGINT NOT NULL, sequence UBIGINT NOT NULL, heard_nanoseconds UBIGINT NOT NULL,
+    message VARCHAR NOT NULL, PRIMARY KEY (probe_id, epoch));
 CREATE TABLE second (
     probe_id BLOB NOT NULL, epoch BLOB NOT NULL, time_nanoseconds UBIGINT NOT NULL, heard_nanoseconds UBIGINT NOT NULL,
     seen_packets UBIGINT NOT NULL, seen_octets UBIGINT NOT NULL,
@@ -90,12 +97,12 @@ pub(super) fn open(directory: &Path) -> Result<(Connection, uuid::Uuid), Error> 
     if known == 0 {
         create(&connection)?;
     }
-    let (version, id): (u32, String) =
-        connection
-            .query_row("SELECT version, store_id FROM meta", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if version != VERSION {
+    let version: u32 = connection.query_row("SELECT version FROM meta", [], |row| row.get(0))?;
+    if !(migrate::OLDEST..=VERSION).contains(&version) {
         return Err(Error::Version { path, found: version, expected: VERSION });
     }
+    migrate::migrate(&connection, version)?;
+    let id: String = connection.query_row("SELECT store_id FROM meta", [], |row| row.get(0))?;
     let id = id.parse().map_err(|_| Error::Malformed { table: "meta", found: id })?;
     Ok((connection, id))
 }
@@ -120,7 +127,7 @@ fn flow_table() -> String {
     text + ");"
 }
 
-fn sql_type(kind: Kind) -> &'static str {
+pub(super) fn sql_type(kind: Kind) -> &'static str {
     match kind {
         Kind::U8 => "UTINYINT",
         Kind::U16 => "USMALLINT",

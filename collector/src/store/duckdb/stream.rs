@@ -3,10 +3,11 @@
 use std::collections::HashMap;
 
 use duckdb::{Connection, Row, params};
+use flow_wire::ledger::{Discard, Tombstone};
 use flow_wire::stamp::{Epoch, ProbeId, StreamId};
 use uuid::Uuid;
 
-use super::super::{Bus, Counted, Error, Received, StreamKey};
+use super::super::{Bus, Counted, Discarded, Error, Place, Ranges, Received, StreamKey};
 
 /// One row of the table `received`.
 #[derive(Clone, Debug, Default)]
@@ -25,11 +26,39 @@ pub(super) struct Stream {
     pub(super) duplicate: Counted,
     /// Likewise, with another CRC.
     pub(super) conflict: Counted,
+    /// Where it came last.
+    pub(super) place: Place,
+    /// Sequences that came again; with another CRC; that could not be used; that the bus kept no longer.
+    pub(super) again_at: Ranges,
+    pub(super) conflict_at: Ranges,
+    pub(super) refused_at: Ranges,
+    pub(super) expired: Ranges,
+    /// What the probe will not send.
+    pub(super) discarded: Vec<Discarded>,
 }
+
+impl Stream {
+    /// Takes in what the probe says it will not send.
+    pub(super) fn discard(&mut self, tombstone: &Tombstone) {
+        let Tombstone { reason, first, last, records, .. } = *tombstone;
+        if let Some(known) = self.discarded.iter_mut().find(|known| known.reason == reason) {
+            known.ranges.insert(first.0, last.0);
+            known.records = known.records.saturating_add(records);
+        } else {
+            let ranges = Ranges::of([(first.0, last.0)]);
+            self.discarded.push(Discarded { reason, ranges, records });
+        }
+    }
+}
+
+/// In the order of [`read`].
+const COLUMNS: &str = "probe_id, epoch, stream, bus, last_nanoseconds, floor, above, arrived_floor, arrived_above,
+    again_batches, again_records, reread_batches, reread_records, duplicate_batches, duplicate_records,
+    conflict_batches, conflict_records, partition, expired_below, again_at, conflict_at, refused_at, expired, discarded";
 
 /// All of them.
 pub(super) fn load(connection: &Connection) -> Result<HashMap<StreamKey, Stream>, Error> {
-    let mut statement = connection.prepare("SELECT * FROM received")?;
+    let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM received"))?;
     let mut rows = statement.query([])?;
     let mut streams = HashMap::new();
     while let Some(row) = rows.next()? {
@@ -48,6 +77,10 @@ fn read(row: &Row<'_>) -> Result<(StreamKey, Stream), Error> {
         let above: String = row.get(at + 1)?;
         Received::parse(row.get(at)?, &above).map_err(|error| malformed(error.to_string()))
     };
+    let ranges = |at: usize| -> Result<Ranges, Error> {
+        let text: String = row.get(at)?;
+        Ranges::parse(&text).map_err(|error| malformed(error.to_string()))
+    };
     let key = StreamKey {
         probe: ProbeId(uuid(row, 0)?),
         epoch: Epoch(uuid(row, 1)?),
@@ -64,8 +97,32 @@ fn read(row: &Row<'_>) -> Result<(StreamKey, Stream), Error> {
         reread: counted(11)?,
         duplicate: counted(13)?,
         conflict: counted(15)?,
+        place: Place { partition: row.get(17)?, expired_below: row.get(18)? },
+        again_at: ranges(19)?,
+        conflict_at: ranges(20)?,
+        refused_at: ranges(21)?,
+        expired: ranges(22)?,
+        discarded: discarded(&row.get::<_, String>(23)?)?,
     };
     Ok((key, stream))
+}
+
+/// As JSON: a list of reason, ranges, records.
+fn discarded_text(discarded: &[Discarded]) -> Result<String, Error> {
+    let rows: Vec<_> = discarded.iter().map(|one| (one.reason, one.ranges.text(), one.records)).collect();
+    serde_json::to_string(&rows).map_err(malformed_discarded)
+}
+
+fn discarded(text: &str) -> Result<Vec<Discarded>, Error> {
+    let rows: Vec<(Discard, String, u64)> = serde_json::from_str(text).map_err(malformed_discarded)?;
+    let discarded = |(reason, ranges, records): (_, String, _)| {
+        Ok(Discarded { reason, ranges: Ranges::parse(&ranges).map_err(malformed_discarded)?, records })
+    };
+    rows.into_iter().map(discarded).collect()
+}
+
+fn malformed_discarded(error: impl std::fmt::Display) -> Error {
+    Error::Malformed { table: "received", found: error.to_string() }
 }
 
 /// A UUID column.
@@ -78,14 +135,10 @@ pub(super) fn uuid(row: &Row<'_>, at: usize) -> Result<Uuid, Error> {
 /// Writes one.
 pub(super) fn save(connection: &Connection, key: StreamKey, stream: &Stream) -> Result<(), Error> {
     connection.execute(
-        "INSERT INTO received VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET bus = excluded.bus, last_nanoseconds = excluded.last_nanoseconds,
-            floor = excluded.floor, above = excluded.above,
-            arrived_floor = excluded.arrived_floor, arrived_above = excluded.arrived_above,
-            again_batches = excluded.again_batches, again_records = excluded.again_records,
-            reread_batches = excluded.reread_batches, reread_records = excluded.reread_records,
-            duplicate_batches = excluded.duplicate_batches, duplicate_records = excluded.duplicate_records,
-            conflict_batches = excluded.conflict_batches, conflict_records = excluded.conflict_records",
+        &format!(
+            "INSERT OR REPLACE INTO received ({COLUMNS})
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ),
         params![
             key.probe.0.as_bytes().as_slice(),
             key.epoch.0.as_bytes().as_slice(),
@@ -104,6 +157,13 @@ pub(super) fn save(connection: &Connection, key: StreamKey, stream: &Stream) -> 
             stream.duplicate.records,
             stream.conflict.batches,
             stream.conflict.records,
+            stream.place.partition,
+            stream.place.expired_below,
+            stream.again_at.text(),
+            stream.conflict_at.text(),
+            stream.refused_at.text(),
+            stream.expired.text(),
+            discarded_text(&stream.discarded)?,
         ],
     )?;
     Ok(())

@@ -86,8 +86,14 @@ fn a_late_batch_below_others_is_stored() {
 #[test]
 fn a_reopened_store_knows_sets_offsets_and_refusals() {
     let directory = tempfile::tempdir().unwrap();
-    let offset =
-        |partition, last| Offset { cluster: "c".into(), topic: "t".into(), partition, last, mark: None };
+    let offset = |partition, last| Offset {
+        cluster: "c".into(),
+        topic: "t".into(),
+        partition,
+        last,
+        mark: None,
+        expired_below: 0,
+    };
     let refusal = Refusal {
         source: "zmq".into(),
         reason: RefusalReason::Crc,

@@ -3,6 +3,7 @@
 //! ```text
 //! bus        sealed  = arrived + discarded + on the bus      per stream, below the cut
 //!            taken twice = 0
+//!            missing = discarded + expired                          in batches, where anything expired
 //! ingest     arrived = handed + refused.*
 //! store      handed  = stored (rows counted in the database)
 //!            exported = stored (packets and octets summed in the database)
@@ -22,6 +23,8 @@ use crate::stamp::StreamId;
 pub struct StoredStream {
     /// Sequences below the cut that are not in the received set, though a later one came or the bus is drained.
     pub missing_batches: u64,
+    /// Of them: the bus kept them no longer when they were to be read. What records they held nobody downstream knows.
+    pub expired_batches: u64,
     /// Sequences below the cut above all that came: they may still be on their way. 0 once the bus is drained.
     pub awaited_batches: u64,
     /// Batches that came again with the same stamp and CRC, though nothing was read anew.
@@ -44,6 +47,7 @@ pub fn of_stream(cut: &StreamCut, cursor: Option<&CursorTerms>, stored: &StoredS
     let scope = format!("stream {}", cut.stream.0);
     let guarantee = cursor.map_or(Guarantee::AtMostOnce, |cursor| cursor.guarantee);
     let mut identities = vec![bus(cut, cursor, stored, &scope)];
+    identities.extend(missing(cursor, stored, &scope));
     if guarantee != Guarantee::AtLeastOnce {
         let twice = Identity::new("doubled", Hop::Bus, &*scope, Unit::Batches);
         identities.push(twice.left("sent twice", 0).right("duplicate_batches", stored.duplicate_batches));
@@ -88,25 +92,52 @@ pub fn lost_on_bus(cut: &StreamCut, cursor: Option<&CursorTerms>, stored: &Store
     }
 }
 
-/// A gap is a loss that a bus without a guarantee may have, of 1 row a batch at least and a full batch at most; Kafka may
-/// have none. What is still on its way is bounded likewise.
+/// A gap is a loss that a bus without a guarantee may have, of 1 row a batch at least and a full batch at most. Kafka may
+/// have none but what its retention removed, which is bounded likewise; and so is what is still on its way. Of what a sink
+/// held when the message was cut some may have been discarded since: the next message says so.
 fn bus(cut: &StreamCut, cursor: Option<&CursorTerms>, stored: &StoredStream, scope: &str) -> Identity {
     let mut identity = Identity::new("sealed", Hop::Bus, scope, Unit::Records)
         .left("sealed", cut.records)
         .right("arrived", stored.arrived);
-    let mut discarded_batches = 0;
-    if let Some(cursor) = cursor {
-        for (reason, records) in &cursor.discarded {
-            identity = identity.right(format!("discarded.{}", named(reason)), *records);
-        }
-        discarded_batches = cursor.discarded_batches;
+    for (reason, records) in cursor.into_iter().flat_map(|cursor| &cursor.discarded) {
+        identity = identity.right(format!("discarded.{}", named(reason)), *records);
     }
-    let guarantee = cursor.map_or(Guarantee::AtMostOnce, |cursor| cursor.guarantee);
-    let lost = match guarantee {
-        Guarantee::AtMostOnce => stored.missing_batches.saturating_sub(discarded_batches),
-        Guarantee::ExactlyOnce | Guarantee::AtLeastOnce => 0,
-    };
+    let lost = lost_batches(cursor, stored);
+    let unexplained = unexplained_batches(cursor, stored) > lost;
     // What was discarded can be among the awaited ones too, so the least is of the certain losses alone.
     let most = lost.saturating_add(stored.awaited_batches).saturating_mul(BATCH_ROWS_LIMIT as u64);
-    identity.within(signed(lost)..=signed(most))
+    let held = if unexplained { cursor.map_or(0, |cursor| cursor.in_spool) } else { 0 };
+    identity.within(signed(lost)..=signed(most.saturating_add(held)))
+}
+
+/// Batches that may be gone without a residual.
+fn lost_batches(cursor: Option<&CursorTerms>, stored: &StoredStream) -> u64 {
+    let unexplained = unexplained_batches(cursor, stored);
+    match cursor.map_or(Guarantee::AtMostOnce, |cursor| cursor.guarantee) {
+        Guarantee::AtMostOnce => unexplained,
+        Guarantee::ExactlyOnce | Guarantee::AtLeastOnce => unexplained.min(stored.expired_batches),
+    }
+}
+
+/// Missing batches that the probe did not discard.
+fn unexplained_batches(cursor: Option<&CursorTerms>, stored: &StoredStream) -> u64 {
+    stored.missing_batches.saturating_sub(cursor.map_or(0, |cursor| cursor.discarded_batches))
+}
+
+/// Retention leaves a bound of records, in which another loss could hide: so the batches are held against each other, too.
+fn missing(cursor: Option<&CursorTerms>, stored: &StoredStream, scope: &str) -> Option<Identity> {
+    let cursor = cursor.filter(|cursor| cursor.guarantee != Guarantee::AtMostOnce)?;
+    if stored.expired_batches == 0 {
+        return None;
+    }
+    // What was discarded can be among the awaited ones, and waits in the sink where it was discarded since.
+    let ahead = signed(cursor.discarded_batches);
+    let held = if cursor.in_spool > 0 { i64::MAX } else { 0 };
+    Some(
+        Identity::new("missing", Hop::Bus, scope, Unit::Batches)
+            .within(-ahead..=held)
+            .left("missing", stored.missing_batches)
+            .right("discarded", cursor.discarded_batches)
+            .right("expired", lost_batches(Some(cursor), stored)),
+    )
 }

@@ -1,0 +1,144 @@
+//! Books that a later start of the probe closed, and batches that it will not send.
+
+use flow_wire::ledger::{Closes, Message, Tombstone, WorkerTerms};
+use flow_wire::stamp::{Epoch, Sequence, Stamp, StreamId};
+use uuid::Uuid;
+
+use super::super::{Fate, Verdict};
+use super::*;
+use crate::store::Books;
+
+/// The start after that of [`stamp`].
+fn later(sequence: u64) -> Stamp {
+    Stamp { epoch: Epoch(Uuid::from_u128(3)), ..stamp(StreamId::CONTROL.0, sequence) }
+}
+
+/// A message of the later start.
+fn from_later(sequence: u64, message: Message) -> Books {
+    Books { stamp: later(sequence), ..books(sequence, message) }
+}
+
+/// The books of the killed start, closed by the later one.
+fn closing(generation: u64, is_bound: bool, message: Message) -> Message {
+    let closes = Closes { epoch: stamp(0, 0).epoch, generation, is_bound };
+    Message { closes: Some(closes), ..message }
+}
+
+fn tombstone(first: u64, last: u64, sink: u16) -> Tombstone {
+    Tombstone {
+        epoch: stamp(0, 0).epoch,
+        stream: StreamId(0),
+        first: Sequence(first),
+        last: Sequence(last),
+        sink,
+        reason: Discard::SpoolQuota,
+        records: (last - first + 1) * ROWS,
+    }
+}
+
+/// What the killed start left: two batches of three, and its last word before the third.
+fn killed() -> Intake {
+    intake(vec![at(0), at(1)], vec![books(0, said(2, 0, false))])
+}
+
+fn then(books: Vec<Books>) -> Intake {
+    Intake { drained: true, ..intake(vec![], books) }
+}
+
+#[test]
+fn a_later_start_closes_the_books_of_a_killed_one() {
+    let waiting = intake(vec![at(2)], vec![]);
+    let ledger =
+        close(&[killed(), waiting, then(vec![from_later(0, closing(2, false, said(3, 0, false)))])], 0);
+    let of_killed = ledger.epochs.iter().find(|epoch| epoch.epoch == stamp(0, 0).epoch).unwrap();
+    assert_eq!((of_killed.state, of_killed.is_bound, of_killed.drained), (State::Closed, false, true));
+    assert_eq!((of_killed.total.stored.records, ledger.residual.packets), (3 * ROWS, 0));
+    // The message that closes another epoch says nothing of its own.
+    let own = ledger.epochs.iter().find(|epoch| epoch.epoch == later(0).epoch).unwrap();
+    assert!(own.message.is_none() && own.identities.is_empty());
+}
+
+#[test]
+fn the_latest_start_and_its_last_word_hold_whatever_came_last() {
+    let word = |generation, sequence, discarded| Books {
+        ..from_later(sequence, closing(generation, false, said(3, discarded, true)))
+    };
+    let discarded = |books: Vec<Books>| {
+        let ledger = close(&[killed(), then(books)], 0);
+        let epoch = ledger.epochs.into_iter().find(|epoch| epoch.epoch == stamp(0, 0).epoch).unwrap();
+        epoch.message.unwrap().cursors[0].discarded_batches
+    };
+    assert_eq!(discarded(vec![word(2, 5, 1), word(2, 4, 0)]), 1);
+    assert_eq!(discarded(vec![word(2, 4, 0), word(2, 5, 1)]), 1);
+    assert_eq!(discarded(vec![word(3, 1, 1), word(2, 7, 0)]), 1);
+    // The epoch's own messages come late, and say less.
+    let mut own = said(3, 0, true);
+    own.cursors[0].discarded_batches = 0;
+    assert_eq!(discarded(vec![word(2, 5, 1), books(99, own)]), 1);
+}
+
+#[test]
+fn a_bound_is_reported_and_no_residual_but_deliveries_stay_exact() {
+    // A worker that metered 100 packets: what became of 20 of them nobody can say.
+    let with_worker = |batches, discarded| {
+        let amount = Amount { packets: 100, octets: 6_400 };
+        let exported = Amount { packets: 80, octets: 5_120 };
+        let worker = WorkerTerms { received: amount, metered: amount, exported, ..WorkerTerms::default() };
+        Message { workers: vec![worker], ..said(batches, discarded, false) }
+    };
+    let close_as =
+        |bound, message| close(&[killed(), then(vec![from_later(0, closing(2, bound, message))])], 0);
+    let bound = close_as(true, with_worker(2, 0));
+    assert_eq!((bound.verdict, bound.residual.packets), (Verdict::Open, 0), "the later start goes on");
+    let epoch = bound.epochs.iter().find(|epoch| epoch.is_bound).unwrap();
+    assert!(epoch.identities.iter().any(|line| !line.holds && line.is_bound), "it is reported");
+    assert_eq!(close_as(false, with_worker(2, 0)).hops[0], Hop::Receive);
+    // Of three batches that Kafka acknowledged one is not there: no bound excuses that.
+    let short = close_as(true, with_worker(3, 0));
+    assert_eq!((short.verdict, &short.hops[..]), (Verdict::Residual, &[Hop::Bus][..]));
+}
+
+#[test]
+fn discarded_batches_are_named_and_not_waited_for() {
+    let told = |sink, read_as| {
+        let mut message = said(3, 1, true);
+        message.tombstones = vec![tombstone(2, 2, sink)];
+        let told = Books { sink: read_as, ..books(1, message) };
+        close(&[killed(), intake(vec![], vec![told])], 0)
+    };
+    let ledger = told(1, 1);
+    let stream = &ledger.epochs[0].streams[0];
+    assert_eq!((stream.late, stream.fates.len()), (false, 1), "{stream:?}");
+    let fated = &stream.fates[0];
+    assert_eq!((fated.fate, fated.reason), (Fate::Discarded, Some(Discard::SpoolQuota)));
+    assert_eq!((&fated.ranges[..], ledger.lost.records), (&[(2, 2)][..], ROWS));
+    // Another sink's loss: here the batch may still come.
+    assert_eq!(told(2, 1).epochs[0].streams[0].fates[0].fate, Fate::Late);
+}
+
+#[test]
+fn an_epoch_of_which_nothing_but_its_closing_came_is_there_all_the_same() {
+    let mut message = closing(2, true, said(2, 2, false));
+    message.tombstones = vec![tombstone(0, 1, 1)];
+    let ledger = close(&[then(vec![from_later(0, message)])], 0);
+    let epoch = ledger.epochs.iter().find(|epoch| epoch.epoch == stamp(0, 0).epoch).unwrap();
+    assert_eq!((epoch.state, epoch.streams[0].fates[0].fate), (State::Closed, Fate::Discarded));
+    assert_eq!((ledger.residual.packets, ledger.lost.records), (0, 2 * ROWS));
+}
+
+#[test]
+fn what_a_killed_epoch_held_is_said() {
+    let amount = |packets| Amount { packets, octets: packets * 64 };
+    let worker = WorkerTerms {
+        received: amount(30),
+        metered: amount(30),
+        exported: amount(18),
+        open: amount(8),
+        in_record_ring: amount(4),
+        ..WorkerTerms::default()
+    };
+    let last = Message { workers: vec![worker], ..said(2, 0, false) };
+    let killed = intake(vec![at(0), at(1)], vec![books(0, last)]);
+    let ledger = close(&[killed], super::super::state::SILENT_AFTER_NANOSECONDS + 1);
+    assert_eq!((ledger.epochs[0].state, ledger.epochs[0].unsent.packets), (State::Silent, 12));
+}

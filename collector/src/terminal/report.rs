@@ -1,0 +1,147 @@
+//! The closed books for people: verdict, identities, and what became of the batches that are not simply stored.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::table::cell;
+use crate::query::time::shown;
+
+/// What `ledger` prints.
+pub(super) fn report(answer: &Value) -> String {
+    let mut text = String::new();
+    for epoch in list(&answer["epochs"]) {
+        let drained = if epoch["drained"] == true { ", drained" } else { "" };
+        let (name, number) = (name_of(epoch), cell(&epoch["epoch"]));
+        line(&mut text, &format!("{name} epoch {number}: {}{drained}", state_of(epoch)));
+        list(&epoch["identities"]).iter().for_each(|one| line(&mut text, &identity(one)));
+        for stream in list(&epoch["streams"]) {
+            missing(&mut text, stream);
+            list(&stream["fates"]).iter().for_each(|fated| line(&mut text, &fate(stream, fated)));
+        }
+    }
+    for (reason, count) in answer["refused"].as_object().into_iter().flatten() {
+        line(&mut text, &format!("refused {reason}: {count} messages, kept aside"));
+    }
+    line(&mut text, &verdict(answer));
+    text
+}
+
+/// The host's name, where it was heard.
+pub(super) fn name_of(epoch: &Value) -> String {
+    let exporter = &epoch["exporter"];
+    if exporter.is_null() { "a probe that was not heard yet".to_owned() } else { cell(exporter) }
+}
+
+/// The state of an epoch; of one that was killed, when it was heard last and what it held then.
+pub(super) fn state_of(epoch: &Value) -> String {
+    match epoch["state"].as_str().unwrap_or_default() {
+        "closed" if epoch["is_bound"] == true => "closed, bound".to_owned(),
+        "silent" => {
+            let heard = shown(epoch["last_heard_nanoseconds"].as_u64().unwrap_or(0));
+            let unsent = cell(&epoch["unsent"]["packets"]);
+            format!("open, last heard {heard}, {unsent} packets metered and not sent by then")
+        }
+        state => state.to_owned(),
+    }
+}
+
+/// The elements of an array; nothing else has any.
+pub(super) fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+fn identity(identity: &Value) -> String {
+    let mark = match (identity["holds"] == true, identity["is_bound"] == true) {
+        (true, _) => "ok      ",
+        (false, true) => "bound   ",
+        (false, false) => "RESIDUAL",
+    };
+    let (hop, scope, equation) =
+        (cell(&identity["hop"]), cell(&identity["scope"]), cell(&identity["equation"]));
+    format!("  {mark} {hop:<8} {scope:<24} {equation}")
+}
+
+fn missing(text: &mut String, stream: &Value) {
+    let missing = &stream["missing"];
+    if missing["batches"] == 0 {
+        return;
+    }
+    let late = if stream["late"] == true { " (some may still come)" } else { "" };
+    let of = |unit: &str| cell(&missing[unit]);
+    line(
+        text,
+        &format!(
+            "  not here stream {}: {} batches with {} records, {} packets, {} octets{late}",
+            cell(&stream["stream"]),
+            of("batches"),
+            of("records"),
+            of("packets"),
+            of("octets"),
+        ),
+    );
+}
+
+/// `  discarded stream 0: 3 batches (spool_quota): 5-7`
+fn fate(stream: &Value, fated: &Value) -> String {
+    let reason =
+        if fated["reason"].is_null() { String::new() } else { format!(" ({})", cell(&fated["reason"])) };
+    let range = |range: &Value| match (&range[0], &range[1]) {
+        (first, last) if first == last => cell(first),
+        (first, last) => format!("{}-{}", cell(first), cell(last)),
+    };
+    let ranges: Vec<_> = list(&fated["ranges"]).iter().map(range).collect();
+    format!(
+        "  {:<8} stream {}: {} batches{reason}: {}",
+        cell(&fated["fate"]),
+        cell(&stream["stream"]),
+        cell(&fated["batches"]),
+        ranges.join(", ")
+    )
+}
+
+fn verdict(answer: &Value) -> String {
+    let hops: Vec<_> = list(&answer["hops"]).iter().map(cell).collect();
+    let at = if hops.is_empty() { String::new() } else { format!(" at {}", hops.join(", ")) };
+    format!(
+        "{}: residual {} ({} octets){at}; lost {} packets, {} records; doubled {} batches (stored once)",
+        cell(&answer["verdict"]),
+        cell(&answer["residual"]["packets"]),
+        cell(&answer["residual"]["octets"]),
+        cell(&answer["lost"]["packets"]),
+        cell(&answer["lost"]["records"]),
+        cell(&answer["doubled"]["batches"]),
+    )
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_fate_is_named_with_its_ranges() {
+        let fated = |fate: &str, reason: Option<&str>| serde_json::json!({"fate": fate, "reason": reason, "batches": 4, "ranges": [[2, 4], [9, 9]]});
+        let stream = serde_json::json!({"stream": 3});
+        assert_eq!(fate(&stream, &fated("late", None)), "  late     stream 3: 4 batches: 2-4, 9");
+        assert_eq!(
+            fate(&stream, &fated("discarded", Some("spool_quota"))),
+            "  discarded stream 3: 4 batches (spool_quota): 2-4, 9"
+        );
+    }
+
+    #[test]
+    fn a_bound_is_told_from_a_residual() {
+        let line = |holds: bool, bound: bool| {
+            let value = serde_json::json!({"holds": holds, "is_bound": bound, "hop": "meter", "scope": "", "equation": "x"});
+            identity(&value).split_whitespace().next().unwrap().to_owned()
+        };
+        assert_eq!([line(true, false), line(false, false), line(false, true)], ["ok", "RESIDUAL", "bound"]);
+        let epoch = serde_json::json!({"state": "closed", "is_bound": true});
+        assert_eq!(state_of(&epoch), "closed, bound");
+    }
+}
