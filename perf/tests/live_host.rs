@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use live::Room;
 use perf::kernel::thread::in_network;
+use perf::netns::Netns;
 use perf::process::Program;
 
 /// A segment that was lost is sent again within seconds; a session that is cut off gets nothing for as long as this.
@@ -138,7 +139,7 @@ fn a_probe_has_given_its_rights_up_once_it_meters() {
 
 #[test]
 fn an_interface_that_was_down_is_captured_again_when_it_is_up() {
-    for mode in ["xdp", "packet"] {
+    for mode in ["xdp", "xdp --busy-poll 50", "packet"] {
         let room = Room::new(1, 1500);
         let probe = room.probe(&format!("--capture {mode}"));
         room.send("--by packet-socket --flows 10");
@@ -196,6 +197,26 @@ fn an_interface_that_the_host_uses_otherwise_is_only_listened_to() {
     room.right.ip(&["link", "add", "bridge0", "type", "bridge"]).unwrap();
     room.right.ip(&["link", "set", "in", "master", "bridge0"]).unwrap();
     says("in carries bridge0: listening by packet socket");
+}
+
+#[test]
+fn an_interface_that_carries_a_container_is_only_listened_to() {
+    let room = Room::new(1, 1500);
+    let container = Netns::new("container").unwrap();
+    room.right.ip(&["link", "add", "child", "link", "in", "type", "macvlan", "mode", "bridge"]).unwrap();
+    room.right.ip(&["link", "set", "child", "netns", container.name()]).unwrap();
+    container.address("child", "10.9.5.2/24").unwrap();
+    container.ip(&["link", "set", "child", "up"]).unwrap();
+    room.left.address("out", "10.9.5.1/24").unwrap();
+    let probe = room.probe("");
+    room.left.run("ping", &["-q", "-c", "1", "-W", "5", "10.9.5.2"]).unwrap();
+    let books = room.stop(probe);
+    books.assert_balanced("container");
+    assert!(
+        books.finished.stderr.contains("perhaps of a container): listening"),
+        "{}",
+        books.finished.stderr
+    );
 }
 
 #[test]

@@ -311,3 +311,21 @@ fn every_sound_packet_with_any_octet_wrong_is_in_the_flow_it_says_or_has_a_reaso
     let report = judge(&ethernet(&records(sound().into_iter().flat_map(wrong))));
     assert!(report.excepted.len() > 5, "{:?}", report.excepted);
 }
+
+#[test]
+fn flows_that_cannot_be_written_are_counted_and_the_run_has_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let [capture, ledger] = ["sound.pcap", "ledger.json"].map(|name| folder.path().join(name));
+    std::fs::write(&capture, ethernet(&records(sound()))).unwrap();
+    let finished = perf::process::Program::ours("gannet-probe")
+        .unwrap()
+        .args(["-i".as_ref(), capture.as_path(), "--ledger".as_ref(), &ledger])
+        .args(["--flows", "/dev/full"])
+        .run(std::time::Duration::from_secs(60))
+        .unwrap();
+    assert_eq!(finished.code(), 1, "{}", finished.stderr);
+    let books: serde_json::Value = serde_json::from_slice(&std::fs::read(ledger).unwrap()).unwrap();
+    let total = &books["total"];
+    assert_eq!(total["lost"]["write_failed"]["packets"], sound().len(), "{total}");
+    assert_eq!((&total["in_records"], &total["residual"]), (&total["seen"], &0.into()));
+}

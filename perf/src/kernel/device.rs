@@ -5,25 +5,17 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use xsk::Ethtool;
+use xsk::ethtool::DriverCounters;
+
 use super::Error;
-
-// include/uapi/linux/ethtool.h
-const ETHTOOL_GDRVINFO: u32 = 0x03;
-const ETHTOOL_GSTRINGS: u32 = 0x1b;
-const ETHTOOL_GSTATS: u32 = 0x1d;
-const ETH_SS_STATS: u32 = 1;
-const DRIVER_INFO_BYTES: usize = 196;
-const DRIVER_INFO_COUNT_OFFSET: usize = 180;
-const NAME_BYTES: usize = 32;
-
-/// More counters than any driver has: what a driver answers is held against it before memory is taken.
-const COUNTERS_MAX: usize = 65_536;
 
 /// A device, with a socket to ask it by.
 #[derive(Debug)]
 pub struct Device {
     name: CString,
     socket: OwnedFd,
+    ethtool: Ethtool,
     /// Its index in the namespace that the caller was in.
     pub index: u32,
     /// Largest packet inside a frame, in octets.
@@ -50,7 +42,8 @@ impl Device {
         if index == 0 {
             return Err(unknown());
         }
-        let mut device = Self { name: c_name, socket: datagram_socket()?, index, mtu: 0 };
+        let ethtool = Ethtool::of(name).map_err(|_| unknown())?;
+        let mut device = Self { name: c_name, socket: datagram_socket()?, ethtool, index, mtu: 0 };
         let mut request = device.request();
         device.ioctl(libc::SIOCGIFMTU, &mut request, "SIOCGIFMTU")?;
         // SAFETY: SIOCGIFMTU has just filled this member of the union.
@@ -69,40 +62,29 @@ impl Device {
     /// # Errors
     /// When the device is gone.
     pub fn driver_counters(&self) -> Result<BTreeMap<String, u64>, Error> {
-        let names = self.driver_counter_names()?;
-        let values = self.driver_counter_values(names.len())?;
-        Ok(names.into_iter().zip(values).collect())
-    }
-
-    /// Names of the driver's counters, in the order of [`Device::driver_counter_values`].
-    ///
-    /// # Errors
-    /// When the device is gone.
-    pub fn driver_counter_names(&self) -> Result<Vec<String>, Error> {
-        let mut info = vec![0; DRIVER_INFO_BYTES];
-        self.ethtool(ETHTOOL_GDRVINFO, &mut info)?;
-        let count = (word(&info, DRIVER_INFO_COUNT_OFFSET) as usize).min(COUNTERS_MAX);
-        if count == 0 {
-            return Ok(Vec::new());
+        match self.ethtool.counters() {
+            Err(error) if is_without(&error) => Ok(BTreeMap::new()),
+            counters => counters.map_err(|source| self.failed(source)),
         }
-        let mut strings = vec![0; 12 + count * NAME_BYTES];
-        strings[4..8].copy_from_slice(&ETH_SS_STATS.to_ne_bytes());
-        strings[8..12].copy_from_slice(&(count as u32).to_ne_bytes());
-        self.ethtool(ETHTOOL_GSTRINGS, &mut strings)?;
-        Ok(strings[12..].chunks(NAME_BYTES).map(text).collect())
     }
 
-    /// Values of the driver's counters, as many as it has names.
+    /// The driver's counters, to be read again and again; `None` where it has none.
     ///
     /// # Errors
     /// When the device is gone.
-    pub fn driver_counter_values(&self, count: usize) -> Result<Vec<u64>, Error> {
-        let count = count.min(COUNTERS_MAX);
-        let mut statistics = vec![0; 8 + count * 8];
-        statistics[4..8].copy_from_slice(&(count as u32).to_ne_bytes());
-        self.ethtool(ETHTOOL_GSTATS, &mut statistics)?;
-        let value = |octets: &[u8]| octets.try_into().map_or(0, u64::from_ne_bytes);
-        Ok(statistics[8..].chunks(8).map(value).collect())
+    pub fn counters(&self) -> Result<Option<DriverCounters>, Error> {
+        match self.ethtool.driver_counters() {
+            Err(error) if is_without(&error) => Ok(None),
+            counters => counters.map(Some).map_err(|source| self.failed(source)),
+        }
+    }
+
+    /// The values of the driver's counters now.
+    ///
+    /// # Errors
+    /// When the device is gone, or has other counters than before.
+    pub fn read<'a>(&self, counters: &'a mut DriverCounters) -> Result<&'a [u64], Error> {
+        counters.read(&self.ethtool).map_err(|source| self.failed(source))
     }
 
     /// Frames that the device was to send and dropped, by /proc/net/dev (proc_net(5)).
@@ -132,17 +114,12 @@ impl Device {
         request
     }
 
-    fn ethtool(&self, command: u32, buffer: &mut [u8]) -> Result<(), Error> {
-        buffer[..4].copy_from_slice(&command.to_ne_bytes());
-        let mut request = self.request();
-        request.ifr_ifru.ifru_data = buffer.as_mut_ptr().cast();
-        // The kernel writes into `buffer` as much as the command's struct and the count inside it say; each caller
-        // above has made it that long.
-        self.ioctl(libc::SIOCETHTOOL, &mut request, "SIOCETHTOOL")
+    fn failed(&self, source: std::io::Error) -> Error {
+        Error { call: format!("ioctl(SIOCETHTOOL) of {}", self.name()), source, mend: "" }
     }
 
     fn ioctl(&self, command: libc::c_ulong, request: &mut libc::ifreq, name: &str) -> Result<(), Error> {
-        // SAFETY: an ifreq with a C string in its name; a pointer inside it is to a buffer of the command's size.
+        // SAFETY: an ifreq with a C string in its name, and a command that writes into that ifreq alone.
         let answer =
             unsafe { libc::ioctl(self.socket.as_raw_fd(), command as _, std::ptr::from_mut(request)) };
         if answer < 0 {
@@ -162,13 +139,9 @@ fn datagram_socket() -> Result<OwnedFd, Error> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn word(bytes: &[u8], offset: usize) -> u32 {
-    bytes.get(offset..offset + 4).and_then(|octets| octets.try_into().ok()).map_or(0, u32::from_ne_bytes)
-}
-
-/// The text before the first zero octet.
-fn text(name: &[u8]) -> String {
-    String::from_utf8_lossy(name.split(|octet| *octet == 0).next().unwrap_or_default()).into_owned()
+/// The driver has no counters, or no such command.
+fn is_without(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::Unsupported || error.raw_os_error() == Some(libc::EOPNOTSUPP)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Live frames, and the device's word for what became of them.
 
+use xsk::ethtool::DriverCounters;
+
 use super::Error;
 use super::tally::Tally;
 use crate::kernel::bpf::Redirect;
@@ -15,6 +17,12 @@ pub enum Refused {
          use `--by packet-socket`"
     )]
     NoCounter {
+        /// Which device.
+        device: String,
+    },
+    /// Somebody has reset its counters.
+    #[error("the transmit counters of {device} ran backwards, so nobody can say what arrived: send again")]
+    CountsBackwards {
         /// Which device.
         device: String,
     },
@@ -48,27 +56,28 @@ pub struct LiveFrames<'a> {
 /// Where in the driver's list the counters are.
 #[derive(Debug)]
 struct Counters {
-    count: usize,
+    driver: DriverCounters,
     taken: Vec<usize>,
     errors: Vec<usize>,
 }
 
 impl Counters {
     fn find(device: &Device) -> Result<Self, Error> {
-        let names = device.driver_counter_names()?;
+        let refused = || Refused::NoCounter { device: device.name() };
+        let driver = device.counters()?.ok_or_else(refused)?;
         let of = |suffix: &str| -> Vec<usize> {
             let ours = |name: &String| name.starts_with("tx_queue_") && name.ends_with(suffix);
-            names.iter().enumerate().filter(|(_, name)| ours(name)).map(|(index, _)| index).collect()
+            driver.names().iter().enumerate().filter(|(_, name)| ours(name)).map(|(index, _)| index).collect()
         };
-        let found = Self { count: names.len(), taken: of("_xdp_xmit"), errors: of("_xdp_xmit_errors") };
-        if found.taken.is_empty() || found.errors.is_empty() {
-            return Err(Refused::NoCounter { device: device.name() }.into());
+        let (taken, errors) = (of("_xdp_xmit"), of("_xdp_xmit_errors"));
+        if taken.is_empty() || errors.is_empty() {
+            return Err(refused().into());
         }
-        Ok(found)
+        Ok(Self { driver, taken, errors })
     }
 
-    fn read(&self, device: &Device) -> Result<Transmitted, Error> {
-        let values = device.driver_counter_values(self.count)?;
+    fn read(&mut self, device: &Device) -> Result<Transmitted, Error> {
+        let values = device.read(&mut self.driver)?;
         let sum = |indexes: &[usize]| indexes.iter().filter_map(|index| values.get(*index)).sum();
         Ok(Transmitted { taken: sum(&self.taken), errors: sum(&self.errors) })
     }
@@ -80,7 +89,7 @@ impl<'a> LiveFrames<'a> {
     /// # Errors
     /// When the driver does not count what it sends for XDP.
     pub fn open(device: &'a Device) -> Result<Self, Error> {
-        let counters = Counters::find(device)?;
+        let mut counters = Counters::find(device)?;
         let program = Redirect::new(device.index)?;
         let last = counters.read(device)?;
         Ok(Self { device, program, counters, last })
@@ -95,8 +104,9 @@ impl<'a> LiveFrames<'a> {
         let first = tally.sent() == 0;
         self.program.send(frame, step.copies)?;
         let now = self.counters.read(self.device)?;
-        let taken = now.taken - self.last.taken;
-        let errors = now.errors - self.last.errors;
+        // A driver that counts backwards has been reset: what arrived since nobody can say.
+        let grown = now.taken.checked_sub(self.last.taken).zip(now.errors.checked_sub(self.last.errors));
+        let (taken, errors) = grown.ok_or_else(|| Refused::CountsBackwards { device: self.device.name() })?;
         self.last = now;
         if first && taken + errors == 0 {
             return Err(Refused::NoNapi { device: self.device.name() }.into());

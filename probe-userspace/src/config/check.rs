@@ -18,6 +18,8 @@ const FLOWS: u64 = 1 << 18;
 const FEWEST_FLOWS: u64 = 1 << 6;
 /// Beyond this a cache is tens of gigabytes: a slip of the keyboard rather than a wish.
 const MOST_FLOWS: u64 = 1 << 28;
+/// A cache that is full and yet all but empty would be searched for a flow to give up; two places a flow are the default.
+const MOST_PLACES_PER_FLOW: u64 = 16;
 const SMALLEST_RING_FRAMES: u64 = 64;
 const LARGEST_RING_FRAMES: u64 = 1 << 17;
 /// Holds an Ethernet frame of 1,500 octets with the kernel's headroom.
@@ -117,9 +119,10 @@ fn flows(words: &Words) -> Result<Flows, Error> {
         ranged(("-d", words.idle_timeout.unwrap_or(IDLE_TIMEOUT_SECONDS)), timeouts, "leave it out for 30")?;
     let range = (FEWEST_FLOWS, MOST_FLOWS, "flows");
     let capacity = ranged(("-M", words.max_num_flows.unwrap_or(FLOWS)), range, "leave it out for 262144")?;
+    let most = capacity.saturating_mul(MOST_PLACES_PER_FLOW);
     let buckets = words
         .hash_size
-        .map(|buckets| ranged(("-w", buckets), (1, MOST_FLOWS, "buckets"), "leave it out: it follows -M"))
+        .map(|buckets| ranged(("-w", buckets), (1, most, "at this -M"), "leave it out: it follows -M"))
         .transpose()?;
     Ok(Flows {
         active_timeout: Duration::from_secs(active),

@@ -1,5 +1,6 @@
 //! What `-i` names: an interface that is there, else a capture file.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::Error;
@@ -23,6 +24,14 @@ impl Input {
             Self::File(path) => path.display().to_string(),
         }
     }
+
+    /// Whether both are one place, whatever they are called: its packets would be counted twice.
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::File(one), Self::File(other)) => one == other || is_same_file(one, other),
+            _ => self == other,
+        }
+    }
 }
 
 /// Resolves every name. An interface wins over a file of the same name in the working directory: `./eno1` is the file.
@@ -33,13 +42,19 @@ pub(super) fn resolve(names: &[String], interfaces: &[Interface]) -> Result<Vec<
     let mut inputs = Vec::with_capacity(names.len());
     for name in names {
         let input = one(name, interfaces)?;
-        if inputs.contains(&input) {
+        if inputs.iter().any(|other: &Input| other.is_same(&input)) {
             return Err(Error::InputTwice { name: name.clone() });
         }
         inputs.push(input);
     }
     check_kinds(&inputs)?;
     Ok(inputs)
+}
+
+/// By device and inode.
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    place(one).is_some_and(|at| place(other) == Some(at))
 }
 
 fn check_kinds(inputs: &[Input]) -> Result<(), Error> {

@@ -63,6 +63,10 @@ fn an_existing_file_is_an_input() {
 #[test]
 fn an_input_named_twice_is_refused() {
     assert!(message("-i eno1,eno1").contains("twice"));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let (folder, name) =
+        (file.path().parent().unwrap().display(), file.path().file_name().unwrap().display());
+    assert!(message(&format!("-i {folder}/{name} -i {folder}/./{name}")).contains("twice"));
 }
 
 #[test]

@@ -63,7 +63,7 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_num_flows: Option<u64>,
 
-    /// Buckets of the flow cache: a hint, rounded up to what it can have, and reported
+    /// Hash size, in places for flows: a hint, rounded up to what the cache can have, and reported
     #[arg(short = 'w', long, value_name = "BUCKETS", help_heading = "Flows")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hash_size: Option<u64>,
@@ -90,7 +90,7 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<PathBuf>,
 
-    /// Exit with 4 when more than N packets and records were lost [default: any loss is 0]
+    /// Exit with 4 when more than N packets were lost, those in lost records included [default: any loss is 0]
     #[arg(long, value_name = "N", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_loss: Option<u64>,
@@ -125,7 +125,7 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_affinity: Option<String>,
 
-    /// Descriptors of a queue's rings, a power of two [default: 16384, less from 8 queues on]
+    /// Descriptors of a queue's rings, a power of two [default: 16384, less from 5 queues on]
     #[arg(long, value_name = "FRAMES", help_heading = "Tuning")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ring_size: Option<u64>,

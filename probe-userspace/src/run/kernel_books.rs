@@ -5,8 +5,9 @@
 //! ```
 
 use flow_wire::ledger::QueueTerms;
+use xsk::Ethtool;
 
-use super::host::{Ethtool, Interface};
+use super::host::Interface;
 use super::xdp::{Shared, lock};
 use crate::source::xdp::QueueCounters;
 

@@ -32,7 +32,7 @@ mod xdp;
 use std::path::Path;
 use std::sync::Arc;
 
-use flow_wire::ledger::{of_probe, residual};
+use flow_wire::ledger::{Discard, Message, of_probe, residual};
 use flow_wire::stamp::ProbeId;
 
 pub use error::Error;
@@ -219,9 +219,14 @@ fn finish(config: &Config, ended: Ended, ledger: Option<LedgerFile>) -> Result<E
         _ if is_bound => Exit::Failed,
         (1.., _) => Exit::Residual,
         (0, Some(most)) if lost > most => Exit::Loss,
-        (0, _) if failed => Exit::Failed,
+        (0, _) if failed || is_output_broken(&message) => Exit::Failed,
         (0, _) => Exit::Done,
     })
+}
+
+/// `--flows` is not whole: no loss of the network's, but what was asked for is not there.
+fn is_output_broken(message: &Message) -> bool {
+    message.cursors.iter().any(|cursor| cursor.discarded.contains_key(&Discard::WriteFailed))
 }
 
 fn describe(config: &Config, plan: &Plan) {

@@ -1,7 +1,7 @@
 //! How an interface is captured: AF_XDP takes frames away from the host, a packet socket does not.
 
 use crate::config::CaptureWord;
-use crate::run::host::{Interface, in_use};
+use crate::run::host::{Interface, Use, in_use};
 
 /// Link layers that have an Ethernet header (linux/if_arp.h): Ethernet itself and the loopback.
 const ETHERNET: [u16; 2] = [libc::ARPHRD_ETHER, libc::ARPHRD_LOOPBACK];
@@ -35,8 +35,11 @@ pub struct Choice {
 
 /// Chooses: what was asked for, else what cannot harm the host.
 pub fn choose(word: CaptureWord, interface: &Interface) -> Choice {
+    of_use(word, interface, in_use(interface))
+}
+
+fn of_use(word: CaptureWord, interface: &Interface, used: Option<Use>) -> Choice {
     let name = &interface.name;
-    let used = in_use(interface);
     match (word, used) {
         (CaptureWord::Packet, _) => Choice { mode: Mode::Packet, sentence: None },
         (CaptureWord::Xdp, None) => Choice { mode: Mode::Xdp, sentence: None },
@@ -102,12 +105,14 @@ mod tests {
     #[test]
     fn a_port_without_an_address_is_captured_by_xdp() {
         let port = interface(&["fe80::1"], libc::ARPHRD_ETHER);
-        assert_eq!(choose(CaptureWord::Auto, &port).mode, Mode::Xdp);
-        assert_eq!(choose(CaptureWord::Packet, &port).mode, Mode::Packet);
+        assert_eq!(of_use(CaptureWord::Auto, &port, None).mode, Mode::Xdp);
+        assert_eq!(of_use(CaptureWord::Packet, &port, None).mode, Mode::Packet);
+        assert_eq!(of_use(CaptureWord::Auto, &port, Some(Use::Unknown)).mode, Mode::Packet);
     }
 
     #[test]
     fn a_tunnel_without_ethernet_is_listened_to() {
-        assert_eq!(choose(CaptureWord::Auto, &interface(&[], libc::ARPHRD_NONE)).mode, Mode::Packet);
+        let tunnel = interface(&[], libc::ARPHRD_NONE);
+        assert_eq!(of_use(CaptureWord::Auto, &tunnel, None).mode, Mode::Packet);
     }
 }

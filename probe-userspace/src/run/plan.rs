@@ -6,8 +6,10 @@
 //! eno1 queue 1  socket     socket      both directions meet in one worker whatever the NIC's RSS does
 //! ```
 
+use xsk::Ethtool;
+
 use crate::config::{Capture, Config, Error, Input, Workers};
-use crate::run::host::{Ethtool, Interface};
+use crate::run::host::Interface;
 use crate::run::mode::{Mode, choose, is_ethernet};
 
 /// More workers than this are only made when asked for: each has a socket on each queue.

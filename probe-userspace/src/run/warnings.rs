@@ -1,7 +1,10 @@
 //! What a person should know about an interface before trusting what is measured on it.
 
+use xsk::Ethtool;
+use xsk::ethtool::Offloads;
+
 use super::mode::Mode;
-use crate::run::host::{Ethtool, Interface, Offloads};
+use crate::run::host::Interface;
 
 /// Sentences for the start, each with its mend; empty where nothing is in the way. `outgoing`: what the host sends is
 /// metered, too.

@@ -21,6 +21,8 @@ pub struct Xsk {
     received: Amount,
     /// The calls of this socket run the device's queue: nothing comes without one.
     busy_poll: bool,
+    /// Packets whose descriptors made no sense, up to the last look.
+    unbelieved: u64,
 }
 
 impl Xsk {
@@ -31,7 +33,7 @@ impl Xsk {
             ingress_interface: socket.interface().index(),
             queue: socket.queue().0,
         };
-        Self { burst: socket.burst(), socket, point, received: Amount::ZERO, busy_poll }
+        Self { burst: socket.burst(), socket, point, received: Amount::ZERO, busy_poll, unbelieved: 0 }
     }
 
     fn error(&self, operation: &'static str, error: std::io::Error) -> Error {
@@ -74,6 +76,32 @@ impl Xsk {
     }
 }
 
+impl Xsk {
+    /// An interface that is down has nothing to poll for, and may come up again; one that is gone is the door's affair.
+    fn kick(&mut self) -> Result<(), Error> {
+        match self.socket.kick_receive() {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENETDOWN | libc::ENXIO)) => Ok(()),
+            kicked => kicked.map(drop).map_err(|error| self.error("recvfrom", error)),
+        }
+    }
+
+    /// Packets that the ring described and nobody could find, and a word about new ones: a driver that does so is broken.
+    fn unbelieved(&mut self) -> u64 {
+        let counters = self.socket.counters();
+        if counters.bad_packets > self.unbelieved {
+            tracing::error!(
+                interface = self.point.interface,
+                queue = self.point.queue,
+                packets = counters.bad_packets - self.unbelieved,
+                descriptors = ?counters.bad_descriptors,
+                "descriptors of the kernel lie outside of what it was given: counted as rx_dropped; report it with the driver's name (ethtool -i)"
+            );
+        }
+        self.unbelieved = counters.bad_packets;
+        counters.bad_packets
+    }
+}
+
 impl Source for Xsk {
     fn observation_point(&self) -> &ObservationPoint {
         &self.point
@@ -82,7 +110,7 @@ impl Source for Xsk {
     fn receive(&mut self, now_nanoseconds: u64, lend: &mut dyn FnMut(&[Frame<'_>])) -> Result<State, Error> {
         let mut count = self.socket.receive(&mut self.burst);
         if count == 0 && self.busy_poll {
-            self.socket.kick_receive().map_err(|error| self.error("recvfrom", error))?;
+            self.kick()?;
             count = self.socket.receive(&mut self.burst);
         }
         if count == 0 {
@@ -107,18 +135,20 @@ impl Source for Xsk {
         Some(self.socket.as_fd())
     }
 
-    /// The kernel counts losses per socket, and in packets only.
+    /// The kernel counts losses per socket, and in packets only. A packet whose descriptor cannot be believed was redirected and
+    /// is not received: it stands with what the kernel dropped.
     fn terms(&mut self) -> Result<QueueTerms, Error> {
         let statistics = self
             .socket
             .statistics()
             .map_err(|error| self.error("getsockopt(XDP_STATISTICS)", std::io::Error::other(error)))?;
+        let unbelieved = self.unbelieved();
         Ok(QueueTerms {
             interface: self.point.interface.clone(),
             queue: self.point.queue,
             received: self.received,
             rx_ring_full: statistics.rx_ring_full,
-            rx_dropped: statistics.rx_dropped,
+            rx_dropped: statistics.rx_dropped + unbelieved,
             rx_fill_ring_empty_descs: statistics.rx_fill_ring_empty,
             ..QueueTerms::default()
         })

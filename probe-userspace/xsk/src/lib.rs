@@ -23,7 +23,7 @@
 //! - [`socket`]: an AF_XDP socket: binding, modes, statistics.
 //! - [`packet`]: packet sockets (TPACKET_V3), the passive way. [`promiscuous`]: a membership for either.
 //! - [`wait`]: sleeping for several sockets, and being woken.
-//! - [`interface`]: interfaces and queues.
+//! - [`interface`]: interfaces and queues. [`ethtool`]: what only SIOCETHTOOL tells of them.
 //!
 //! What needs no kernel (rings, frames, bursts, refill) runs in plain memory by [`ring::testing`], there under loom and Miri too.
 
@@ -39,6 +39,8 @@ mod syscall;
 pub mod umem;
 
 #[cfg(not(loom))]
+pub mod ethtool;
+#[cfg(not(loom))]
 pub mod interface;
 #[cfg(not(loom))]
 pub mod packet;
@@ -51,6 +53,8 @@ pub mod wait;
 
 pub use burst::{Burst, Packet};
 pub use error::Error;
+#[cfg(not(loom))]
+pub use ethtool::Ethtool;
 #[cfg(not(loom))]
 pub use interface::{Interface, QueueId};
 #[cfg(not(loom))]

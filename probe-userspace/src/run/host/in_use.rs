@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::Interface;
+use super::{Interface, unicast};
 
+const SYSFS: &str = "/sys/class/net";
 /// IPv4 routes of this namespace: the first column is the interface (route(8)).
 const IPV4_ROUTES: &str = "/proc/self/net/route";
 /// IPv6 routes: destination, prefix length first, interface last.
@@ -20,6 +21,10 @@ pub enum Use {
     Route,
     /// Another device on top of it: a bridge, a bond, a VLAN.
     Upper(String),
+    /// It receives for the address of a device that is not in this namespace: a macvlan of a container.
+    Elsewhere([u8; 6]),
+    /// What lies on top of it cannot be seen from here, so it may be anything.
+    Unknown,
 }
 
 impl fmt::Display for Use {
@@ -28,6 +33,13 @@ impl fmt::Display for Use {
             Self::Address(address) => write!(f, "has the address {address}"),
             Self::Route => f.write_str("has a route"),
             Self::Upper(name) => write!(f, "carries {name}"),
+            Self::Elsewhere([a, b, c, d, e, g]) => write!(
+                f,
+                "receives for {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x} too (a macvlan, perhaps of a container)"
+            ),
+            Self::Unknown => f.write_str(
+                "may carry other devices (/sys shows another network namespace; `ip netns exec` mounts the right one)",
+            ),
         }
     }
 }
@@ -38,23 +50,38 @@ pub fn in_use(interface: &Interface) -> Option<Use> {
     let address = interface.addresses.iter().find(|address| !link_local(address));
     address
         .map(|&address| Use::Address(address))
-        .or_else(|| upper(interface).map(Use::Upper))
         .or_else(|| has_route(&interface.name).then_some(Use::Route))
+        .or_else(|| on_top(interface))
+}
+
+/// Who cannot be asked counts as a use: a capture that only listens harms nobody.
+fn on_top(interface: &Interface) -> Option<Use> {
+    match (upper(SYSFS, interface), unicast::of_others(interface.index)) {
+        (Ok(Some(name)), _) => Some(Use::Upper(name)),
+        (_, Ok(Some(address))) => Some(Use::Elsewhere(address)),
+        (Ok(None), Ok(None)) => None,
+        (Err(NotHere), _) | (_, Err(_)) => Some(Use::Unknown),
+    }
 }
 
 fn link_local(address: &IpAddr) -> bool {
     matches!(address, IpAddr::V6(address) if address.segments()[0] & 0xffc0 == 0xfe80)
 }
 
-/// The devices above, by sysfs; where /sys shows another namespace (its index differs) nothing is known of them.
-fn upper(interface: &Interface) -> Option<String> {
-    let directory = Path::new("/sys/class/net").join(&interface.name);
-    let index = std::fs::read_to_string(directory.join("ifindex")).ok()?;
+/// Sysfs shows another namespace, or is not mounted.
+struct NotHere;
+
+/// The first of the devices above, by sysfs.
+fn upper(sysfs: &str, interface: &Interface) -> Result<Option<String>, NotHere> {
+    let directory = Path::new(sysfs).join(&interface.name);
+    let index = std::fs::read_to_string(directory.join("ifindex")).map_err(|_| NotHere)?;
     if index.trim().parse() != Ok(interface.index) {
-        return None;
+        return Err(NotHere);
     }
-    let entries = std::fs::read_dir(&directory).ok()?;
-    entries.flatten().find_map(|entry| entry.file_name().to_str()?.strip_prefix("upper_").map(str::to_string))
+    let entries = std::fs::read_dir(&directory).map_err(|_| NotHere)?;
+    let name =
+        |entry: std::fs::DirEntry| entry.file_name().to_str()?.strip_prefix("upper_").map(str::to_string);
+    Ok(entries.flatten().find_map(name))
 }
 
 fn has_route(name: &str) -> bool {
@@ -92,7 +119,8 @@ mod tests {
 
     #[test]
     fn an_address_of_its_own_is_a_use_and_a_link_local_one_is_not() {
-        assert_eq!(in_use(&interface(&["fe80::1"])), None);
+        // Sysfs does not know this one, and what is not known is not free.
+        assert_eq!(in_use(&interface(&["fe80::1"])), Some(Use::Unknown));
         let used = in_use(&interface(&["fe80::1", "192.0.2.2"]));
         assert_eq!(used, Some(Use::Address("192.0.2.2".parse().unwrap())));
     }

@@ -1,14 +1,13 @@
 //! What the probe asks of the host it runs on. The system calls without a safe form stand in these small modules.
 
-mod ethtool;
 mod in_use;
 mod interfaces;
 mod memory;
 mod missed;
 mod privilege;
 mod signals;
+mod unicast;
 
-pub use ethtool::{Ethtool, Offloads};
 pub use in_use::{Use, in_use};
 pub use interfaces::{Interface, interfaces};
 pub use memory::available_octets;

@@ -23,15 +23,49 @@ const ETH_SS_STATS: u32 = 1;
 const ETH_GSTRING_LEN: usize = 32;
 
 /// Counters of one device at most: a NIC of 128 queues has some ten thousand. More is an answer that makes no sense.
-const COUNTERS_MOST: usize = 1 << 16;
-/// The kernel writes as many counters as there are when it is asked, not as many as the caller has room for. Queues may
-/// be added between the two questions, so there is room for twice as many, and for these.
-const COUNTERS_SLACK: usize = 1 << 10;
+const COUNTERS_MOST: usize = 1 << 15;
+/// Many kernels write as many counters as there are when they are asked, not as many as the caller has room for, and queues
+/// may be added between two questions. So there is always room for this many: of zeroed memory only what is written costs.
+const COUNTERS_ROOM: usize = 2 * COUNTERS_MOST;
 
 /// Asks one device of this namespace.
+#[derive(Debug)]
 pub struct Ethtool {
     socket: UnixDatagram,
     name: [u8; libc::IFNAMSIZ],
+}
+
+/// The driver's counters: their names, and room for their values.
+#[derive(Debug)]
+pub struct DriverCounters {
+    names: Vec<String>,
+    answer: Vec<u32>,
+    values: Vec<u64>,
+}
+
+impl DriverCounters {
+    /// In the driver's order.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The values now, in the order of the names.
+    ///
+    /// # Errors
+    /// The device is gone, or has not got as many counters any more: the names are to be asked for anew.
+    pub fn read(&mut self, ethtool: &Ethtool) -> io::Result<&[u64]> {
+        // struct ethtool_stats: cmd, n_stats, then 64 bits each.
+        self.answer[..2].copy_from_slice(&[ETHTOOL_GSTATS, self.names.len() as u32]);
+        ethtool.ask(&mut self.answer)?;
+        // Newer kernels answer 0 instead of writing more or less than was asked for.
+        if self.answer[1] as usize != self.names.len() {
+            return Err(io::Error::other("the driver's counters have changed in number"));
+        }
+        self.values.clear();
+        self.values.extend((0..self.names.len()).map(|at| value_at(&self.answer, at)));
+        Ok(&self.values)
+    }
 }
 
 /// Offloads that change what a capture sees.
@@ -90,18 +124,28 @@ impl Ethtool {
     /// # Errors
     /// EOPNOTSUPP where it has none.
     pub fn counters(&self) -> io::Result<BTreeMap<String, u64>> {
+        let mut counters = self.driver_counters()?;
+        let values = counters.read(self)?.to_vec();
+        Ok(counters.names.into_iter().zip(values).collect())
+    }
+
+    /// The names of the driver's counters, to read the values again and again.
+    ///
+    /// # Errors
+    /// EOPNOTSUPP where it has none.
+    pub fn driver_counters(&self) -> io::Result<DriverCounters> {
         let count = self.counter_count()?;
-        let room = count * 2 + COUNTERS_SLACK;
         // struct ethtool_gstrings: cmd, string_set, len, then 32 octets each.
-        let mut names = vec![0_u32; 3 + room * ETH_GSTRING_LEN / 4];
+        let mut names = vec![0_u32; 3 + COUNTERS_ROOM * ETH_GSTRING_LEN / 4];
         names[..3].copy_from_slice(&[ETHTOOL_GSTRINGS, ETH_SS_STATS, count as u32]);
         self.ask(&mut names)?;
-        // struct ethtool_stats: cmd, n_stats, then 64 bits each.
-        let mut values = vec![0_u32; 2 + room * 2];
-        values[..2].copy_from_slice(&[ETHTOOL_GSTATS, count as u32]);
-        self.ask(&mut values)?;
-        let found = (names[2].min(values[1]) as usize).min(room);
-        Ok((0..found).map(|at| (name_at(&names, at), value_at(&values, at))).collect())
+        let found = (names[2] as usize).min(COUNTERS_ROOM);
+        let names = (0..found).map(|at| name_at(&names, at)).collect();
+        Ok(DriverCounters {
+            names,
+            answer: vec![0; 2 + COUNTERS_ROOM * 2],
+            values: Vec::with_capacity(found),
+        })
     }
 
     fn counter_count(&self) -> io::Result<usize> {
@@ -132,8 +176,8 @@ impl Ethtool {
         }
         let mut request = Request { name: self.name, data: words.as_mut_ptr(), rest: [0; 2] };
         // SAFETY: `request` has the size and layout of struct ifreq and lives through the call; `data` points to a
-        // buffer that each command's caller above made large enough for its answer, see COUNTERS_SLACK for the two
-        // whose length the kernel chooses.
+        // buffer that each command's caller above made large enough for its answer. The length of two answers is the
+        // kernel's choice: those have COUNTERS_ROOM, for a device that said a moment ago that it has half as many at most.
         match unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCETHTOOL, &mut request) } {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(()),
@@ -165,14 +209,14 @@ mod tests {
 
     #[test]
     fn the_loopback_has_no_counters_and_says_so() {
-        let lo = Ethtool::of("lo").unwrap();
+        let lo = Ethtool::of("lo").expect("a socket");
         assert!(lo.counters().is_err());
-        assert!(!lo.offloads().unwrap().large_receive);
+        assert!(!lo.offloads().expect("an answer").large_receive);
     }
 
     #[test]
     fn a_device_that_is_not_there_is_an_error() {
-        assert!(Ethtool::of("nosuchdevice0").unwrap().receive_queues().is_err());
+        assert!(Ethtool::of("nosuchdevice0").expect("a socket").receive_queues().is_err());
         assert!(Ethtool::of("a-name-that-is-too-long").is_err());
     }
 
