@@ -23,7 +23,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         headroom: 0,
         hugepages: false,
     })?;
-    let (mut user, mut kernel) = socket(&umem, RING, 0);
+    // SAFETY: one socket over this UMEM, so every chunk goes to one user.
+    let (mut user, mut kernel) = unsafe { socket(&umem, RING, 0) };
     user.fill.give(&mut umem.allocate(FRAMES));
     let mut refill = Refill::new(&umem, &Shared::new(user.fill));
     let mut burst = Burst::new(&umem);

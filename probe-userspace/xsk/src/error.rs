@@ -80,7 +80,7 @@ fn mend(call: &str, errno: i32) -> String {
                         `ss --xdp -ap` may show who, stop it or take another queue"
             .into(),
         libc::ENOBUFS | libc::ENOMEM => memory_lock(),
-        libc::EOPNOTSUPP => "the driver has not got this mode; offer copy mode too".into(),
+        libc::EOPNOTSUPP => "the driver has not got this mode: allow copy mode, or generic mode".into(),
         libc::ENODEV => "the interface is gone or not in this network namespace".into(),
         libc::ENETDOWN => "bring the interface up: `ip link set IF up`".into(),
         libc::EINVAL if call.starts_with("bind") => {

@@ -1,5 +1,6 @@
-//! Every interleaving of the threads that share a ring, by loom: `RUSTFLAGS="--cfg loom" cargo test -p xsk --test loom`.
+//! The interleavings of the threads that share a ring, with at most three preemptions, by loom: `RUSTFLAGS="--cfg loom" cargo test -p xsk --test loom`.
 #![cfg(loom)]
+#![expect(unsafe_code, reason = "a test that plays the kernel promises to give each chunk to one user")]
 
 use loom::thread;
 use xsk::refill::Shared;
@@ -53,7 +54,8 @@ fn a_ring_hands_over_every_value_once_and_in_order() {
 fn a_frame_goes_round_between_user_and_kernel() {
     check(|| {
         let umem = umem(1);
-        let (mut user, mut kernel) = socket(&umem, 2, BEFORE_WRAP);
+        // SAFETY: one socket over this UMEM, so every chunk goes to one user.
+        let (mut user, mut kernel) = unsafe { socket(&umem, 2, BEFORE_WRAP) };
         user.fill.give(&mut umem.allocate(1));
         let kernel = thread::spawn(move || {
             for number in [7_u8, 8] {
@@ -82,7 +84,8 @@ fn a_frame_goes_round_between_user_and_kernel() {
 fn a_sent_frame_comes_back_once() {
     check(|| {
         let umem = umem(1);
-        let (mut user, mut kernel) = socket(&umem, 2, BEFORE_WRAP);
+        // SAFETY: one socket over this UMEM, so every chunk goes to one user.
+        let (mut user, mut kernel) = unsafe { socket(&umem, 2, BEFORE_WRAP) };
         let kernel = thread::spawn(move || {
             let mut sent = 0;
             while sent < 2 {
@@ -112,8 +115,10 @@ fn a_sent_frame_comes_back_once() {
 fn two_workers_refill_one_fill_ring() {
     check(|| {
         let umem = umem(2);
-        let (mut user, mut kernel) = socket(&umem, 2, BEFORE_WRAP);
-        let (other_rx, _, mut other_kernel_rx, _) = further_socket(&umem, 2, BEFORE_WRAP);
+        // SAFETY: two users, and the kernel played below writes each chunk that it took from the fill ring into one of their RX rings.
+        let (mut user, mut kernel) = unsafe { socket(&umem, 2, BEFORE_WRAP) };
+        // SAFETY: as above.
+        let (other_rx, _, mut other_kernel_rx, _) = unsafe { further_socket(&umem, 2, BEFORE_WRAP) };
         user.fill.give(&mut umem.allocate(2));
         assert!(kernel.receive(&[1; 60]));
         receive_into(&mut kernel, &mut other_kernel_rx);

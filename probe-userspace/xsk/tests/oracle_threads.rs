@@ -1,6 +1,7 @@
 //! User and kernel in threads of their own over plain memory, with the bytes of the packets: run by Miri this shows that no access to a
 //! frame races with another, which loom does not look at; run natively it shows the same at speed.
 #![cfg(not(loom))]
+#![expect(unsafe_code, reason = "a test that plays the kernel promises to give each chunk to one user")]
 
 use std::thread;
 
@@ -53,7 +54,8 @@ fn work(umem: &Umem, fill: &Shared, rx: &mut Rx, expected: impl Iterator<Item = 
 #[test]
 fn packets_cross_from_thread_to_thread_unchanged() {
     let umem = umem();
-    let (mut user, mut kernel) = socket(&umem, RING, u32::MAX - 3);
+    // SAFETY: one socket over this UMEM, so every chunk goes to one user.
+    let (mut user, mut kernel) = unsafe { socket(&umem, RING, u32::MAX - 3) };
     user.fill.give(&mut umem.allocate(FRAMES));
     let fill = Shared::new(user.fill);
     thread::scope(|scope| {
@@ -84,8 +86,10 @@ fn receive(kernel: &mut Kernel, packet: &[u8]) {
 #[test]
 fn two_workers_of_a_queue_each_get_their_packets_unchanged() {
     let umem = umem();
-    let (mut user, mut kernel) = socket(&umem, RING, 0);
-    let (mut other_rx, _tx, mut kernel_other_rx, _kernel_tx) = further_socket(&umem, RING, 0);
+    // SAFETY: two users, and the kernel played below writes each chunk that it took from the fill ring into one of their RX rings.
+    let (mut user, mut kernel) = unsafe { socket(&umem, RING, 0) };
+    // SAFETY: as above.
+    let (mut other_rx, _tx, mut kernel_other_rx, _kernel_tx) = unsafe { further_socket(&umem, RING, 0) };
     // The kernel receives all into a ring of its own and hands the descriptors on.
     let (staging, mut staged) = ring::<Descriptor>(RING, 0);
     let mut kernel_rx = std::mem::replace(&mut kernel.rx, staging);

@@ -1,7 +1,8 @@
 //! Rings in plain memory with both their ends: what the kernel does at its end, a test does here.
 //!
 //! The kernel is trusted not to give one frame to two sockets at the same instant (a frame given twice one after the other is found
-//! and counted); whoever plays the kernel from two threads is held to the same.
+//! and counted). Whoever plays the kernel is held to the same, and promises it by an `unsafe` call.
+#![expect(unsafe_code, reason = "two users over one UMEM are as sound as who plays the kernel")]
 
 use super::area::Area;
 use super::cursor::{Consumer, Producer};
@@ -43,8 +44,11 @@ pub fn ring<T: Copy + Default + Send + 'static>(size: u32, start: u32) -> (Produ
 }
 
 /// Both ends of four rings of `size` slots over `umem`, their cursors at `start`.
+///
+/// # Safety
+/// Over all RX and completion rings of one UMEM, the address of a chunk is not given to two users while both may look.
 #[must_use]
-pub fn socket(umem: &Umem, size: u32, start: u32) -> (User, Kernel) {
+pub unsafe fn socket(umem: &Umem, size: u32, start: u32) -> (User, Kernel) {
     let (fill, kernel_fill) = ring(size, start);
     let (kernel_completion, completion) = ring(size, start);
     let (kernel_rx, rx) = ring(size, start);
@@ -93,8 +97,11 @@ impl Kernel {
 }
 
 /// A further socket of the queue: an RX and a TX ring of its own.
+///
+/// # Safety
+/// As of [`socket`].
 #[must_use]
-pub fn further_socket(
+pub unsafe fn further_socket(
     umem: &Umem,
     size: u32,
     start: u32,

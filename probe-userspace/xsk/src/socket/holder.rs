@@ -8,11 +8,13 @@ use std::fs;
 /// Processes that are named at most: more than one is rare, and a message should stay one.
 const NAMED_MAX: usize = 8;
 
-/// "NAME (pid N)" of each process with a fill ring; those whose maps we may not read are missing.
+/// "NAME (pid N)" of each other process with a fill ring; those whose maps we may not read are missing.
 pub(super) fn candidates() -> Vec<String> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     processes
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+        // This one has the rings of its other queues mapped already.
+        .filter(|process| *process != std::process::id())
         .filter(|process| has_fill_ring(*process))
         .map(|process| format!("{} (pid {process})", name(process)))
         .take(NAMED_MAX)

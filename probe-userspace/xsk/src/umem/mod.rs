@@ -332,7 +332,8 @@ mod tests {
     #[test]
     fn a_burst_that_is_dropped_full_loses_no_frame() {
         let umem = umem();
-        let (mut user, mut kernel) = testing::socket(&umem, 8, 0);
+        // SAFETY: one socket over this UMEM, so every chunk goes to one user.
+        let (mut user, mut kernel) = unsafe { testing::socket(&umem, 8, 0) };
         user.fill.give(&mut umem.allocate(8));
         (0..3).for_each(|number| assert!(kernel.receive(&[number; 100])));
         let mut burst = Burst::new(&umem);
@@ -346,7 +347,8 @@ mod tests {
     #[should_panic(expected = "were not given back")]
     fn a_burst_is_not_filled_twice() {
         let umem = umem();
-        let (mut user, mut kernel) = testing::socket(&umem, 8, 0);
+        // SAFETY: one socket over this UMEM, so every chunk goes to one user.
+        let (mut user, mut kernel) = unsafe { testing::socket(&umem, 8, 0) };
         user.fill.give(&mut umem.allocate(8));
         assert!(kernel.receive(&[0; 100]));
         let mut burst = Burst::new(&umem);

@@ -89,7 +89,8 @@ impl Bench {
         let options =
             Options { frames: FRAMES, frame_size: FrameSize::Two, headroom: HEADROOM, hugepages: false };
         let umem = Umem::in_plain_memory(&options).expect("memory");
-        let (user, kernel) = socket(&umem, RING, start);
+        // SAFETY: one socket over this UMEM, so every chunk goes to one user.
+        let (user, kernel) = unsafe { socket(&umem, RING, start) };
         let fill = Shared::new(user.fill);
         Self {
             refill: Refill::new(&umem, &fill),
