@@ -39,9 +39,6 @@ def table(port: dict, seen: int, books: dict) -> list[str]:
     epochs = books["epochs"]
     stored = sum(epoch["total"]["stored"]["packets"] for epoch in epochs)
     excepted, lost = by_reason(epochs, "excepted"), by_reason(epochs, "lost")
-    on_the_bus = sum(stream["missing"]["packets"] for epoch in epochs for stream in epoch["streams"])
-    if on_the_bus:
-        lost["on the bus"] = on_the_bus
     line("received by the mirror port (ip -s link)", port["packets"])
     line("seen by the probe's XDP program", seen)
     line("  in the collector's stored rows", stored)
