@@ -104,7 +104,7 @@ test-captures: ## Every capture of CAPTURES=DIR against tshark and nfdump or sof
 	CAPTURES="$(abspath $(CAPTURES))" $(CARGO) test --workspace --test captures -- --nocapture
 
 .PHONY: test-loom
-test-loom: ## Every interleaving of the cross-thread rings
+test-loom: ## The interleavings of the cross-thread rings, with at most three preemptions
 	RUSTFLAGS="--cfg loom" $(CARGO) test -p xsk --test loom --target-dir target/loom
 
 .PHONY: test-miri

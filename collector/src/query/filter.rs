@@ -83,11 +83,15 @@ fn matching(field: Field, value: &str) -> Result<Match, Refusal> {
         Kind::Uuid => uuid::Uuid::parse_str(value)
             .map(|uuid| Match::Octets(uuid.into_bytes(), uuid.into_bytes()))
             .map_err(|_| ("not a UUID", "copy one from /api/v1/probes")),
-        Kind::U8 | Kind::U16 | Kind::U32 | Kind::U64 => numbers(field, value),
+        Kind::U8 => numbers(field, value, u8::MAX.into()),
+        Kind::U16 => numbers(field, value, u16::MAX.into()),
+        Kind::U32 => numbers(field, value, u32::MAX.into()),
+        Kind::U64 => numbers(field, value, u64::MAX),
     }
 }
 
-fn numbers(field: Field, value: &str) -> Result<Match, Refusal> {
+/// `most` is what the column holds: a number above it would match nothing, and is a slip.
+fn numbers(field: Field, value: &str, most: u64) -> Result<Match, Refusal> {
     if value == "none" {
         return match field {
             Field::One(column) if column.nullable => Ok(Match::Absent),
@@ -106,6 +110,10 @@ fn numbers(field: Field, value: &str) -> Result<Match, Refusal> {
     }
     let (first, last) = value.split_once('-').unwrap_or((value, value));
     match (number(first), number(last)) {
+        (Some(_), Some(last)) if last > most => Err((
+            "larger than this field can be",
+            "ports and VLANs end at 65535, protocols, TTLs and ICMP types at 255",
+        )),
         (Some(first), Some(last)) if first <= last => Ok(Match::Numbers(first, last)),
         (Some(_), Some(_)) => Err(("a range that ends before it begins", "write the smaller number first")),
         _ => Err(("not a number", "write a number, a range as 1024-65535, or (for proto) a name as tcp")),
@@ -149,6 +157,9 @@ mod tests {
             "src=",
             "port=http",
             "port=9-8",
+            "port=70000",
+            "port=1024-65536",
+            "proto=256",
             "port=none",
             "proto=+6",
             "probe=1",

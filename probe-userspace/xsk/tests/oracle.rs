@@ -3,6 +3,7 @@
 //! Any sequence of what user and kernel may do, and of what a broken kernel might, must leave every chunk where the model has it, hand
 //! over each packet once, whole and in order, and count each that it does not hand over. No system call: runs under Miri too.
 #![cfg(not(loom))]
+#![expect(unsafe_code, reason = "a test that plays the kernel promises to give each chunk to one user")]
 
 #[path = "oracle/bench.rs"]
 mod bench;
