@@ -1,5 +1,6 @@
 //! What this crate's own part of a packet costs: bursts of 64 received and given back over rings in plain memory, where the kernel's part
 //! is played beside the clock. `recycle [BURSTS]` prints the median burst, which other processes on the machine do not touch.
+#![expect(unsafe_code, reason = "who plays the kernel promises to give each chunk to one user")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
