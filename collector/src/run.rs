@@ -101,7 +101,9 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         store_status,
         registry,
         books: Default::default(),
+        audit: Default::default(),
     });
+    runtime.spawn(api::audit(Arc::clone(&service)));
 
     let goodbye = Arc::new(Notify::new());
     let server = runtime.spawn(serve(listener, service, address, Arc::clone(&goodbye)));

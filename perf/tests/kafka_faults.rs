@@ -122,6 +122,22 @@ named! {
     a_row_doubled_by_the_store_is_named: "store:double";
 }
 
+/// Whoever watches the page, the metrics or the plain ledger never asks for a count of the rows.
+#[test]
+fn a_row_lost_by_the_store_is_seen_without_a_check() {
+    let run = Run::new(format!("zmq://127.0.0.1:{}", free_port()), "gannet");
+    let collector = run.collector("store:lose");
+    run.probe(ELSEWHERE[1]);
+    perf::wait::wait_until("the plain ledger names the store", PATIENCE, || {
+        let said = collector.ask(&["ledger", "--format", "json"]);
+        let ledger: Value = serde_json::from_str(&said.stdout).unwrap_or_default();
+        (&ledger["verdict"], &ledger["hops"][0]) == (&"residual".into(), &"store".into())
+    })
+    .unwrap();
+    let (code, ledger) = collector.check();
+    assert_eq!((code, &ledger["hops"]), (3, &serde_json::json!(["store"])));
+}
+
 /// ZMQ promises nothing: a batch that is lost there is counted loss, and no residual.
 #[test]
 fn a_batch_lost_on_zmq_is_counted_and_held_against_max_loss() {

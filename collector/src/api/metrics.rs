@@ -22,6 +22,11 @@ pub(super) fn text(registry: &Registry, ledger: &Ledger, inputs: &[Arc<InputStat
     gauge("collector_ingest_running_inputs", "Inputs that receive", running as u64);
     gauge("collector_ledger_balanced", "1 = no residual", balanced);
     gauge(
+        "collector_ledger_rows_counted_timestamp_seconds",
+        "When the rows were last counted for the books; 0 = not yet",
+        ledger.rows_counted_nanoseconds.unwrap_or(0) / 1_000_000_000,
+    );
+    gauge(
         "collector_ledger_residual_packets",
         "Packets or records that no term explains",
         ledger.residual.packets,

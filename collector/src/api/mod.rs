@@ -5,6 +5,7 @@
 //!        └► ui::file
 //! ```
 
+mod audit;
 mod books;
 mod health;
 mod metrics;
@@ -13,6 +14,7 @@ mod probes;
 mod router;
 mod service;
 
+pub use audit::{Audit, run as audit};
 pub use books::Books;
 pub use router::{PATHS, router};
 pub use service::{Answer, Problem, Service};

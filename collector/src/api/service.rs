@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::audit::Audit;
 use super::books::{self, Books, Known};
 use super::{health, metrics, now, probes};
 use crate::ingest::{InputStatus, StoreStatus};
@@ -43,6 +44,8 @@ pub struct Service {
     pub registry: prometheus_client::registry::Registry,
     /// Read for several at once.
     pub books: Books,
+    /// The rows, counted in the background.
+    pub audit: Audit,
 }
 
 /// An answer: JSON, or for `/metrics` text.
@@ -51,8 +54,8 @@ pub type Answer = Result<String, Problem>;
 impl Service {
     /// For a store that is opened by the command line itself: no inputs, no counters.
     pub fn offline(reader: Box<dyn Reader>, store_path: String) -> Self {
-        let (store_status, registry, books) = Default::default();
-        Self { reader, store_path, inputs: Vec::new(), store_status, registry, books }
+        let (store_status, registry, books, audit) = Default::default();
+        Self { reader, store_path, inputs: Vec::new(), store_status, registry, books, audit }
     }
 
     /// Answers a path of the API but `/health`, which has a status of its own.
@@ -91,13 +94,19 @@ impl Service {
         self.close(check, words.now_nanoseconds)
     }
 
-    fn close(&self, from_rows: bool, now_nanoseconds: u64) -> Result<Ledger, Problem> {
+    /// Without the rows it says what the last count of them found.
+    pub(super) fn close(&self, from_rows: bool, now_nanoseconds: u64) -> Result<Ledger, Problem> {
         if from_rows {
             let known = books::read(&*self.reader, &self.store_status, true)?;
-            return Ok(Ledger::close(&known.terms, known.caught_up, now_nanoseconds));
+            let mut ledger = Ledger::close(&known.terms, known.caught_up, now_nanoseconds);
+            self.audit.keep(&ledger, now_nanoseconds);
+            ledger.rows_counted_nanoseconds = Some(now_nanoseconds);
+            return Ok(ledger);
         }
         let known = self.known()?;
-        Ok(Ledger::close(&known.terms, known.caught_up, now_nanoseconds))
+        let mut ledger = Ledger::close(&known.terms, known.caught_up, now_nanoseconds);
+        self.audit.tell(&mut ledger);
+        Ok(ledger)
     }
 
     fn known(&self) -> Result<Arc<Known>, store::Error> {

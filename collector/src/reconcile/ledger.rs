@@ -21,6 +21,8 @@ pub struct Ledger {
     pub hops: Vec<Hop>,
     /// Whether stored terms were counted from the rows themselves.
     pub checked_rows: bool,
+    /// When the rows were last counted, by the collector's clock: what that found is in `residual` and `hops`. `None` = not yet.
+    pub rows_counted_nanoseconds: Option<u64>,
     /// Counted loss: it is no residual.
     pub lost: Loss,
     /// Batches that came more than once and were stored once.
@@ -100,6 +102,7 @@ impl Ledger {
             residual,
             hops,
             checked_rows: terms.doubled_rows.is_some(),
+            rows_counted_nanoseconds: None,
             lost: epochs.iter().map(|epoch| epoch.lost).fold(Loss::default(), Loss::plus),
             doubled: Batches { batches: doubled.saturating_sub(conflicts) },
             conflicts: Batches { batches: conflicts },
@@ -110,6 +113,20 @@ impl Ledger {
 }
 
 impl Ledger {
+    /// Takes in what a count of the rows found that the batches do not show.
+    pub fn add_residual(&mut self, residual: Amount, hops: &[Hop]) {
+        if residual == Amount::ZERO {
+            return;
+        }
+        // Both may see the same thing: the larger one, not the sum.
+        self.residual.packets = self.residual.packets.max(residual.packets);
+        self.residual.octets = self.residual.octets.max(residual.octets);
+        self.hops.extend(hops);
+        self.hops.sort_unstable();
+        self.hops.dedup();
+        self.verdict = Verdict::Residual;
+    }
+
     /// Batches by what became of them, over all epochs: every fate, in the order of [`Fate::ALL`].
     pub fn fates(&self) -> [(&'static str, u64); 7] {
         let streams = || self.epochs.iter().flat_map(|epoch| &epoch.streams);

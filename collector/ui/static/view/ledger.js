@@ -81,10 +81,13 @@ function noteOf(ledger, epochs) {
   if (broken.length > 0) return `at ${broken.join(', ')}`;
   if (sizeOf(ledger.residual) > 0) return `at ${ledger.hops.join(', ')}`;
   const open = epochs.filter((epoch) => epoch.state !== 'closed');
-  if (open.length === 0) return ledger.verdict === 'open' ? 'closed by the probe; the bus is not read to its end' : 'all books closed, to the packet';
+  if (open.length === 0) return ledger.verdict === 'open' ? 'closed by the probe; the bus is not read to its end' : `all books closed, to the packet; ${rowsOf(ledger)}`;
   const silent = open.find((epoch) => epoch.state === 'silent');
   return silent ? `${nameOf(silent)} is silent, last heard ${ago(silent.last_heard_nanoseconds)}` : 'still running; exact once it ends';
 }
+
+// The stored rows are counted again and again: until then the books stand on what the batches said.
+const rowsOf = ({ rows_counted_nanoseconds: at }) => (at ? `rows counted ${ago(at)}` : 'rows not counted yet');
 
 function drawIdentities(epochs) {
   const rows = epochs.flatMap((epoch) => epoch.identities.map((identity) => ({ ...identity, epoch })));

@@ -9,6 +9,7 @@
 //! meter      received + taken_over = metered + undecodable.* + non_flow.* + handed_over + handover_full   per worker
 //!            handed_over of all workers = taken_over of all workers
 //! export     metered + shunted + inherited = exported + open + in_record_ring + discarded.* + recovered + lost_at_crash
+//!            open = in_record_ring = 0                                 once it is closed
 //! batch      sealed    = records_out                                       per sink and stream
 //!            records_out = acknowledged + in_spool + discarded.*           per sink and stream
 //! ```
@@ -46,6 +47,7 @@ pub fn of_probe(message: &Message, previous: Option<&Message>) -> Vec<Identity> 
     identities.extend(message.workers.iter().map(meter));
     identities.push(handover(message, previous));
     identities.push(export(message));
+    identities.extend(ended(message));
     for cursor in &message.cursors {
         identities.push(sealed(message, cursor));
         identities.push(outbox(cursor));
@@ -159,6 +161,15 @@ fn export(message: &Message) -> Identity {
         identity = by_reason(identity, "discarded", &worker.discarded);
     }
     identity
+}
+
+/// A flow that left the cache without a record would stay open for ever, and `export` would hold: so at the end nothing may be
+/// open any more.
+fn ended(message: &Message) -> Option<Identity> {
+    let identity = Identity::new("still open at the end", Hop::Export, "", Unit::PacketsAndOctets)
+        .right("open", total(message, |worker| worker.open))
+        .right("in_record_ring", total(message, |worker| worker.in_record_ring));
+    message.closed.then_some(identity)
 }
 
 fn sealed(message: &Message, cursor: &CursorTerms) -> Identity {
