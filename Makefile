@@ -14,6 +14,7 @@ CAPTURES ?=
 .PHONY: demo
 demo: ## The main job on real traffic, no server needed (root): DEMO_SECONDS=60 DEMO_CAPTURE=FILE BUS=zmq|kafka
 	@$(call need_root,make demo,network namespaces and AF_XDP sockets)
+	deploy/demo/demo check
 	$(SETUP) build demo $(if $(filter kafka,$(BUS)),kafka)
 	$(CARGO) build --workspace --bins
 	exec deploy/demo/demo

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use live::Room;
 use perf::kernel::thread::in_network;
-use perf::netns::Netns;
+use perf::netns::{End, Netns, Wire};
 use perf::process::Program;
 
 /// A segment that was lost is sent again within seconds; a session that is cut off gets nothing for as long as this.
@@ -165,8 +165,27 @@ fn a_probe_whose_only_interface_is_gone_drains_and_fails() {
         room.right.ip(&["link", "delete", "in"]).unwrap();
         let books = room.ended(probe);
         assert_eq!(books.finished.code(), 1, "{mode}: {}", books.finished.stderr);
-        assert!(books.finished.stderr.contains("no interface is left"), "{}", books.finished.stderr);
+        assert!(
+            books.finished.stderr.contains("no interface is left (in gone)"),
+            "{}",
+            books.finished.stderr
+        );
         assert_eq!((books.total("/metered/packets"), books.total("/residual")), (100, 0), "{mode}");
+    }
+}
+
+#[test]
+fn one_interface_of_two_that_goes_is_named_and_the_other_goes_on() {
+    for mode in ["xdp", "packet"] {
+        let room = Room::new(1, 1500);
+        Wire::default().lay(End::new(&room.left, "out2"), End::new(&room.right, "in2")).unwrap();
+        let mut probe = room.probe(&format!("-i in2 --capture {mode}"));
+        room.right.ip(&["link", "delete", "in2"]).unwrap();
+        probe.wait_for_line("in2 is gone", PATIENCE).unwrap();
+        room.send("--by packet-socket --flows 10");
+        let books = room.stop(probe);
+        books.assert_balanced(mode);
+        assert_eq!(books.total("/metered/packets"), 100, "{mode}");
     }
 }
 

@@ -39,6 +39,8 @@ const SENT_WITHIN: Duration = Duration::from_secs(6);
 
 /// What keeps packets out, and lets them in.
 pub(super) trait Door: Send {
+    /// The name of its interface.
+    fn interface(&self) -> &str;
     /// Packets come from now on.
     fn open(&mut self) -> Result<(), super::Error>;
     /// No more packets come, but those on their way.
@@ -117,7 +119,7 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
         tracing::info!("ready: metering {}", setting.what);
         notify.ready(&format!("metering {}", setting.what));
         let Setting { screen, board, reload, .. } = setting;
-        let mut watch = Watch { notify, screen, board, doors: &mut doors, reload };
+        let mut watch = Watch { notify, screen, board, doors: &mut doors, reload, gone: Default::default() };
         deserted = watch.until_stopped(&exporter, setting.signals);
     }
     let failed_doors = close(&mut doors);

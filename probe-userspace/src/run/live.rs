@@ -95,7 +95,11 @@ fn packet(port: &Port, capture: &Capture, opened: &mut Opened) -> Result<(), Err
         if let Some(fanout) = &mut options.fanout {
             fanout.group = socket.fanout_group();
         }
-        opened.doors.push(Box::new(GateDoor { gate: socket.gate()?, index: interface.index() }));
+        opened.doors.push(Box::new(GateDoor {
+            gate: socket.gate()?,
+            name: interface.name().to_owned(),
+            index: interface.index(),
+        }));
         sources.push(Filtered::changeable(PacketSocket::new(socket), &opened.filter));
     }
     Ok(())
@@ -103,10 +107,15 @@ fn packet(port: &Port, capture: &Capture, opened: &mut Opened) -> Result<(), Err
 
 struct GateDoor {
     gate: Gate,
+    name: String,
     index: u32,
 }
 
 impl Door for GateDoor {
+    fn interface(&self) -> &str {
+        &self.name
+    }
+
     fn open(&mut self) -> Result<(), Error> {
         Ok(self.gate.open()?)
     }

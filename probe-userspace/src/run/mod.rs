@@ -38,7 +38,7 @@ use flow_wire::stamp::ProbeId;
 pub use error::Error;
 pub use exit::Exit;
 
-use crate::config::{Capture, CaptureWord, CommandLine, Config, Input};
+use crate::config::{Capture, CaptureWord, CommandLine, Config, Input, XdpModeWord};
 use crate::export::Identity;
 use crate::source::filtered::InForce;
 use crate::telemetry::{Board, Server, losses, summary};
@@ -96,7 +96,7 @@ fn meter(command_line: &CommandLine, config: &Config, plan: &Plan) -> Result<Exi
     serve(config, &board)?;
     let ledger = config.output.ledger.as_deref().map(LedgerFile::open).transpose()?;
     let ended = match attempt(command_line, config, plan, &mut signals, &board) {
-        Err(error) if config.capture.mode == CaptureWord::Auto && error.is_refusal_of_xdp() => {
+        Err(error) if may_listen_instead(config, plan) && error.is_refusal_of_xdp() => {
             tracing::warn!("{error}");
             tracing::warn!("AF_XDP is refused: listening by packet socket instead");
             let mut config = config.clone();
@@ -106,6 +106,13 @@ fn meter(command_line: &CommandLine, config: &Config, plan: &Plan) -> Result<Exi
         ended => ended?,
     };
     finish(config, ended, ledger)
+}
+
+/// Only where AF_XDP was the probe's own choice, in whatever mode there is.
+fn may_listen_instead(config: &Config, plan: &Plan) -> bool {
+    config.capture.mode == CaptureWord::Auto
+        && config.capture.xdp_mode == XdpModeWord::default()
+        && plan.ports.iter().any(|port| port.mode == mode::Mode::Xdp)
 }
 
 /// A run, as an epoch of its own.

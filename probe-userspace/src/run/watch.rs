@@ -1,5 +1,6 @@
 //! What the control thread does while the workers work.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,8 @@ pub(super) struct Watch<'a> {
     pub board: Board,
     pub doors: &'a mut [Box<dyn Door>],
     pub reload: Option<Reload<'a>>,
+    /// Interfaces that are gone, each said once.
+    pub gone: BTreeSet<String>,
 }
 
 impl Watch<'_> {
@@ -65,7 +68,8 @@ impl Watch<'_> {
             if tended.elapsed() >= TEND {
                 tended = Instant::now();
                 if self.is_deserted() {
-                    tracing::error!("no interface is left: draining");
+                    let gone: Vec<_> = self.gone.iter().map(String::as_str).collect();
+                    tracing::error!("no interface is left ({} gone): draining", gone.join(", "));
                     self.notify.stopping();
                     return true;
                 }
@@ -79,7 +83,12 @@ impl Watch<'_> {
         let mut left = self.doors.is_empty();
         for door in &mut *self.doors {
             match door.tend(&interfaces) {
-                Ok(there) => left |= there,
+                Ok(true) => left = true,
+                Ok(false) if self.gone.insert(door.interface().to_owned()) => tracing::error!(
+                    "{} is gone: nothing comes from it any more\n  mend: once it is there again, restart the probe",
+                    door.interface()
+                ),
+                Ok(false) => {}
                 Err(error) => {
                     tracing::error!("{error}");
                     left = true;

@@ -153,6 +153,10 @@ struct ProgramDoor {
 }
 
 impl Door for ProgramDoor {
+    fn interface(&self) -> &str {
+        &self.interface.name
+    }
+
     fn open(&mut self) -> Result<(), Error> {
         let name = &self.interface.name;
         let attached = lock(&self.program).attach(name, self.interface.index, self.wanted)?;

@@ -91,7 +91,7 @@ impl Source for PacketSocket {
     fn before_sleep(&mut self) {
         if let Some(error) = self.socket.take_error() {
             tracing::warn!(
-                "{}: {error}: nothing arrives until the interface is up again",
+                "{}: {error}: nothing arrives until the interface is up, or there, again",
                 self.point.interface
             );
         }
