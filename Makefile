@@ -104,6 +104,14 @@ test-captures: ## Every capture of CAPTURES=DIR against tshark and nfdump or sof
 	$(SETUP) build test
 	CAPTURES="$(abspath $(CAPTURES))" $(CARGO) test --workspace --test captures -- --nocapture
 
+.PHONY: chaos
+N ?= 200
+SEED ?= 1
+chaos: build ## Kill, stop, pause and cut off everybody while known traffic flows, then judge (root): N=200 SEED=1 BUS=kafka|zmq
+	@$(call need_root,make chaos,network namespaces$(comma) AF_XDP sockets and small disks)
+	$(SETUP) test kafka
+	target/debug/examples/chaos --bus $(or $(BUS),kafka) --events $(N) --seed $(SEED)
+
 .PHONY: test-loom
 test-loom: ## The interleavings of the cross-thread rings, with at most three preemptions
 	RUSTFLAGS="--cfg loom" $(CARGO) test -p xsk --test loom --target-dir target/loom

@@ -12,14 +12,14 @@ pub struct Missing {
     pub folder: PathBuf,
 }
 
-/// The path of one of our binaries. Tests lie in `target/<profile>/deps`, binaries one folder up.
+/// The path of one of our binaries. Tests lie in `target/<profile>/deps`, examples in `examples`, binaries one folder up.
 ///
 /// # Errors
 /// When it is not built.
 pub fn path(name: &str) -> Result<PathBuf, Missing> {
     let mut folder = std::env::current_exe().unwrap_or_default();
     folder.pop();
-    if folder.ends_with("deps") {
+    if folder.ends_with("deps") || folder.ends_with("examples") {
         folder.pop();
     }
     let path = folder.join(name);

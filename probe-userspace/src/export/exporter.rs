@@ -13,7 +13,7 @@ use flow_wire::stamp::StreamId;
 use super::message::{Control, complete};
 use super::outbox::Outbox;
 use super::stream::Stream;
-use super::{Books, Identity, Pressure, copies};
+use super::{Books, Identity, Pressure, copies, witness};
 use crate::worker::{Cut, Export};
 
 /// Entries taken from a ring before the next one's turn: some batches, so that one busy worker does not starve the others.
@@ -90,6 +90,7 @@ impl Exporter {
         self.composed = now;
         let message = Arc::new(self.message(wall_nanoseconds, closed));
         if let Some(sealed) = self.control.seal(&message) {
+            witness::saw(&sealed);
             self.outbox.append(&sealed);
         }
         self.books.publish(&message);
@@ -202,6 +203,7 @@ fn less(one: Amount, other: Amount) -> Amount {
 }
 
 fn deliver(sealed: Sealed, outbox: &Outbox) {
+    witness::saw(&sealed);
     let sealed = Arc::new(sealed);
     for _ in 0..copies(fault::take(Hop::Batch)) {
         outbox.append(&sealed);

@@ -15,6 +15,7 @@ mod message;
 pub mod outbox;
 mod stream;
 mod thread;
+mod witness;
 pub mod zmq;
 
 use std::sync::Arc;

@@ -4,6 +4,8 @@
 //! `GANNET_FAULT=<hop>:lose` or `GANNET_FAULT=<hop>:double`; it hits once. Not at the device: no driver says exactly how
 //! many frames it gave to the program (veth's `rx_queue_N_xdp_packets` runs on while the program is being attached and
 //! detached, and counts after the program did), so `offered` is unknown in a run, and only tests of the identity have it.
+//!
+//! `GANNET_MUTANT=<name>` gets a step of the delivery protocol wrong for as long as the process lives.
 
 use std::fmt;
 use std::str::FromStr;
@@ -142,6 +144,49 @@ pub const fn take(_hop: Hop) -> Option<Fault> {
     None
 }
 
+/// The environment variable that names a [`Mutant`].
+pub const MUTANT_VARIABLE: &str = "GANNET_MUTANT";
+
+/// A step of the delivery protocol done wrong all the time: the chaos harness must notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// A sink's cursor moves when a batch is handed to it, not when it is acknowledged.
+    CursorFirst,
+    /// The collector keeps the highest sequence of a stream instead of a received set.
+    HighWaterMark,
+    /// The collector stores whatever comes.
+    NoDedupe,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::CursorFirst, Self::HighWaterMark, Self::NoDedupe];
+
+    /// As in `GANNET_MUTANT`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CursorFirst => "cursor-first",
+            Self::HighWaterMark => "high-water-mark",
+            Self::NoDedupe => "no-dedupe",
+        }
+    }
+}
+
+/// Whether this process is that mutant.
+#[cfg(feature = "fault-injection")]
+pub fn is(mutant: Mutant) -> bool {
+    use std::sync::OnceLock;
+    static NAME: OnceLock<Option<String>> = OnceLock::new();
+    NAME.get_or_init(|| std::env::var(MUTANT_VARIABLE).ok()).as_deref() == Some(mutant.name())
+}
+
+/// Whether this process is that mutant: no, in this build.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+pub const fn is(_mutant: Mutant) -> bool {
+    false
+}
+
 /// A plan that hits once, whichever thread comes first.
 #[cfg(any(test, feature = "fault-injection"))]
 struct Armed {
@@ -190,5 +235,6 @@ mod tests {
     #[test]
     fn an_ordinary_build_has_no_faults() {
         assert!(Hop::ALL.into_iter().all(|hop| take(hop).is_none()));
+        assert!(!Mutant::ALL.into_iter().any(is));
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use duckdb::{Connection, params};
+use flow_wire::fault::{self, Mutant};
 use flow_wire::ledger::Tombstone;
 use flow_wire::stamp::Stamp;
 
@@ -149,9 +150,13 @@ impl<'a> Plan<'a> {
     ) -> Result<bool, Error> {
         let Candidate { stamp, crc32c, records } = candidate;
         let stream = self.stream(streams, stamp.into());
+        let is_old = fault::is(Mutant::HighWaterMark) && stamp.sequence.0 < stream.received.end();
         let inserted = stream.received.insert(stamp.sequence.0).map_err(|source| full(stamp, source))?;
         if inserted {
             crcs.insert(stamp, crc32c);
+            return Ok(!is_old);
+        }
+        if fault::is(Mutant::NoDedupe) {
             return Ok(true);
         }
         let count = |counted: &mut Counted| counted.add(records);

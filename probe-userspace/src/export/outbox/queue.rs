@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flow_wire::batch::Sealed;
 use flow_wire::bus::Kind;
+use flow_wire::fault::{self, Mutant};
 use flow_wire::ledger::{Amount, ByReason, CursorTerms, Discard, Guarantee};
 use flow_wire::stamp::{Stamp, StreamId};
 
@@ -132,6 +133,9 @@ impl Queue {
             handed.push(Arc::clone(sealed));
         }
         self.handed += handed.len();
+        if fault::is(Mutant::CursorFirst) {
+            self.acknowledge(self.handed);
+        }
         handed
     }
 

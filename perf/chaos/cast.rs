@@ -1,0 +1,233 @@
+//! The parties of a run, and what an event does to them.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use flow_wire::fault::MUTANT_VARIABLE;
+use perf::kernel::{signal::Signal, thread};
+use perf::netns::Netns;
+use perf::process::{self, Program};
+use serde_json::Value;
+
+use super::party::{END_BOUND, Party, wait};
+use super::schedule::{Event, What, Whom};
+use super::site::{PROBE, Site};
+use super::traffic::Sent;
+use super::{Bus, Settings, broker};
+
+/// Time-outs of the flow cache, so short that records flow all the time.
+const TIMEOUTS: [&str; 4] = ["-d", "2", "-t", "4"];
+
+/// A cold Java on a busy machine.
+const BROKER_BOUND: Duration = Duration::from_secs(120);
+
+/// Until everything that was sent is stored, once all is well again: a broker gives a dead producer up after 15 s, and a client
+/// waits up to 10 s before it looks for a broker again.
+const DRAIN_BOUND: Duration = Duration::from_secs(60);
+
+/// Where the collector answers, in its own namespace.
+const HTTP: &str = "127.0.0.1:3000";
+
+pub(crate) struct Cast {
+    pub(crate) site: Site,
+    pub(crate) probe: Party,
+    pub(crate) broker: Option<Party>,
+    pub(crate) collector: Party,
+}
+
+/// What the collector's check said at the end.
+pub(crate) struct Books {
+    pub(crate) code: i32,
+    pub(crate) ledger: Value,
+    /// What did not come to its end.
+    pub(crate) failures: Vec<String>,
+}
+
+impl Cast {
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let site = Site::new();
+        let url = match settings.bus {
+            Bus::Kafka => broker::url(),
+            Bus::Zmq => format!("zmq://{PROBE}:5556"),
+        };
+        let broker = (settings.bus == Bus::Kafka).then(|| broker_of(&site));
+        let mutant = settings.mutant.map_or("", |mutant| mutant.name());
+        let probe = probe_of(&site, &url, mutant);
+        let collector = collector_of(&site, &url, mutant);
+        Self { site, probe, broker, collector }
+    }
+
+    /// Everybody, in the order in which they need each other; the probe meters when this is over.
+    pub(crate) fn start_all(&mut self) {
+        if let Some(broker) = &mut self.broker {
+            broker.start();
+            wait("the broker takes connections", BROKER_BOUND, || reaches_broker(&self.site.broker)).unwrap();
+        }
+        self.collector.start();
+        self.collector.wait_until_ready();
+        self.probe.start();
+        self.probe.wait_until_ready();
+    }
+
+    fn party(&mut self, whom: Whom) -> Option<&mut Party> {
+        match whom {
+            Whom::Probe => Some(&mut self.probe),
+            Whom::Broker => self.broker.as_mut(),
+            Whom::Collector => Some(&mut self.collector),
+        }
+    }
+
+    pub(crate) fn begin(&mut self, event: &Event) {
+        match event.what {
+            What::Fill => return self.site.disk(event.whom).fill(),
+            What::Cut => return self.site.link(event.whom, "down"),
+            What::Kill | What::Stop | What::Pause => {}
+        }
+        let Some(party) = self.party(event.whom) else { return };
+        match event.what {
+            What::Kill => party.kill(),
+            What::Stop => party.signal(Signal::Terminate),
+            _ => party.signal(Signal::Stop),
+        }
+    }
+
+    pub(crate) fn mend(&mut self, event: &Event) {
+        match event.what {
+            What::Fill => self.site.disk(event.whom).free(),
+            What::Cut => return self.site.link(event.whom, "up"),
+            What::Kill | What::Stop | What::Pause => {}
+        }
+        let Some(party) = self.party(event.whom) else { return };
+        match event.what {
+            What::Pause => return party.signal(Signal::Continue),
+            What::Stop => {
+                let wrong = party.wait_for_the_end();
+                // Java ends with the signal's number.
+                party.deaths.extend(wrong.filter(|_| event.whom != Whom::Broker));
+            }
+            _ => drop(party.notice_the_end(event.what == What::Fill)),
+        }
+        party.start();
+    }
+
+    /// The barrier: everybody is well and runs, everything that was sent is stored (or lost), the probe closes its books, and
+    /// the collector has read them.
+    pub(crate) fn drain(&mut self, sent: &Sent) -> Books {
+        let mut failures = Vec::new();
+        if let Some(broker) = &mut self.broker {
+            broker.start();
+            failures
+                .extend(wait("the broker is back", BROKER_BOUND, || reaches_broker(&self.site.broker)).err());
+        }
+        self.collector.start();
+        self.collector.wait_until_ready();
+        self.probe.start();
+        self.probe.wait_until_ready();
+        let stored = || {
+            self.ask(&["query", "top", "--measure", "packets", "--format", "json"]).1["total"]["packets"]
+                .as_u64()
+        };
+        // Where something is lost this does not come, and the verdict says what.
+        drop(wait("all packets are stored", DRAIN_BOUND, || stored() >= Some(sent.packets)));
+        self.probe.signal(Signal::Terminate);
+        failures.extend(self.probe.wait_for_the_end());
+        let (code, ledger) = self.ask(&["ledger", "--check", "--wait", "60", "--format", "json"]);
+        self.collector.signal(Signal::Terminate);
+        failures.extend(self.collector.wait_for_the_end());
+        if let Some(broker) = &mut self.broker {
+            broker.kill();
+        }
+        Books { code, ledger, failures }
+    }
+
+    /// Leaves what everybody said and wrote for people to look at.
+    pub(crate) fn keep(&mut self) -> PathBuf {
+        let parties = [
+            ("probe", Some(&self.probe)),
+            ("broker", self.broker.as_ref()),
+            ("collector", Some(&self.collector)),
+        ];
+        for (name, party) in parties {
+            let said = party.map(Party::said).unwrap_or_default();
+            std::fs::write(self.site.file(&format!("{name}.said")), said).unwrap();
+        }
+        self.site.keep()
+    }
+
+    /// A question to the collector, and its answer.
+    fn ask(&self, words: &[&str]) -> (i32, Value) {
+        let program = Program::ours_in(&self.site.collector, "gannet-collector").unwrap();
+        let finished = program.args(words).args(["--http", HTTP]).run(DRAIN_BOUND + END_BOUND).unwrap();
+        (finished.code(), serde_json::from_str(&finished.stdout).unwrap_or_default())
+    }
+}
+
+fn reaches_broker(namespace: &Netns) -> bool {
+    let address: SocketAddr = broker::url()["kafka://".len()..].parse().expect("an address and a port");
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok();
+    thread::in_network(namespace.name(), connect).unwrap_or(false)
+}
+
+fn broker_of(site: &Site) -> Party {
+    let directory = site.disk(Whom::Broker).path().join("kafka");
+    std::fs::create_dir(&directory).unwrap();
+    broker::format(&directory);
+    let command = in_namespace(&site.broker);
+    Party::new("the broker", "Kafka Server started", move || broker::program(command(), &directory))
+}
+
+fn probe_of(site: &Site, url: &str, mutant: &'static str) -> Party {
+    let (state, log, ledger) =
+        (site.disk(Whom::Probe).path().join("state"), site.file("sealed"), site.file("ledger"));
+    // The probe gives up root before it seals.
+    open_to_all(&log);
+    let (namespace, url) = (in_namespace(&site.probe), url.to_owned());
+    Party::new("the probe", "ready:", move || {
+        ours("gannet-probe", namespace(), mutant)
+            .env("GANNET_SEALED_LOG", &log)
+            .args(["-i", "in", "--capture", "xdp", "--workers", "2", "--ntopng", &url])
+            .args(TIMEOUTS)
+            .args([Path::new("--state-dir"), &state, Path::new("--ledger"), &ledger])
+    })
+}
+
+fn collector_of(site: &Site, url: &str, mutant: &'static str) -> Party {
+    let store = site.disk(Whom::Collector).path().join("store");
+    let (namespace, url) = (in_namespace(&site.collector), url.to_owned());
+    Party::new("the collector", "page and API", move || {
+        ours("gannet-collector", namespace(), mutant)
+            .args(["-i", &url, "--http", HTTP, "--store"])
+            .args([&store])
+    })
+}
+
+/// Makes commands inside a namespace for as long as it is there.
+fn in_namespace(namespace: &Netns) -> impl Fn() -> Command + use<> {
+    let name = namespace.name().to_owned();
+    move || {
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &name]);
+        command
+    }
+}
+
+/// A program of the build with faults, whether it has one or not: only that has the log of sealed batches.
+fn ours(name: &'static str, mut command: Command, mutant: &str) -> Program {
+    command.arg(faulty(name));
+    Program::foreign(name, command).env(MUTANT_VARIABLE, mutant)
+}
+
+fn faulty(name: &str) -> PathBuf {
+    let ordinary = process::path(name).unwrap();
+    let path = ordinary.ancestors().nth(2).unwrap().join("fault-injection").join(name);
+    assert!(path.is_file(), "{} is not there: build it with `make build`", path.display());
+    path
+}
+
+fn open_to_all(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, "").unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666)).unwrap();
+}
