@@ -15,5 +15,6 @@ pub mod meter;
 pub mod packet;
 pub mod run;
 pub mod source;
+pub mod survive;
 pub mod telemetry;
 pub mod worker;

@@ -14,17 +14,25 @@ use xdp_abi::headers::{Fragment, NonFlow, Undecodable, Unmetered};
 use crate::flow::{Budget, Cache, Fragments, Place, Records, Settings};
 use crate::packet::{self, Packet};
 use crate::source::{BURST_CAPACITY, Frame};
+use crate::survive::bank::Bank;
+use crate::survive::file::ShardMemory;
 use tally::Tally;
 
+mod numbers;
 mod tally;
 #[cfg(test)]
 pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use numbers::{TERMS, terms_of};
+
 /// Knows which worker has a packet's flow (fragments, and split queues without symmetric RSS, cross from one to another).
 pub trait Owners {
-    /// Hands a packet to the worker of its flow, unless that is this one. Its key is whole: ports resolved. Never waits.
+    /// Whether the flow of a packet lives here. Its key is whole: ports resolved.
+    fn owns(&self, packet: &Packet) -> bool;
+
+    /// Hands a packet to the worker of its flow, unless that is this one. Never waits.
     fn give(&mut self, packet: &Packet) -> Given;
 }
 
@@ -47,33 +55,37 @@ pub struct Shard {
     /// The packets of the burst under way, and their places; both as long as a burst at most.
     burst: Vec<Packet>,
     places: Vec<Place>,
+    /// Packets of the burst that other workers will get.
+    away: Vec<Packet>,
     received: Amount,
-    metered: Amount,
     undecodable: Tally<Undecodable>,
     non_flow: Tally<NonFlow>,
     handed_over: Amount,
     taken_over: Amount,
     handover_full: Amount,
     fragments_without_first: u64,
+    /// What of it all survives: switched once a burst.
+    survivors: Bank<TERMS>,
 }
 
 impl Shard {
-    /// The shard of worker number `worker`; `settings` are those of one shard.
-    pub fn new(worker: u16, settings: &Settings) -> Self {
+    /// The shard of worker number `worker`, in this memory; `settings` are those of one shard.
+    pub fn new(worker: u16, settings: &Settings, memory: ShardMemory) -> Self {
         Self {
             worker,
-            cache: Cache::new(settings),
+            cache: Cache::new(settings, memory.flows),
             fragments: Fragments::new(),
             burst: Vec::with_capacity(BURST_CAPACITY),
             places: Vec::with_capacity(BURST_CAPACITY),
+            away: Vec::with_capacity(BURST_CAPACITY),
             received: Amount::ZERO,
-            metered: Amount::ZERO,
             undecodable: Tally::new(),
             non_flow: Tally::new(),
             handed_over: Amount::ZERO,
             taken_over: Amount::ZERO,
             handover_full: Amount::ZERO,
             fragments_without_first: 0,
+            survivors: memory.terms,
         }
     }
 
@@ -86,6 +98,8 @@ impl Shard {
     ) {
         assert!(frames.len() <= BURST_CAPACITY, "a burst of {} frames", frames.len());
         self.burst.clear();
+        self.away.clear();
+        self.cache.journal().burst(false);
         for frame in frames {
             self.received += Amount::one(frame.original_octets.into());
             match packet::read(frame, ingress_interface) {
@@ -95,6 +109,8 @@ impl Shard {
         }
         self.suffer();
         self.meter_burst(out);
+        self.survive();
+        self.hand_over(out);
     }
 
     /// Meters packets (at most [`BURST_CAPACITY`]) that other workers handed over.
@@ -102,10 +118,14 @@ impl Shard {
         assert!(packets.len() <= BURST_CAPACITY, "a burst of {} packets", packets.len());
         self.burst.clear();
         self.burst.extend_from_slice(packets);
+        self.cache.journal().burst(true);
         for packet in packets {
             self.taken_over += Amount::one(packet.layer2_octets.into());
         }
         self.meter_burst(out);
+        if !packets.is_empty() {
+            self.survive();
+        }
     }
 
     /// Writes flows that have ended by `now`; bounded work. `true` = nothing is owed.
@@ -144,7 +164,7 @@ impl Shard {
         WorkerTerms {
             worker: self.worker,
             received: self.received,
-            metered: self.metered,
+            metered: self.cache.metered(),
             undecodable: self.undecodable.by_reason(),
             non_flow: self.non_flow.by_reason(),
             handed_over: self.handed_over,
@@ -160,17 +180,36 @@ impl Shard {
 
     /// A packet that was read: into the burst, or to the worker that has its flow.
     #[inline]
-    fn sort(&mut self, mut packet: Packet, out: &mut impl Owners) {
+    fn sort(&mut self, mut packet: Packet, out: &impl Owners) {
         if packet.headers.fragment != Fragment::Whole {
             let now = self.cache.clock().max(packet.timestamp_nanoseconds);
             self.fragments_without_first += u64::from(!self.fragments.resolve(&mut packet, now));
         }
-        let amount = Amount::one(packet.layer2_octets.into());
-        match out.give(&packet) {
-            Given::Own => self.burst.push(packet),
-            Given::Away => self.handed_over += amount,
-            Given::Full => self.handover_full += amount,
+        if out.owns(&packet) {
+            self.burst.push(packet);
+        } else {
+            self.handed_over += Amount::one(packet.layer2_octets.into());
+            self.away.push(packet);
         }
+    }
+
+    /// Packets go to other workers once it is written down that they do: so no worker can have taken over what nobody has
+    /// handed over, wherever a kill comes between.
+    fn hand_over(&mut self, out: &mut impl Owners) {
+        for packet in &self.away {
+            if out.give(packet) == Given::Full {
+                let amount = Amount::one(packet.layer2_octets.into());
+                self.handed_over.packets -= amount.packets;
+                self.handed_over.octets -= amount.octets;
+                self.handover_full += amount;
+            }
+        }
+    }
+
+    /// The terms of the burst hold.
+    fn survive(&mut self) {
+        let numbers = numbers::of(self);
+        self.survivors.write(&numbers);
     }
 
     fn except(&mut self, reason: Unmetered, octets: u32) {
@@ -193,7 +232,6 @@ impl Shard {
         }
         for (packet, &place) in self.burst.iter().zip(&self.places) {
             self.cache.meter(place, packet, out);
-            self.metered += Amount::one(packet.layer2_octets.into());
         }
     }
 

@@ -167,6 +167,7 @@ fn worker_terms(terms: &WorkerTerms) -> Map<String, Value> {
         "handed_over": terms.handed_over,
         "taken_over": terms.taken_over,
         "handover_full": terms.handover_full,
+        "inherited": terms.inherited,
         "exported": terms.exported,
         "open": terms.open,
         "open_flows": terms.open_flows,
@@ -199,6 +200,7 @@ fn add_worker(total: &mut WorkerTerms, worker: &WorkerTerms) {
     total.handed_over += worker.handed_over;
     total.taken_over += worker.taken_over;
     total.handover_full += worker.handover_full;
+    total.inherited += worker.inherited;
     total.exported += worker.exported;
     total.open += worker.open;
     total.open_flows += worker.open_flows;

@@ -20,6 +20,8 @@ const FEWEST_FLOWS: u64 = 1 << 6;
 const MOST_FLOWS: u64 = 1 << 28;
 /// A cache that is full and yet all but empty would be searched for a flow to give up; two places a flow are the default.
 const MOST_PLACES_PER_FLOW: u64 = 16;
+/// tmpfs wherever systemd is, and most other places.
+const RECOVERY_DIR: &str = "/run/gannet";
 const SMALLEST_RING_FRAMES: u64 = 64;
 const LARGEST_RING_FRAMES: u64 = 1 << 17;
 /// Holds an Ethernet frame of 1,500 octets with the kernel's headroom.
@@ -54,6 +56,8 @@ pub(super) fn check(words: &Words, interfaces: &[Interface]) -> Result<Config, E
         },
         probe_id: probe_id(words)?,
         state_dir: words.state_dir.clone().unwrap_or_else(|| "/var/lib/gannet".into()),
+        recovery_dir: (!words.no_recovery)
+            .then(|| words.recovery_dir.clone().unwrap_or_else(|| RECOVERY_DIR.into())),
         http: words.http.as_deref().map(http).transpose()?,
         user: user(words),
     })

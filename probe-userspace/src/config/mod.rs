@@ -88,6 +88,8 @@ pub struct Config {
     pub probe_id: Option<Uuid>,
     /// Where the identity is kept.
     pub state_dir: PathBuf,
+    /// Where flows are kept that survive a kill; `None` = they do not.
+    pub recovery_dir: Option<PathBuf>,
     /// Where metrics are served.
     pub http: Option<SocketAddr>,
     /// User to become after the start; `None` = stay.

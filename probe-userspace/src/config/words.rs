@@ -160,6 +160,16 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
 
+    /// Where open flows outlive a kill: on tmpfs or hugetlbfs [default: /run/gannet]
+    #[arg(long, value_name = "DIR", help_heading = "Running")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery_dir: Option<PathBuf>,
+
+    /// Open flows do not outlive a kill of the probe
+    #[arg(long, help_heading = "Running")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_recovery: bool,
+
     /// Serve Prometheus metrics and health; HOST is 127.0.0.1 unless said [default: off]
     #[arg(long, value_name = "[HOST:]PORT", help_heading = "Running")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,9 +12,13 @@ use flow_wire::stamp::StreamId;
 
 use super::message::{Control, complete};
 use super::outbox::Outbox;
+use super::salvage::Salvage;
 use super::stream::Stream;
-use super::{Books, Identity, Pressure, copies, witness};
-use crate::worker::{Cut, Export};
+use super::{Books, Identity, Pressure, Salvaged, copies, witness};
+use crate::survive::bank::Bank;
+use crate::survive::file::{LaneMemory, SEALED};
+use crate::survive::step;
+use crate::worker::{Consumer, Cut, Export};
 
 /// Entries taken from a ring before the next one's turn: some batches, so that one busy worker does not starve the others.
 const TURN_ENTRIES: usize = 4_096;
@@ -24,8 +28,10 @@ const COMPOSE_AGE: Duration = Duration::from_secs(2);
 
 /// One worker's ring and stream.
 struct Lane {
-    ring: rtrb::Consumer<Export>,
+    ring: Consumer,
     stream: Stream,
+    /// What a next start will know of the stream, if this one is killed.
+    sealed: Bank<SEALED>,
     cut: Option<Cut>,
     /// The cut is in no message yet.
     is_fresh: bool,
@@ -35,6 +41,9 @@ struct Lane {
 /// All lanes, and what they flow into.
 pub(super) struct Exporter {
     lanes: Vec<Lane>,
+    /// What killed epochs left.
+    salvage: Option<Salvage>,
+    identity: Identity,
     control: Control,
     outbox: Arc<Outbox>,
     books: Box<dyn Books>,
@@ -44,21 +53,26 @@ pub(super) struct Exporter {
 impl Exporter {
     pub(super) fn new(
         identity: &Identity,
-        rings: Vec<rtrb::Consumer<Export>>,
+        lanes: Vec<LaneMemory>,
+        salvaged: Option<Salvaged>,
         outbox: Arc<Outbox>,
         books: Box<dyn Books>,
     ) -> Self {
-        let lane = |(worker, ring)| Lane {
+        let lane = |(worker, LaneMemory { ring, sealed })| Lane {
             ring,
+            sealed,
             stream: Stream::new(identity.clone(), StreamId(worker)),
             cut: None,
             is_fresh: false,
             has_ended: false,
         };
-        let lanes: Vec<_> = (0..).zip(rings).map(lane).collect();
-        (0..lanes.len() as u16).for_each(|worker| outbox.expect(StreamId(worker)));
+        let lanes: Vec<_> = (0..).zip(lanes).map(lane).collect();
+        let behind = StreamId(lanes.len() as u16);
+        let salvage = salvaged.map(|salvaged| Salvage::new(identity, behind, salvaged));
+        (0..behind.0 + u16::from(salvage.is_some())).for_each(|stream| outbox.expect(StreamId(stream)));
         let control = Control::new(identity.clone());
-        Self { lanes, control, outbox, books, composed: Duration::ZERO }
+        let identity = identity.clone();
+        Self { lanes, salvage, identity, control, outbox, books, composed: Duration::ZERO }
     }
 
     /// Takes what the rings have, seals what is due, and makes a message when the workers' cuts are in. `false` = there was
@@ -68,9 +82,24 @@ impl Exporter {
         for lane in &mut self.lanes {
             worked |= lane.turn(now, pressure, &self.outbox);
         }
+        worked |= self.salvage(now, wall_nanoseconds);
         if self.is_time_to_compose(now) {
             self.compose(now, wall_nanoseconds, false);
             worked = true;
+        }
+        worked
+    }
+
+    /// A batch of what killed epochs left, and the closing books of one that has nothing left.
+    fn salvage(&mut self, now: Duration, wall_nanoseconds: u64) -> bool {
+        let Some(salvage) = &mut self.salvage else { return false };
+        let worked = salvage.turn(now, &self.outbox);
+        if let Some(message) = salvage.closing(&self.identity, wall_nanoseconds) {
+            if let Some(sealed) = self.control.seal(&message) {
+                self.outbox.append(&sealed);
+            }
+            step();
+            salvage.forget();
         }
         worked
     }
@@ -104,7 +133,19 @@ impl Exporter {
             lane.is_fresh = false;
             cuts.extend(lane.cut.clone());
         }
-        let streams = self.lanes.iter().map(|lane| lane.stream.cut()).collect();
+        let mut streams: Vec<_> = self.lanes.iter().map(|lane| lane.stream.cut()).collect();
+        if let Some(salvage) = &self.salvage {
+            streams.push(salvage.cut());
+            // It has no sources, and its end is that of the others.
+            let last = self.has_ended();
+            let cut = Cut {
+                time_nanoseconds: wall_nanoseconds,
+                worker: salvage.terms(),
+                sources: Vec::new(),
+                last,
+            };
+            cuts.push(cut);
+        }
         self.control.compose(&cuts, streams, &self.outbox, &mut *self.books, wall_nanoseconds, closed)
     }
 
@@ -125,13 +166,13 @@ impl Lane {
                 break;
             }
             match self.ring.pop() {
-                Ok(Export::Record(record)) => {
+                Some(Export::Record(record)) => {
                     for record in repeat_n(record, copies(fault::take(Hop::Export))) {
                         self.push(record, now, outbox);
                     }
                 }
-                Ok(Export::Cut(cut)) => self.cut(*cut, outbox),
-                Err(rtrb::PopError::Empty) => break,
+                Some(Export::Cut(cut)) => self.cut(*cut, outbox),
+                None => break,
             }
             taken += 1;
         }
@@ -144,8 +185,19 @@ impl Lane {
 
     fn push(&mut self, record: flow_wire::record::FlowRecord, now: Duration, outbox: &Outbox) {
         if let Some(sealed) = self.stream.push(record, now) {
+            self.deliver(Some(sealed), outbox);
+        }
+    }
+
+    /// Hands a batch on, and releases what it covers of the ring: see `survive` for the order. Without a batch (it could not
+    /// be encoded) the totals have changed all the same.
+    fn deliver(&mut self, sealed: Option<Sealed>, outbox: &Outbox) {
+        self.sealed.prepare(&self.stream.sealed(self.ring.position()).numbers());
+        if let Some(sealed) = sealed {
             deliver(sealed, outbox);
         }
+        self.sealed.commit();
+        self.ring.release();
     }
 
     /// The batch is closed at the cut, so that the cut is exact and lies at a batch's edge.
@@ -180,8 +232,12 @@ impl Lane {
     }
 
     fn seal(&mut self, outbox: &Outbox) {
-        if let Some(sealed) = self.stream.seal() {
-            deliver(sealed, outbox);
+        if self.stream.is_empty() {
+            // Cuts take room as well.
+            self.ring.release();
+        } else {
+            let sealed = self.stream.seal();
+            self.deliver(sealed, outbox);
         }
     }
 
@@ -202,7 +258,8 @@ fn less(one: Amount, other: Amount) -> Amount {
     }
 }
 
-fn deliver(sealed: Sealed, outbox: &Outbox) {
+/// Behind every cursor.
+pub(super) fn deliver(sealed: Sealed, outbox: &Outbox) {
     witness::saw(&sealed);
     let sealed = Arc::new(sealed);
     for _ in 0..copies(fault::take(Hop::Batch)) {

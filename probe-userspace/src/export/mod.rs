@@ -13,6 +13,7 @@ pub mod json_lines;
 pub mod kafka;
 mod message;
 pub mod outbox;
+mod salvage;
 mod stream;
 mod thread;
 mod witness;
@@ -25,7 +26,9 @@ use flow_wire::fault::Fault;
 use flow_wire::ledger::{Guarantee, Message, QueueTerms};
 use flow_wire::stamp::{Epoch, ProbeId};
 
-use crate::worker::{Cut, Export};
+use crate::survive::Remains;
+use crate::survive::file::LaneMemory;
+use crate::worker::Cut;
 use outbox::Cursor;
 
 pub use thread::{Error, Finished, Handle, start};
@@ -42,7 +45,9 @@ pub struct Plan {
     /// Who it speaks for.
     pub identity: Identity,
     /// One per worker; its number is the stream.
-    pub rings: Vec<rtrb::Consumer<Export>>,
+    pub lanes: Vec<LaneMemory>,
+    /// What killed epochs left, oldest first; each epoch's workers one behind the other.
+    pub salvage: Option<Salvaged>,
     /// Where batches go. None at all: records are sealed and counted, and discarded as `no_sink`.
     pub sinks: Vec<Box<dyn Sink>>,
     /// The other side of the books.
@@ -53,6 +58,16 @@ pub struct Plan {
     pub drain: Duration,
     /// What to do where a sink cannot follow.
     pub pressure: Pressure,
+}
+
+/// What is to be exported of killed epochs.
+pub struct Salvaged {
+    /// One per worker that was killed.
+    pub remains: Vec<Remains>,
+    /// The exporter's end of the stream that brings it.
+    pub lane: LaneMemory,
+    /// Counts the starts of the probe: see [`Closes::generation`](flow_wire::ledger::Closes::generation).
+    pub generation: u64,
 }
 
 /// What goes into stamps and messages.
@@ -112,4 +127,4 @@ fn copies(fault: Option<Fault>) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -8,6 +8,7 @@ use flow_wire::record::FlowRecord;
 use flow_wire::stamp::{Sequence, Stamp, StreamId};
 
 use super::Identity;
+use crate::survive;
 
 /// Rows that close a batch: the schema is then 2 % of it, and at 31-36 octets a row behind the bus's zstd a message is
 /// still small.
@@ -56,6 +57,11 @@ impl Stream {
         !self.open.is_empty() && now.saturating_sub(self.opened) >= SEAL_AGE
     }
 
+    /// Whether there is no open batch.
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// Closes the open batch, if there is one. The totals grow by what the encoded batch says, never by the records.
     pub(super) fn seal(&mut self) -> Option<Sealed> {
         if self.open.is_empty() {
@@ -82,6 +88,12 @@ impl Stream {
     /// Up to where it is sealed.
     pub(super) fn cut(&self) -> StreamCut {
         StreamCut { stream: self.id, next: self.next, records: self.records, exported: self.exported }
+    }
+
+    /// The same for who comes after a kill: these totals hold for `position` entries of the record ring.
+    pub(super) fn sealed(&self, position: u64) -> survive::sealed::Sealed {
+        let not_encodable = self.discarded.get(&Discard::NotEncodable).copied().unwrap_or(Amount::ZERO);
+        survive::sealed::Sealed { cut: self.cut(), position, not_encodable, inherited: Amount::ZERO }
     }
 
     /// What could not be sealed.

@@ -1,9 +1,24 @@
-//! A record that the tests of this room share.
+//! What the tests of this room and of `survive` share.
 
+use flow_wire::batch::Sealed;
+use flow_wire::bus::Kind;
 use flow_wire::record::{FlowEndReason, FlowRecord};
+use uuid::Uuid;
+
+use super::exporter::Exporter;
+use super::outbox::{Next, Outbox};
+use super::*;
+use crate::survive::{Parts, Shape};
+use crate::worker::Producer;
+
+/// Both ends of a worker with a ring of so many entries.
+pub(crate) fn lane(ring: usize) -> (Producer, LaneMemory) {
+    let Parts { out, lane, .. } = Parts::anonymous(Shape { buckets: 0, ring }).unwrap();
+    (out.ring, lane)
+}
 
 /// A flow of three packets of 100 octets.
-pub(super) fn record() -> FlowRecord {
+pub(crate) fn record() -> FlowRecord {
     FlowRecord {
         observation_domain_id: 1,
         ingress_interface: 0,
@@ -32,5 +47,55 @@ pub(super) fn record() -> FlowRecord {
         icmp_code: None,
         flow_end_reason: FlowEndReason::IdleTimeout,
         recovered_from: None,
+    }
+}
+
+/// An exporter that is moved by hand, and its one sink.
+pub(crate) struct ByHand {
+    exporter: Exporter,
+    cursor: Cursor,
+}
+
+struct Nobody;
+
+impl Books for Nobody {
+    fn queues(&mut self, _cuts: &[Cut]) -> Vec<QueueTerms> {
+        Vec::new()
+    }
+
+    fn publish(&mut self, _message: &Arc<Message>) {}
+}
+
+impl ByHand {
+    pub(crate) fn new(epoch: Epoch, lanes: Vec<LaneMemory>, salvaged: Option<Salvaged>) -> Self {
+        let identity = Identity {
+            probe: ProbeId(Uuid::from_u128(1)),
+            epoch,
+            epoch_start_nanoseconds: 0,
+            exporter: "host".to_owned(),
+            active_timeout: Duration::from_secs(120),
+        };
+        let outbox = Outbox::new(&[("sink".to_owned(), Guarantee::ExactlyOnce)], usize::MAX);
+        let cursor = outbox.cursor(0);
+        Self { exporter: Exporter::new(&identity, lanes, salvaged, outbox, Box::new(Nobody)), cursor }
+    }
+
+    /// Until there is nothing to do.
+    pub(crate) fn step(&mut self, now: Duration) {
+        while self.exporter.step(now, 7, Pressure::Discard) {}
+    }
+
+    pub(crate) fn message(&mut self) -> Message {
+        self.exporter.message(7, false)
+    }
+
+    /// Everything that was put behind the cursor: records of flows, and messages.
+    pub(crate) fn sent(&self) -> (Vec<Arc<Sealed>>, Vec<Message>) {
+        let Next::Batches(all) = self.cursor.next(usize::MAX, usize::MAX, Duration::ZERO) else {
+            return Default::default();
+        };
+        let (flows, ledger): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|sealed| sealed.header.kind == Kind::Flows);
+        (flows, ledger.iter().map(|sealed| Message::decode(&sealed.body).unwrap()).collect())
     }
 }

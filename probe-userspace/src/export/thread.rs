@@ -79,7 +79,7 @@ pub fn start(plan: Plan) -> Result<Handle, Error> {
     for (index, sink) in plan.sinks.into_iter().enumerate() {
         sinks.push(Running::start(sink, outbox.cursor(index))?);
     }
-    let exporter = Exporter::new(&plan.identity, plan.rings, Arc::clone(&outbox), plan.books);
+    let exporter = Exporter::new(&plan.identity, plan.lanes, plan.salvage, Arc::clone(&outbox), plan.books);
     let is_hurried = Arc::new(AtomicBool::new(plan.pressure == Pressure::Discard));
     let flag = Arc::clone(&is_hurried);
     let forsakes = Arc::new(AtomicBool::new(false));

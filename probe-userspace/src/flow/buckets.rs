@@ -9,9 +9,10 @@
 //! earlier and lowers it.
 
 use super::hugepages;
+use crate::survive::Owned;
 
 /// Entries of a bucket: as many 32-bit tags as a cache line has room for.
-pub(super) const WAYS: usize = 16;
+pub(crate) const WAYS: usize = 16;
 
 /// No look needed.
 const NEVER: Tick = Tick(u32::MAX);
@@ -43,7 +44,7 @@ impl Slot {
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Tags([u32; WAYS]);
+pub(crate) struct Tags([u32; WAYS]);
 
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
@@ -51,15 +52,19 @@ struct Bounds([Tick; WAYS]);
 
 /// The index of the cache.
 pub(super) struct Buckets {
-    tags: Box<[Tags]>,
+    /// May outlive the process; the deadlines need not.
+    tags: Owned<Tags>,
     due: Box<[Bounds]>,
     earliest: Box<[Tick]>,
 }
 
 impl Buckets {
-    pub(super) fn new(count: usize) -> Self {
+    /// As many as there are tags; touches all of it.
+    pub(super) fn new(mut tags: Owned<Tags>) -> Self {
+        let count = tags.len();
+        tags.fill(Tags([0; WAYS]));
         Self {
-            tags: hugepages::filled(Tags([0; WAYS]), count),
+            tags,
             due: hugepages::filled(Bounds([NEVER; WAYS]), count),
             earliest: vec![NEVER; count].into_boxed_slice(),
         }
@@ -118,6 +123,11 @@ impl Buckets {
 }
 
 impl Tags {
+    /// Whether this way holds something.
+    pub(crate) fn is_occupied(&self, way: usize) -> bool {
+        self.0[way] != 0
+    }
+
     /// The ways with this tag, as bits.
     #[inline]
     pub(super) fn matching(&self, tag: u32) -> u16 {

@@ -7,10 +7,12 @@ use xdp_abi::key::FlowKey;
 use super::Records;
 use super::buckets::{Buckets, Slot, Tags, Tick, WAYS, ways};
 use super::entry::Entry;
-use super::hugepages;
 use super::prefetch::prefetch;
 use super::settings::{Due, Settings, Timeouts};
 use crate::packet::Packet;
+use crate::survive::file::FlowMemory;
+use crate::survive::journal::Journal;
+use crate::survive::{Owned, step, torn};
 
 /// Slots for each flow of the capacity: at eight of sixteen ways on average, fewer than one flow in a thousand finds its
 /// bucket full while the cache is.
@@ -26,7 +28,8 @@ const ROUND_NANOSECONDS: u64 = 1_000_000_000;
 /// The cache of one shard.
 pub struct Cache {
     buckets: Buckets,
-    entries: Box<[Entry]>,
+    entries: Owned<Entry>,
+    journal: Owned<Journal>,
     timeouts: Timeouts,
     observation_domain_id: u32,
     capacity: usize,
@@ -66,12 +69,14 @@ fn octets_of(buckets: usize) -> usize {
 }
 
 impl Cache {
-    /// Allocates everything the cache will ever use, and touches it.
-    pub fn new(settings: &Settings) -> Self {
-        let buckets = buckets_for(settings);
+    /// A cache in this memory, which has [`Cache::buckets_for`] buckets; touches all of it.
+    pub fn new(settings: &Settings, memory: FlowMemory) -> Self {
+        let FlowMemory { journal, tags, mut entries } = memory;
+        entries.fill(Entry::VACANT);
         Self {
-            buckets: Buckets::new(buckets),
-            entries: hugepages::filled(Entry::VACANT, buckets * WAYS),
+            buckets: Buckets::new(tags),
+            entries,
+            journal,
             timeouts: Timeouts::new(settings),
             observation_domain_id: settings.observation_domain_id,
             capacity: settings.capacity.max(1),
@@ -95,6 +100,11 @@ impl Cache {
         octets_of(self.buckets.count())
     }
 
+    /// Buckets of a cache with these settings.
+    pub fn buckets_for(settings: &Settings) -> usize {
+        buckets_for(settings)
+    }
+
     /// Octets of memory that a cache with these settings would take.
     pub fn octets_for(settings: &Settings) -> usize {
         octets_of(buckets_for(settings))
@@ -108,6 +118,16 @@ impl Cache {
     /// Packets that were put into entries less those of the records made from them.
     pub fn open(&self) -> Amount {
         self.open
+    }
+
+    /// Packets that were ever put into entries.
+    pub fn metered(&self) -> Amount {
+        self.journal[0].amount()
+    }
+
+    /// The journal, for what is written down of a burst.
+    pub(crate) fn journal(&mut self) -> &mut Journal {
+        &mut self.journal[0]
     }
 
     /// Flows that a full bucket pushed out.
@@ -185,9 +205,12 @@ impl Cache {
 
     #[inline]
     fn add(&mut self, slot: Slot, packet: &Packet) {
+        let side = packet.headers.direction as usize;
         let entry = &mut self.entries[slot.index()];
         let was_closed = entry.closed_at().is_some();
+        self.journal[0].adding(slot.index(), side, entry.counters(side));
         entry.add(packet, self.clock);
+        self.journal[0].metered(packet.layer2_octets.into());
         self.open += Amount::one(packet.layer2_octets.into());
         if !was_closed && entry.closed_at().is_some() {
             let due = self.tick(self.timeouts.deadline(&self.entries[slot.index()]));
@@ -198,13 +221,16 @@ impl Cache {
     /// A flow that is not in the cache (any more).
     fn begin(&mut self, place: Place, packet: &Packet, out: &mut impl Records) {
         let slot = self.vacancy(place.bucket, out);
+        self.journal[0].beginning(slot.index());
         self.entries[slot.index()] = Entry::begin(packet);
+        torn();
         self.open_flows += 1;
         // The bound is set once the packet is in: its time counts.
         self.entries[slot.index()].add(packet, self.clock);
         self.open += Amount::one(packet.layer2_octets.into());
         let due = self.tick(self.timeouts.deadline(&self.entries[slot.index()]));
         self.buckets.occupy(slot, place.tag, due);
+        self.journal[0].metered(packet.layer2_octets.into());
     }
 
     /// A vacant slot in the bucket, made if need be: flows that are due go first, then a closed one, then the oldest.
@@ -268,6 +294,7 @@ impl Cache {
                     let continued = self.entries[slot.index()].continued();
                     self.write(slot, FlowEndReason::ActiveTimeout, out);
                     self.entries[slot.index()] = continued;
+                    self.journal[0].written();
                 }
                 Due::Idle => {
                     self.end(slot, FlowEndReason::IdleTimeout, out);
@@ -286,15 +313,19 @@ impl Cache {
             self.write(slot, reason, out);
         }
         self.buckets.vacate(slot);
+        self.journal[0].written();
         self.open_flows -= 1;
     }
 
+    /// From here to the end of what the caller makes of the entry, the journal says that its record is on its way.
     fn write(&mut self, slot: Slot, reason: FlowEndReason, out: &mut impl Records) {
         let entry = &self.entries[slot.index()];
         let amount = entry.amount();
         self.open.packets -= amount.packets;
         self.open.octets -= amount.octets;
+        self.journal[0].writing(slot.index(), out.sequence());
         out.record(entry.record(self.observation_domain_id, reason));
+        step();
     }
 
     /// Moves the hand on as far as the time since the last call demands, the budget allows and `out` has room for;

@@ -3,8 +3,10 @@
 //! ```text
 //!   0  key 44 | ingress interface 4 | per direction: TCP flags, TOS, TTL smallest, largest | ICMP, source, state
 //!  64  per direction: packets, octets, layer-2 octets | clock of the last packet | of the record's first packet
-//! 128  times of the first and the last packet | clock of the closing packet
+//! 128  times of the first and the last packet | clock of the closing packet | unused 40
 //! ```
+//! Plain: any octets are an entry, for it may be read back from the file of a killed process (`survive`).
+//!
 //! "Clock" is the shard's, which never runs backwards; the times of a record are those of its packets.
 
 use flow_wire::ledger::Amount;
@@ -13,6 +15,7 @@ use xdp_abi::key::{Direction, FlowKey, VLAN_ID_MASK, VLAN_PRESENT, VlanTag};
 use xdp_abi::protocol::{ICMP, ICMPV6, TCP};
 
 use crate::packet::Packet;
+use crate::survive::torn;
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -31,7 +34,7 @@ const CLOSED: u8 = 0b100;
 /// A slot of the cache. Pairs are indexed by [`Direction`].
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     pub(super) key: FlowKey,
     ingress_interface: u32,
     tcp_flags: [u8; 2],
@@ -40,9 +43,11 @@ pub(super) struct Entry {
     ttl_maximum: [u8; 2],
     icmp_type: u8,
     icmp_code: u8,
-    source: Direction,
+    /// The side ([`Direction`]) that is the source.
+    source: u8,
     source_by: u8,
     closing: u8,
+    unused: [u8; 3],
     packets: [u64; 2],
     octets: [u64; 2],
     layer2_octets: [u64; 2],
@@ -53,7 +58,11 @@ pub(super) struct Entry {
     start_nanoseconds: u64,
     end_nanoseconds: u64,
     closed_at: u64,
+    unused_too: [u64; 5],
 }
+
+/// No record has counted so much (2^56 octets are twenty years of 1 Tbit/s).
+const COUNT_MAX: u64 = 1 << 56;
 
 const _: () = assert!(size_of::<Entry>() == 192);
 
@@ -78,9 +87,10 @@ impl Entry {
         ttl_maximum: [0; 2],
         icmp_type: 0,
         icmp_code: 0,
-        source: Direction::LowToHigh,
+        source: Direction::LowToHigh as u8,
         source_by: SOURCE_BY_FIRST_PACKET,
         closing: 0,
+        unused: [0; 3],
         packets: [0; 2],
         octets: [0; 2],
         layer2_octets: [0; 2],
@@ -89,6 +99,7 @@ impl Entry {
         start_nanoseconds: u64::MAX,
         end_nanoseconds: 0,
         closed_at: 0,
+        unused_too: [0; 5],
     };
 
     /// The entry of a flow that begins with this packet, which is yet to be added.
@@ -98,7 +109,7 @@ impl Entry {
             ingress_interface: packet.ingress_interface,
             icmp_type: packet.headers.icmp_type,
             icmp_code: packet.headers.icmp_code,
-            source: packet.headers.direction,
+            source: packet.headers.direction as u8,
             ..Self::VACANT
         }
     }
@@ -131,12 +142,16 @@ impl Entry {
             self.tos[side] = headers.tos;
         }
         self.packets[side] += 1;
+        torn();
         self.octets[side] += u64::from(packet.octets);
+        torn();
         self.layer2_octets[side] += u64::from(packet.layer2_octets);
+        torn();
         self.ttl_minimum[side] = self.ttl_minimum[side].min(headers.ttl);
         self.ttl_maximum[side] = self.ttl_maximum[side].max(headers.ttl);
         self.last_at = now;
         self.start_nanoseconds = self.start_nanoseconds.min(packet.timestamp_nanoseconds);
+        torn();
         self.end_nanoseconds = self.end_nanoseconds.max(packet.timestamp_nanoseconds);
         if self.key.protocol == TCP {
             self.add_tcp(headers.direction, headers.tcp_flags, now);
@@ -146,7 +161,7 @@ impl Entry {
     fn add_tcp(&mut self, direction: Direction, flags: u8, now: u64) {
         self.tcp_flags[direction as usize] |= flags;
         if is_opening(flags) && self.source_by != SOURCE_BY_SYN {
-            self.source = direction;
+            self.source = direction as u8;
             self.source_by = SOURCE_BY_SYN;
         }
         if flags & FIN != 0 {
@@ -176,8 +191,28 @@ impl Entry {
 
     /// Nothing in its record (it was written at an active time-out).
     #[inline]
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.packets == [0, 0]
+    }
+
+    /// Packets, octets and layer-2 octets of a side.
+    #[inline]
+    pub(super) fn counters(&self, side: usize) -> [u64; 3] {
+        [self.packets[side], self.octets[side], self.layer2_octets[side]]
+    }
+
+    /// Undoes a packet that was half in.
+    pub(crate) fn set_counters(&mut self, side: usize, counters: [u64; 3]) {
+        [self.packets[side], self.octets[side], self.layer2_octets[side]] = counters;
+    }
+
+    /// Whether it is such as a worker writes: of one that was read back.
+    pub(crate) fn is_sound(&self) -> bool {
+        let counts = [self.packets, self.octets, self.layer2_octets];
+        matches!(self.key.ip_version, 4 | 6)
+            && self.source <= 1
+            && self.start_nanoseconds <= self.end_nanoseconds
+            && counts.as_flattened().iter().all(|count| *count < COUNT_MAX)
     }
 
     /// What its record holds.
@@ -189,11 +224,8 @@ impl Entry {
     }
 
     /// Its record.
-    pub(super) fn record(&self, observation_domain_id: u32, reason: FlowEndReason) -> FlowRecord {
-        let (forward, reverse) = match self.source {
-            Direction::LowToHigh => (0, 1),
-            Direction::HighToLow => (1, 0),
-        };
+    pub(crate) fn record(&self, observation_domain_id: u32, reason: FlowEndReason) -> FlowRecord {
+        let (forward, reverse) = if self.source == Direction::LowToHigh as u8 { (0, 1) } else { (1, 0) };
         let ends = [(self.key.low_address, self.key.low_port), (self.key.high_address, self.key.high_port)];
         let is_tcp = self.key.protocol == TCP;
         let is_icmp = matches!(self.key.protocol, ICMP | ICMPV6);

@@ -22,16 +22,31 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use buckets::{Tags, WAYS};
 pub use cache::{BUCKET_RECORDS, Budget, Cache, Place};
+pub(crate) use entry::Entry;
 pub use fragments::Fragments;
 pub use settings::{Settings, TCP_LINGER};
 
 use flow_wire::record::FlowRecord;
 
+#[cfg(test)]
+impl Cache {
+    /// A cache in memory of the test's own.
+    pub(crate) fn of(settings: &Settings) -> Self {
+        let shape = crate::survive::Shape { buckets: Self::buckets_for(settings), ring: 1 };
+        Self::new(settings, crate::survive::Parts::anonymous(shape).unwrap().shard.flows)
+    }
+}
+
 /// Where finished records go.
 pub trait Records {
     /// Takes a record. Never waits: what has no room is dropped and counted by the taker.
     fn record(&mut self, record: FlowRecord);
+
+    /// How many records were ever taken. [`Records::record`] adds one by a single store, so that after a kill it can be told
+    /// whether an entry's record was taken.
+    fn sequence(&self) -> u64;
 
     /// How many records there is room for; expiry stops before it is exhausted and goes on later.
     fn room(&self) -> usize;

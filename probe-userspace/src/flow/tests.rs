@@ -26,6 +26,10 @@ impl Records for Vec<FlowRecord> {
         self.push(record);
     }
 
+    fn sequence(&self) -> u64 {
+        self.len() as u64
+    }
+
     fn room(&self) -> usize {
         usize::MAX
     }
@@ -92,7 +96,7 @@ fn server(tenths: u64, flags: u8) -> Packet {
 }
 
 fn run(packets: &[Packet]) -> Vec<FlowRecord> {
-    let mut cache = Cache::new(&settings(64));
+    let mut cache = Cache::of(&settings(64));
     let mut out = Vec::new();
     meter(&mut cache, packets, &mut out);
     cache.flush(0, &mut out);
@@ -189,7 +193,7 @@ fn a_syn_after_the_end_starts_a_new_flow_at_once() {
 
 #[test]
 fn the_hand_writes_an_idle_flow_within_a_second_of_its_end() {
-    let mut cache = Cache::new(&settings(1000));
+    let mut cache = Cache::of(&settings(1000));
     let mut out = Vec::new();
     meter(&mut cache, &[client(0, ACK)], &mut out);
     let budget = Budget { buckets: cache.bucket_count() / 50 };
@@ -204,7 +208,7 @@ fn the_hand_writes_an_idle_flow_within_a_second_of_its_end() {
 
 #[test]
 fn the_hand_writes_a_closed_flow_within_a_second_of_its_linger() {
-    let mut cache = Cache::new(&settings(1000));
+    let mut cache = Cache::of(&settings(1000));
     let mut out = Vec::new();
     meter(&mut cache, &[client(0, SYN), server(0, RST)], &mut out);
     for hundredths in 0..=200 {
@@ -220,11 +224,14 @@ fn expiry_stops_where_there_is_no_room() {
         fn record(&mut self, record: FlowRecord) {
             panic!("a record without room: {record:?}");
         }
+        fn sequence(&self) -> u64 {
+            0
+        }
         fn room(&self) -> usize {
             0
         }
     }
-    let mut cache = Cache::new(&settings(64));
+    let mut cache = Cache::of(&settings(64));
     meter(&mut cache, &[client(0, ACK)], &mut Vec::new());
     assert!(!cache.expire(START + 60 * SECOND, Budget { buckets: 1000 }, &mut Full));
     assert_eq!(cache.open_flows(), 1);
@@ -232,7 +239,7 @@ fn expiry_stops_where_there_is_no_room() {
 
 #[test]
 fn a_full_cache_gives_up_its_oldest_flow() {
-    let mut cache = Cache::new(&settings(2));
+    let mut cache = Cache::of(&settings(2));
     let mut out = Vec::new();
     let packets = [(1, 0), (2, 1), (1, 2), (3, 3)];
     let packets = packets.map(|(n, tenths)| packet(START + tenths * SECOND / 10, (n, 9), (9, 9)));
@@ -244,7 +251,7 @@ fn a_full_cache_gives_up_its_oldest_flow() {
 
 #[test]
 fn a_much_earlier_file_begins_a_new_time() {
-    let mut cache = Cache::new(&settings(64));
+    let mut cache = Cache::of(&settings(64));
     let mut out = Vec::new();
     meter(&mut cache, &[client(0, ACK)], &mut out);
     cache.rewind(START - SECOND, &mut out);
@@ -380,7 +387,7 @@ proptest! {
     ) {
         let settings =
             Settings { active_timeout: Duration::from_secs(active_seconds), ..settings(1024) };
-        let mut cache = Cache::new(&settings);
+        let mut cache = Cache::of(&settings);
         let mut model = Model::new(settings);
         let mut out = Vec::new();
         let mut metered = Amount::ZERO;
@@ -401,7 +408,7 @@ proptest! {
 
     #[test]
     fn a_cache_that_is_too_small_agrees_with_the_model(packets in packets(), capacity in 1..8_usize) {
-        let mut cache = Cache::new(&settings(capacity));
+        let mut cache = Cache::of(&settings(capacity));
         // One bucket: any flow may displace any other.
         prop_assume!(cache.bucket_count() == 1);
         let mut model = Model::new(settings(capacity));
@@ -420,7 +427,7 @@ proptest! {
 
     #[test]
     fn a_small_cache_of_many_buckets_loses_nothing(packets in packets(), capacity in 1..40_usize, buckets in 1..30_usize) {
-        let mut cache = Cache::new(&Settings { hash_size: Some(buckets * 16), ..settings(capacity) });
+        let mut cache = Cache::of(&Settings { hash_size: Some(buckets * 16), ..settings(capacity) });
         let mut out = Vec::new();
         meter(&mut cache, &packets, &mut out);
         prop_assert!(cache.open_flows() <= capacity);

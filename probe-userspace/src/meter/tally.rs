@@ -18,6 +18,11 @@ impl<R: Copy + Ord> Tally<R> {
         self.0[number].get_or_insert((reason, Amount::ZERO)).1 += amount;
     }
 
+    /// Of the reason with this number.
+    pub(super) fn amount(&self, number: usize) -> Amount {
+        self.0[number].map_or(Amount::ZERO, |(_, amount)| amount)
+    }
+
     /// As the ledger has it: a reason that never happened is absent.
     pub(super) fn by_reason(&self) -> ByReason<R> {
         self.0.iter().flatten().copied().collect()

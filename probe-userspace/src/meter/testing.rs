@@ -3,9 +3,18 @@
 use flow_wire::ledger::Amount;
 use flow_wire::record::FlowRecord;
 
-use super::{Given, Owners};
-use crate::flow::Records;
+use super::{Given, Owners, Shard};
+use crate::flow::{Cache, Records, Settings};
 use crate::packet::Packet;
+use crate::survive::{Parts, Shape};
+
+impl Shard {
+    /// A shard in memory of the test's own.
+    pub(crate) fn of(worker: u16, settings: &Settings) -> Self {
+        let shape = Shape { buckets: Cache::buckets_for(settings), ring: 1 };
+        Self::new(worker, settings, Parts::anonymous(shape).unwrap().shard)
+    }
+}
 
 /// All records; packets of other workers' flows by what `owner` says of them.
 #[derive(Default)]
@@ -30,12 +39,20 @@ impl Records for Collected {
         self.records.push(record);
     }
 
+    fn sequence(&self) -> u64 {
+        self.records.len() as u64
+    }
+
     fn room(&self) -> usize {
         usize::MAX
     }
 }
 
 impl Owners for Collected {
+    fn owns(&self, packet: &Packet) -> bool {
+        self.owner.is_none_or(|owner| owner(packet) == Given::Own)
+    }
+
     fn give(&mut self, packet: &Packet) -> Given {
         let given = self.owner.map_or(Given::Own, |owner| owner(packet));
         if given == Given::Away {

@@ -45,7 +45,7 @@ fn process(shard: &mut Shard, frames: &[Vec<u8>], out: &mut Collected) {
 
 #[test]
 fn every_frame_is_in_one_term() {
-    let mut shard = Shard::new(2, &SETTINGS);
+    let mut shard = Shard::of(2, &SETTINGS);
     let mut out = Collected::default();
     process(&mut shard, &[udp(1, 1, 0), vec![0x45; 10], vec![], udp(1, 2, 0), vec![0x10; 40]], &mut out);
     let terms = shard.terms();
@@ -65,7 +65,7 @@ fn every_frame_is_in_one_term() {
 
 #[test]
 fn fragments_join_the_flow_of_their_first_and_strays_are_counted() {
-    let mut shard = Shard::new(0, &SETTINGS);
+    let mut shard = Shard::of(0, &SETTINGS);
     let mut out = Collected::default();
     // Identification 7: first, then later. Identification 8: later before its first.
     process(
@@ -83,7 +83,7 @@ fn fragments_join_the_flow_of_their_first_and_strays_are_counted() {
 
 #[test]
 fn a_packet_of_another_worker_is_handed_over_once_its_ports_are_known() {
-    let mut shard = Shard::new(0, &SETTINGS);
+    let mut shard = Shard::of(0, &SETTINGS);
     let mut out = Collected {
         owner: Some(|packet| match packet.headers.key.low_port.min(packet.headers.key.high_port) {
             53 if packet.headers.key.low_port == 1000 || packet.headers.key.high_port == 1000 => Given::Away,
@@ -101,7 +101,7 @@ fn a_packet_of_another_worker_is_handed_over_once_its_ports_are_known() {
     let counted = [terms.received, terms.handed_over, terms.handover_full, terms.metered];
     assert_eq!(counted.map(|amount| amount.packets), [4, 2, 1, 1]);
 
-    let mut other = Shard::new(1, &SETTINGS);
+    let mut other = Shard::of(1, &SETTINGS);
     let away = std::mem::take(&mut out.away);
     other.take_over(&away, &mut out);
     other.flush(0, &mut out);

@@ -10,23 +10,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flow_wire::ledger::Message;
-use rtrb::RingBuffer;
 
 use super::control::{Failures, Stop};
-use super::crew::{Crew, Post};
+use super::crew::{self, Crew, Post};
 use super::host::{Interface, Signals};
 use super::notify::Notify;
+use super::recovery;
 use super::reload::Reload;
 use super::screen::Screen;
 use super::watch::Watch;
 use crate::config::Flows;
 use crate::export::{self, Books, Identity, Pressure, Sink};
+use crate::flow::Cache;
 use crate::source::xdp::CaptureFilter;
+use crate::survive::{Directory, Parts, Shape};
 use crate::telemetry::Board;
 use crate::worker::Clock;
 
 /// Records and cuts between a worker and the exporter: what a worker ends in a tenth of a second at 300,000 flows a
-/// second, 7 MB.
+/// second, 5 MB.
 const RING_RECORDS: usize = 1 << 15;
 
 /// Frames that the program redirected, or the gate let through, just before the doors were closed are in the rings
@@ -71,6 +73,8 @@ pub(super) struct Stage {
 /// What the run needs besides.
 pub(super) struct Setting<'a> {
     pub identity: Identity,
+    /// Where the workers' memory outlives a kill; `None` = it does not.
+    pub recovery: Option<Directory>,
     pub flows: Flows,
     pub stop: Stop,
     pub signals: &'a mut Signals,
@@ -97,11 +101,20 @@ pub(super) struct Ended {
 /// Runs it all.
 pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super::Error> {
     let pressure = if stage.clock == Clock::OfPackets { Pressure::Wait } else { Pressure::Discard };
-    let (producers, rings): (Vec<_>, Vec<_>) =
-        stage.posts.iter().map(|_| RingBuffer::new(RING_RECORDS)).unzip();
+    let settings = crew::shard_settings(setting.flows, stage.posts.len());
+    let shape = Shape { buckets: Cache::buckets_for(&settings), ring: RING_RECORDS };
+    let workers = (stage.posts.len(), shape);
+    let memory = recovery::memory(setting.recovery.as_ref(), &setting.identity, workers)?;
+    let mut lanes = Vec::with_capacity(workers.0);
+    let mut posts = Vec::with_capacity(workers.0);
+    for (post, Parts { shard, out, lane }) in stage.posts.into_iter().zip(memory.parts) {
+        posts.push((post, shard, out));
+        lanes.push(lane);
+    }
     let exporter = export::start(export::Plan {
         identity: setting.identity.clone(),
-        rings,
+        lanes,
+        salvage: memory.salvage,
         sinks: stage.sinks,
         books: stage.books,
         outbox_octets: export::OUTBOX_OCTETS,
@@ -109,8 +122,7 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
         pressure,
     })?;
     let failures = Failures::default();
-    let posts = stage.posts.into_iter().zip(producers).collect();
-    let crew = Crew::start(posts, stage.clock, setting.flows, (&setting.stop, &failures))?;
+    let crew = Crew::start(posts, stage.clock, &settings, (&setting.stop, &failures))?;
     let mut doors = stage.doors;
     let opened = open(&mut doors).and_then(|()| (setting.give_up_rights)());
     let notify = Notify::from_environment();
@@ -143,6 +155,8 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
         exporter.forsake();
     }
     let finished = exporter.join()?;
+    // The books are closed: nothing of it is anybody's any more. A worker that is stuck may still touch its memory.
+    memory.own.end(!parted.stuck.is_empty());
     opened?;
     for sink in &finished.stuck {
         tracing::error!("{sink} did not end in time");

@@ -3,7 +3,6 @@
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use rtrb::Producer;
 use xsk::wait::Wake;
 
 use super::control::{Failures, LiveControl, Stop};
@@ -11,7 +10,8 @@ use crate::config::{Error, Flows};
 use crate::flow::{Cache, Settings};
 use crate::meter::Shard;
 use crate::source::Source;
-use crate::worker::{Clock, Export, Handover, Outlet, WhenFull, Worker};
+use crate::survive::file::{OutMemory, ShardMemory};
+use crate::worker::{Clock, Handover, Outlet, WhenFull, Worker};
 
 /// Workers have said their last within this after the order to stop: see `control::WRITE_MOST`, and a moment to give up.
 const WORKERS_MOST: Duration = Duration::from_secs(5);
@@ -35,26 +35,26 @@ pub(super) struct Crew {
 impl Crew {
     /// Starts a worker on each post, and returns once every one of them has its flow cache.
     pub(super) fn start(
-        posts: Vec<(Post, Producer<Export>)>,
+        posts: Vec<(Post, ShardMemory, OutMemory)>,
         clock: Clock,
-        flows: Flows,
+        settings: &Settings,
         (stop, failures): (&Stop, &Failures),
     ) -> Result<Self, super::Error> {
-        let settings = shard_settings(flows, posts.len());
+        let settings = *settings;
         let when_full = if clock == Clock::OfPackets { WhenFull::Wait } else { WhenFull::Discard };
         let mut crew = Self { threads: Vec::new(), wakes: Vec::new() };
         let (made, all_made) = std::sync::mpsc::channel::<()>();
-        for (number, (Post { sources, core, handover }, ring)) in (0..).zip(posts) {
+        for (number, (Post { sources, core, handover }, shard, out)) in (0..).zip(posts) {
             let made = made.clone();
             crew.wakes.push(handover.wake().clone());
             let mut control = LiveControl::new(stop, failures, clock);
             let body = move || {
                 pin(core);
-                // Made here: its pages then lie in the memory next to its core.
-                let shard = Shard::new(number, &settings);
+                // Made here: memory of the process's own is touched first, and so lies next to its core.
+                let shard = Shard::new(number, &settings, shard);
                 describe(number, &shard, &settings);
                 drop(made);
-                Worker::new(shard, Outlet::new(ring, when_full, handover), clock).run(sources, &mut control);
+                Worker::new(shard, Outlet::new(out, when_full, handover), clock).run(sources, &mut control);
             };
             let name = format!("worker-{number}");
             let thread = std::thread::Builder::new().name(name).spawn(body).map_err(super::Error::Thread)?;
@@ -107,7 +107,7 @@ pub(super) fn check_memory(flows: Flows, workers: usize, available: u64) -> Resu
 }
 
 /// An equal part of the cache for each shard.
-fn shard_settings(flows: Flows, workers: usize) -> Settings {
+pub(super) fn shard_settings(flows: Flows, workers: usize) -> Settings {
     let workers = workers.max(1);
     Settings {
         active_timeout: flows.active_timeout,

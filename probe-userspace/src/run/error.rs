@@ -27,6 +27,9 @@ pub enum Error {
     /// No wake-up for a worker.
     #[error("cannot make the rings between workers: {0}\n  mend: raise the limit of open files (ulimit -n)")]
     Handover(io::Error),
+    /// No memory for the flow caches.
+    #[error("cannot map the memory of the flow caches: {0}\n  mend: give -M fewer flows")]
+    FlowMemory(io::Error),
     /// A capture file.
     #[error(transparent)]
     CaptureFile(#[from] source::capture_file::Error),

@@ -23,6 +23,7 @@ pub mod mode;
 pub mod notify;
 mod outputs;
 pub mod plan;
+mod recovery;
 mod reload;
 mod screen;
 pub mod warnings;
@@ -133,6 +134,7 @@ fn attempt(
     let stage = stage(config, plan, identity.probe, (board, &filter), (&stop, signals), clock)?;
     say(plan, &config.capture);
     let setting = Setting {
+        recovery: recovery::directory(config, clock != Clock::OfPackets, &identity),
         identity,
         flows: config.flows,
         stop,

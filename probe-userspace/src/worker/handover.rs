@@ -95,6 +95,12 @@ impl Handover {
         spread::worker(spread::of_key(key), self.to.len() as u32) as usize
     }
 
+    /// Whether the flow of a packet lives here. Its key must be whole: ports resolved.
+    #[inline]
+    pub fn owns(&self, packet: &Packet) -> bool {
+        self.to.len() <= 1 || self.owner(&packet.headers.key) == self.own
+    }
+
     /// Hands a packet to the worker of its flow, unless that is this one. Its key must be whole: ports resolved.
     #[inline]
     pub fn give(&mut self, packet: &Packet) -> Given {

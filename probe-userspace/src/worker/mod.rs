@@ -27,7 +27,9 @@ use crate::source::{self, BURST_CAPACITY, Source, State};
 
 pub use clock::Clock;
 pub use handover::Handover;
+pub(crate) use outlet::discarded_of;
 pub use outlet::{Outlet, WhenFull};
+pub(crate) use ring::{Consumer, Producer, remains, ring, ring_octets};
 pub use ring::{Cut, Export};
 
 /// Buckets that the hand of the cache may visit after a burst: at 64 bursts a second a cache of a million flows is still

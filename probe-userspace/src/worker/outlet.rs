@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use flow_wire::ledger::{Amount, ByReason, Discard};
 use flow_wire::record::FlowRecord;
-use rtrb::{Producer, PushError};
 
 use super::handover::Handover;
-use super::ring::{Cut, Export};
+use super::ring::{Cut, Producer};
 use crate::flow::{BUCKET_RECORDS, Records};
 use crate::meter::{Given, Owners};
 use crate::packet::Packet;
+use crate::survive::bank::Bank;
+use crate::survive::file::{DISCARDS, OutMemory};
+use crate::survive::remains::amount;
 
 /// Between two looks at a full ring, where waiting is allowed: short against the time in which an exporter drains it.
 const PAUSE: Duration = Duration::from_micros(50);
@@ -26,42 +28,46 @@ pub enum WhenFull {
 
 /// The way out of one worker.
 pub struct Outlet {
-    ring: Producer<Export>,
+    ring: Producer,
     when_full: WhenFull,
     /// The last records are being written: who writes them looks at the room between, and not at the end of each.
     finishing: bool,
     /// No record goes out any more.
     given_up: bool,
-    discarded: Amount,
-    out_of_time: Amount,
+    /// What a full ring and a stop without time cost: packets and octets of each.
+    discards: Bank<DISCARDS>,
     handover: Handover,
 }
 
+/// Reasons in the order of the bank.
+const REASONS: [Discard; DISCARDS / 2] = [Discard::ExportQueueFull, Discard::DrainTimeout];
+
 impl Outlet {
-    /// Records and cuts go into `ring`, packets of other workers' flows into `handover`.
+    /// Records and cuts go into the ring of `memory`, packets of other workers' flows into `handover`.
     ///
     /// # Panics
     /// The ring is too small for the records of one bucket of the cache: expiry would never find room.
-    pub fn new(ring: Producer<Export>, when_full: WhenFull, handover: Handover) -> Self {
-        let capacity = ring.buffer().capacity();
+    pub fn new(memory: OutMemory, when_full: WhenFull, handover: Handover) -> Self {
+        let OutMemory { ring, discards } = memory;
+        let capacity = ring.capacity();
         assert!(
             when_full == WhenFull::Wait || capacity >= 2 * BUCKET_RECORDS,
             "a ring of {capacity} records"
         );
-        let (discarded, out_of_time) = (Amount::ZERO, Amount::ZERO);
-        Self { ring, when_full, finishing: false, given_up: false, discarded, out_of_time, handover }
+        Self { ring, when_full, finishing: false, given_up: false, discards, handover }
     }
 
     /// What a full ring, and a stop without time, cost so far.
     pub(super) fn discarded(&self) -> ByReason<Discard> {
-        let all = [(Discard::ExportQueueFull, self.discarded), (Discard::DrainTimeout, self.out_of_time)];
-        all.into_iter().filter(|(_, amount)| *amount != Amount::ZERO).collect()
+        let mut by_reason = ByReason::new();
+        discarded_of(&self.discards.numbers(), &mut by_reason);
+        by_reason
     }
 
     /// From now on [`Records::room`] says what there is, also where a full ring would be waited for: so that a stop need
     /// not wait. A ring that cannot hold the records of a bucket would never have room for them: it is waited for.
     pub(super) fn begin_to_finish(&mut self) {
-        self.finishing = self.ring.buffer().capacity() >= 2 * BUCKET_RECORDS;
+        self.finishing = self.ring.capacity() >= 2 * BUCKET_RECORDS;
     }
 
     /// From now on every record is dropped, and counted as `drain_timeout`.
@@ -78,58 +84,85 @@ impl Outlet {
     }
 
     pub(super) fn has_room_for_cut(&self) -> bool {
-        self.when_full == WhenFull::Wait || self.ring.slots() > 0
+        self.when_full == WhenFull::Wait || self.ring.has_room_for_cut()
     }
 
     /// Sends a cut. The caller has made sure that there is room, or packets no longer come in, so that waiting costs
     /// nothing.
     pub(super) fn send(&mut self, cut: Cut) {
-        self.push(Export::Cut(Box::new(cut)), WhenFull::Wait);
+        let mut cut = Box::new(cut);
+        while !self.ring.is_abandoned() {
+            match self.ring.push_cut(cut) {
+                Ok(()) => return,
+                Err(back) => cut = back,
+            }
+            std::thread::sleep(PAUSE);
+        }
     }
 
     /// Waits until the exporter has taken something, or is gone.
     pub(super) fn wait_for_room(&self) {
-        while self.ring.slots() < self.ring.buffer().capacity() / 2 && !self.ring.is_abandoned() {
+        while self.ring.room() < self.ring.capacity() / 2 && !self.ring.is_abandoned() {
             std::thread::sleep(PAUSE);
         }
     }
 
     /// `false` = dropped: the ring is full, or nobody reads it any more.
-    fn push(&mut self, export: Export, when_full: WhenFull) -> bool {
-        let mut export = export;
-        loop {
-            match self.ring.push(export) {
-                Ok(()) => return true,
-                Err(PushError::Full(_)) if when_full == WhenFull::Discard || self.ring.is_abandoned() => {
-                    return false;
-                }
-                Err(PushError::Full(back)) => export = back,
+    fn push(&mut self, record: &FlowRecord) -> bool {
+        while !self.ring.push(record) {
+            if self.when_full == WhenFull::Discard || self.ring.is_abandoned() {
+                return false;
             }
             std::thread::sleep(PAUSE);
+        }
+        true
+    }
+
+    /// Counted all at once: it is by this that the record was taken.
+    fn discard(&mut self, reason: usize, amount: Amount) {
+        let mut numbers = self.discards.numbers();
+        numbers[2 * reason] += amount.packets;
+        numbers[2 * reason + 1] += amount.octets;
+        self.discards.write(&numbers);
+    }
+}
+
+/// By reason, what a bank of discards says.
+pub(crate) fn discarded_of(numbers: &[u64; DISCARDS], by_reason: &mut ByReason<Discard>) {
+    for (at, reason) in REASONS.into_iter().enumerate() {
+        let amount = Amount { packets: numbers[2 * at], octets: numbers[2 * at + 1] };
+        if amount != Amount::ZERO {
+            by_reason.insert(reason, amount);
         }
     }
 }
 
 impl Records for Outlet {
     fn record(&mut self, record: FlowRecord) {
-        let amount = Amount {
-            packets: record.packet_delta_count + record.reverse_packet_delta_count,
-            octets: record.layer2_octet_delta_count + record.reverse_layer2_octet_delta_count,
-        };
         if self.given_up {
-            self.out_of_time += amount;
-        } else if !self.push(Export::Record(record), self.when_full) {
-            self.discarded += amount;
+            self.discard(1, amount(&record));
+        } else if !self.push(&record) {
+            self.discard(0, amount(&record));
         }
+    }
+
+    #[inline]
+    fn sequence(&self) -> u64 {
+        self.ring.tail().wrapping_add(self.discards.generation())
     }
 
     fn room(&self) -> usize {
         let counts = self.when_full == WhenFull::Discard || self.finishing;
-        if counts && !self.given_up && !self.ring.is_abandoned() { self.ring.slots() } else { usize::MAX }
+        if counts && !self.given_up && !self.ring.is_abandoned() { self.ring.room() } else { usize::MAX }
     }
 }
 
 impl Owners for Outlet {
+    #[inline]
+    fn owns(&self, packet: &Packet) -> bool {
+        self.handover.owns(packet)
+    }
+
     #[inline]
     fn give(&mut self, packet: &Packet) -> Given {
         self.handover.give(packet)

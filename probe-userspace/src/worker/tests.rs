@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use flow_wire::ledger::{Amount, Discard};
 use flow_wire::record::FlowRecord;
-use rtrb::{Consumer, RingBuffer};
 
 use super::*;
-use crate::flow::Settings;
+use crate::flow::{Cache, Settings};
 use crate::source::{Error, Frame, LinkLayer, ObservationPoint};
+use crate::survive::{Parts, Shape};
 
 /// Bursts of frames (time and source port of a UDP packet), then nothing more.
 struct Script {
@@ -111,24 +111,21 @@ const SETTINGS: Settings = Settings {
     observation_domain_id: 1,
 };
 
-fn worker(
-    number: u16,
-    ring_capacity: usize,
-    when_full: WhenFull,
-    handover: Handover,
-) -> (Worker, Consumer<Export>) {
-    let (ring, out) = RingBuffer::new(ring_capacity);
-    let outlet = Outlet::new(ring, when_full, handover);
-    (Worker::new(Shard::new(number, &SETTINGS), outlet, Clock::OfPackets), out)
+fn worker(number: u16, ring_capacity: usize, when_full: WhenFull, handover: Handover) -> (Worker, Consumer) {
+    let shape = Shape { buckets: Cache::buckets_for(&SETTINGS), ring: ring_capacity };
+    let Parts { shard, out, lane } = Parts::anonymous(shape).unwrap();
+    let outlet = Outlet::new(out, when_full, handover);
+    (Worker::new(Shard::new(number, &SETTINGS, shard), outlet, Clock::OfPackets), lane.ring)
 }
 
 fn alone() -> Handover {
     Handover::mesh(1).unwrap().pop().unwrap()
 }
 
-fn drain(out: &mut Consumer<Export>) -> (Vec<FlowRecord>, Vec<Cut>) {
+fn drain(out: &mut Consumer) -> (Vec<FlowRecord>, Vec<Cut>) {
     let (mut records, mut cuts) = (Vec::new(), Vec::new());
-    while let Ok(export) = out.pop() {
+    while let Some(export) = out.pop() {
+        out.release();
         match export {
             Export::Record(record) => records.push(record),
             Export::Cut(cut) => cuts.push(*cut),

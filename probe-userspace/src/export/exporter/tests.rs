@@ -6,12 +6,12 @@ use flow_wire::batch::open;
 use flow_wire::bus::Kind;
 use flow_wire::ledger::{Amount, Guarantee, QueueTerms, WorkerTerms, of_probe, residual};
 use flow_wire::stamp::{Epoch, ProbeId};
-use rtrb::{Producer, RingBuffer};
 use uuid::Uuid;
 
 use super::*;
 use crate::export::outbox::{Cursor, Next};
 use crate::export::tests::record;
+use crate::worker::Producer;
 
 const SECOND: Duration = Duration::from_secs(1);
 const WALL: u64 = 1_700_000_000_000_000_000;
@@ -31,7 +31,7 @@ fn packets(count: u64) -> Amount {
 }
 
 /// A worker that metered so many flows, and has so many packets in open ones.
-fn cut(worker: u16, flows: u64, open: u64, last: bool) -> Export {
+fn cut(worker: u16, flows: u64, open: u64, last: bool) -> Box<Cut> {
     let received = packets(3 * flows + open);
     let worker =
         WorkerTerms { worker, received, metered: received, open: packets(open), ..WorkerTerms::default() };
@@ -43,7 +43,7 @@ fn cut(worker: u16, flows: u64, open: u64, last: bool) -> Export {
         received,
         ..QueueTerms::default()
     };
-    Export::Cut(Box::new(Cut { time_nanoseconds: WALL, worker, sources: vec![source], last }))
+    Box::new(Cut { time_nanoseconds: WALL, worker, sources: vec![source], last })
 }
 
 #[derive(Clone, Default)]
@@ -60,7 +60,7 @@ impl Books for Published {
 }
 
 struct Bench {
-    workers: Vec<Producer<Export>>,
+    workers: Vec<Producer>,
     exporter: Exporter,
     cursor: Cursor,
     published: Published,
@@ -68,17 +68,17 @@ struct Bench {
 
 impl Bench {
     fn new(workers: usize, outbox_octets: usize) -> Self {
-        let (workers, rings) = (0..workers).map(|_| RingBuffer::new(10_000)).unzip();
+        let (workers, lanes) = (0..workers).map(|_| crate::export::tests::lane(10_000)).unzip();
         let outbox = Outbox::new(&[("sink".to_owned(), Guarantee::ExactlyOnce)], outbox_octets);
         let cursor = outbox.cursor(0);
         let published = Published::default();
-        let exporter = Exporter::new(&identity(), rings, outbox, Box::new(published.clone()));
+        let exporter = Exporter::new(&identity(), lanes, None, outbox, Box::new(published.clone()));
         Self { workers, exporter, cursor, published }
     }
 
     fn push(&mut self, worker: usize, records: usize) {
         for _ in 0..records {
-            self.workers[worker].push(Export::Record(record())).unwrap();
+            assert!(self.workers[worker].push(&record()));
         }
     }
 
@@ -131,12 +131,12 @@ fn a_batch_is_sealed_a_second_after_its_first_row() {
 fn a_cut_closes_the_batch_and_the_message_is_exact() {
     let mut bench = Bench::new(2, usize::MAX);
     bench.push(0, 1_200);
-    bench.workers[0].push(cut(0, 1_200, 17, false)).unwrap();
+    bench.workers[0].push_cut(cut(0, 1_200, 17, false)).unwrap();
     bench.push(0, 5);
     bench.push(1, 3);
     bench.step(Duration::ZERO);
     assert_eq!(bench.messages().len(), 0, "worker 1 has not said anything yet");
-    bench.workers[1].push(cut(1, 3, 0, false)).unwrap();
+    bench.workers[1].push_cut(cut(1, 3, 0, false)).unwrap();
     bench.step(Duration::ZERO);
     let messages = bench.messages();
     let message = messages.last().unwrap();
@@ -152,7 +152,7 @@ fn a_cut_closes_the_batch_and_the_message_is_exact() {
 fn messages_travel_in_the_control_stream_without_gaps() {
     let mut bench = Bench::new(1, usize::MAX);
     for _ in 0..3 {
-        bench.workers[0].push(cut(0, 0, 9, false)).unwrap();
+        bench.workers[0].push_cut(cut(0, 0, 9, false)).unwrap();
         bench.step(Duration::ZERO);
     }
     let sent = bench.sent();
@@ -166,10 +166,10 @@ fn messages_travel_in_the_control_stream_without_gaps() {
 fn a_late_worker_holds_the_message_up_for_two_seconds() {
     let mut bench = Bench::new(2, usize::MAX);
     for worker in 0..2 {
-        bench.workers[usize::from(worker)].push(cut(worker, 0, 1, false)).unwrap();
+        bench.workers[usize::from(worker)].push_cut(cut(worker, 0, 1, false)).unwrap();
     }
     bench.step(SECOND);
-    bench.workers[0].push(cut(0, 0, 2, false)).unwrap();
+    bench.workers[0].push_cut(cut(0, 0, 2, false)).unwrap();
     bench.step(2 * SECOND);
     assert_eq!(bench.messages().len(), 1);
     bench.step(3 * SECOND);
@@ -181,7 +181,7 @@ fn a_late_worker_holds_the_message_up_for_two_seconds() {
 fn the_end_is_the_last_cut_of_every_worker() {
     let mut bench = Bench::new(2, usize::MAX);
     bench.push(0, 1);
-    bench.workers[0].push(cut(0, 1, 0, true)).unwrap();
+    bench.workers[0].push_cut(cut(0, 1, 0, true)).unwrap();
     bench.step(Duration::ZERO);
     assert!(!bench.exporter.has_ended());
     // The other one panicked.
@@ -197,7 +197,7 @@ fn the_end_is_the_last_cut_of_every_worker() {
 fn a_full_outbox_is_a_counted_loss_and_no_residual() {
     let mut bench = Bench::new(1, 1);
     bench.push(0, 1_500);
-    bench.workers[0].push(cut(0, 1_500, 0, true)).unwrap();
+    bench.workers[0].push_cut(cut(0, 1_500, 0, true)).unwrap();
     bench.step(Duration::ZERO);
     let message = bench.exporter.compose(Duration::ZERO, WALL, true);
     assert_eq!(message.cursors[0].discarded.values().sum::<u64>(), 1_500);
@@ -209,7 +209,7 @@ fn a_capture_file_waits_for_room() {
     let mut bench = Bench::new(1, BODY_OCTETS_MAX);
     bench.push(0, 9_000);
     while bench.exporter.step(Duration::ZERO, WALL, Pressure::Wait) {}
-    let waiting = bench.workers[0].slots();
+    let waiting = bench.workers[0].room();
     assert!(waiting < 10_000, "everything was taken");
     let mut rows = 0;
     loop {

@@ -2,13 +2,12 @@
 
 use flow_wire::ledger::{Amount, Guarantee, QueueTerms, WorkerTerms, of_probe, residual};
 use flow_wire::stamp::{Epoch, ProbeId};
-use rtrb::{Producer, RingBuffer};
 use uuid::Uuid;
 
 use super::*;
 use crate::export::outbox::Next;
 use crate::export::{Books, Identity};
-use crate::worker::{Cut, Export};
+use crate::worker::{Cut, Producer};
 
 struct NoQueues;
 
@@ -44,8 +43,8 @@ impl Sink for Late {
     }
 }
 
-fn start_with(sink: Late, pressure: Pressure) -> (Handle, Producer<Export>) {
-    let (worker, ring) = RingBuffer::new(10);
+fn start_with(sink: Late, pressure: Pressure) -> (Handle, Producer) {
+    let (worker, ring) = crate::export::tests::lane(10);
     let identity = Identity {
         probe: ProbeId(Uuid::nil()),
         epoch: Epoch(Uuid::nil()),
@@ -55,7 +54,8 @@ fn start_with(sink: Late, pressure: Pressure) -> (Handle, Producer<Export>) {
     };
     let plan = Plan {
         identity,
-        rings: vec![ring],
+        lanes: vec![ring],
+        salvage: None,
         sinks: vec![Box::new(sink)],
         books: Box::new(NoQueues),
         outbox_octets: usize::MAX,
@@ -65,13 +65,13 @@ fn start_with(sink: Late, pressure: Pressure) -> (Handle, Producer<Export>) {
     (start(plan).unwrap(), worker)
 }
 
-fn end(worker: &mut Producer<Export>) {
+fn end(worker: &mut Producer) {
     let record = crate::export::tests::record();
-    worker.push(Export::Record(record)).unwrap();
+    assert!(worker.push(&record));
     let metered = Amount { packets: 3, octets: 300 };
     let worker_terms = WorkerTerms { metered, ..WorkerTerms::default() };
     let cut = Cut { time_nanoseconds: 0, worker: worker_terms, sources: Vec::new(), last: true };
-    worker.push(Export::Cut(Box::new(cut))).unwrap();
+    worker.push_cut(Box::new(cut)).unwrap();
 }
 
 fn export_residual(message: &Message) -> Amount {
@@ -115,8 +115,8 @@ fn the_books_close_without_a_worker_that_is_stuck() {
     let metered = Amount { packets: 10, octets: 1_000 };
     let terms = WorkerTerms { metered, open: metered, open_flows: 4, ..WorkerTerms::default() };
     let cut = Cut { time_nanoseconds: 0, worker: terms, sources: Vec::new(), last: false };
-    worker.push(Export::Cut(Box::new(cut))).unwrap();
-    worker.push(Export::Record(crate::export::tests::record())).unwrap();
+    worker.push_cut(Box::new(cut)).unwrap();
+    assert!(worker.push(&crate::export::tests::record()));
     handle.forsake();
     let finished = handle.join().unwrap();
     let worker = &finished.message.workers[0];

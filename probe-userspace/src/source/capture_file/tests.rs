@@ -380,7 +380,7 @@ fn conserve(file: Vec<u8>) -> Result<(), TestCaseError> {
         hash_size: None,
         observation_domain_id: 1,
     };
-    let mut shard = Shard::new(0, &settings);
+    let mut shard = Shard::of(0, &settings);
     let mut out = crate::meter::testing::Collected::default();
     while let Ok(State::Some) = source.receive(0, &mut |frames| shard.process(frames, 0, &mut out)) {}
     shard.flush(0, &mut out);

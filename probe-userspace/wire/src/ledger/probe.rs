@@ -43,7 +43,7 @@ pub fn of_probe(message: &Message, previous: Option<&Message>) -> Vec<Identity> 
         identities.push(kernel(queue, bound.clone()));
         identities.push(receive(queue, bound));
     }
-    identities.push(handed_to_workers(message));
+    identities.extend(handed_to_workers(message));
     identities.extend(message.workers.iter().map(meter));
     identities.push(handover(message, previous));
     identities.push(export(message));
@@ -107,8 +107,12 @@ fn ring_losses(identity: Identity, queue: &QueueTerms) -> Identity {
         .right("not_delivered", queue.not_delivered.unwrap_or(0))
 }
 
-/// A worker's cut has its sources' terms of the same moment, so this is exact at any time.
-fn handed_to_workers(message: &Message) -> Identity {
+/// A worker's cut has its sources' terms of the same moment, so this is exact at any time. Books that are closed for a killed
+/// epoch may be without queues: their counters ended with its sockets, and nobody knows more than what the workers took.
+fn handed_to_workers(message: &Message) -> Option<Identity> {
+    if message.closes.is_some() && message.queues.is_empty() {
+        return None;
+    }
     let mut identity = Identity::new("received_from_sources", Hop::Receive, "", Unit::PacketsAndOctets);
     for queue in &message.queues {
         identity = identity.left(format!("received[{}]", scope(queue)), queue.received);
@@ -116,7 +120,7 @@ fn handed_to_workers(message: &Message) -> Identity {
     for worker in &message.workers {
         identity = identity.right(format!("received[worker {}]", worker.worker), worker.received);
     }
-    identity
+    Some(identity)
 }
 
 /// Per worker, and exact at any time: a cut lies between two bursts.
