@@ -131,7 +131,7 @@ fn run(place: &Place, kill_after: u64) -> Run {
             whole.set(given.get());
             shard.expire(START + at * SECOND, Budget { buckets: 100 }, &mut out);
             // The exporter is away while the ring overflows.
-            if number < 8 || number > 18 {
+            if !(8..=18).contains(&number) {
                 exporter.step(Duration::from_millis(700 * number as u64));
             }
         }
@@ -254,7 +254,7 @@ fn a_recovery_that_is_killed_is_continued_and_nothing_comes_twice() {
         if ended {
             let closing = &messages[0];
             assert_eq!(closing.closes.map(|closes| (closes.epoch, closes.is_bound)), Some((OLD, false)));
-            assert_eq!(closing.workers, [whole.terms.clone()]);
+            assert_eq!(closing.workers, std::slice::from_ref(&whole.terms));
             assert_eq!(residual(&of_probe(closing, None)), Amount::ZERO);
             assert!(!place.path("old").exists());
             break;

@@ -142,7 +142,9 @@ fn handover(message: &Message, previous: Option<&Message>) -> Identity {
     let pairs = message.workers.len().saturating_mul(message.workers.len().saturating_sub(1)) as u64;
     let since = handed_over(message).saturating_sub(previous.map_or(0, handed_over));
     let in_flight = pairs.saturating_mul(HANDOVER_PACKETS_MAX).saturating_add(since);
-    let crossing = if message.closed { 0 } else { signed(in_flight) };
+    // What was crossing when a process was killed arrived nowhere.
+    let is_exact = message.closed && message.closes.is_none();
+    let crossing = if is_exact { 0 } else { signed(in_flight) };
     Identity::new("handed_over", Hop::Meter, "", Unit::PacketsAndOctets)
         .within(-crossing..=crossing)
         .left("handed_over", total(message, |worker| worker.handed_over))
