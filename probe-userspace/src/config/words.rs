@@ -90,7 +90,7 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ledger: Option<PathBuf>,
 
-    /// Exit with 4 when more than N packets were lost, those in lost records included [default: any loss is 0]
+    /// Exit with 4 when more than N packets were lost, lost records included [default: any loss is 0]
     #[arg(long, value_name = "N", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_loss: Option<u64>,
