@@ -82,6 +82,19 @@ fn what_came_before_the_end_is_committed() {
 }
 
 #[test]
+fn a_stop_stores_what_is_nowhere_else_and_leaves_the_rest_to_its_bus() {
+    let (running, feeds) = start(&[true, false], vec![]);
+    running.stop.set();
+    for sequence in 0..5 {
+        feeds[0].message(arrived(sequence)).unwrap();
+        feeds[1].message(arrived(100 + sequence)).unwrap();
+    }
+    drop(feeds);
+    running.thread.join().unwrap().unwrap();
+    assert_eq!(running.fake.taken.lock().unwrap().iter().map(|(batches, _)| batches).sum::<usize>(), 5);
+}
+
+#[test]
 fn a_store_that_recovers_gets_the_same_again() {
     let (running, feeds) = start(&[false], vec![Error::Overflow]);
     feeds[0].message(arrived(0)).unwrap();

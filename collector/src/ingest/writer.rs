@@ -29,7 +29,7 @@ const CHANNEL_MESSAGES: usize = 256;
 /// Between two attempts at a transaction that the store refused.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Attempts: a disk that was full for half a minute is for the service manager and a person.
+/// Attempts: an engine that refuses for half a minute is for the service manager and a person. A full disk is waited for.
 const ATTEMPTS_MAX: u32 = 30;
 
 /// Why the writer ended.
@@ -54,6 +54,8 @@ pub struct Writer {
     /// Per input whose bus keeps what is not read: what was on it at that time is taken in, whatever came since.
     drained_at: Vec<Option<u64>>,
     refusals: Refusals,
+    /// Messages that a stop left to a bus that keeps them.
+    left: u64,
 }
 
 /// Refused messages since the last report.
@@ -88,6 +90,7 @@ impl Writer {
             drained: Vec::new(),
             drained_at: Vec::new(),
             refusals: Refusals::default(),
+            left: 0,
         }
     }
 
@@ -105,7 +108,7 @@ impl Writer {
         self.status.set_caught_up(self.drained.iter().all(|drained| *drained));
         let keeps: Vec<bool> = self.drained.iter().map(|drained| !drained).collect();
         loop {
-            let (intake, ended) = self.gather(&keeps);
+            let (intake, ended) = self.gather(&keeps, stop);
             if !intake.is_empty() {
                 if let Err(failure) = self.commit(&intake, stop) {
                     self.status.gives_up();
@@ -115,19 +118,28 @@ impl Writer {
                 self.status.set_caught_up(self.drained.iter().all(|drained| *drained));
             }
             if ended {
+                if self.left > 0 {
+                    let messages = self.left;
+                    tracing::info!(
+                        messages,
+                        "stopped with messages read and not stored: Kafka keeps them, and the next start reads them again"
+                    );
+                }
                 return Ok(());
             }
         }
     }
 
-    /// What comes until there are enough rows, or the first of it is old enough.
-    fn gather(&mut self, keeps: &[bool]) -> (Intake, bool) {
+    /// What comes until there are enough rows, or the first of it is old enough. Once it is to stop, what a bus keeps is left to
+    /// it: a full channel may hold several transactions, and a stop shall be quick.
+    fn gather(&mut self, keeps: &[bool], stop: &Stop) -> (Intake, bool) {
         let mut intake = Intake::default();
         let mut first: Option<Instant> = None;
         let (mut rows, mut octets, mut ended) = (0, 0, false);
         while rows < COMMIT_ROWS && octets < COMMIT_OCTETS {
             let left = first.map_or(COMMIT_AGE, |first| COMMIT_AGE.saturating_sub(first.elapsed()));
             match self.receiver.recv_timeout(left) {
+                Ok((input, _)) if keeps[input] && stop.is_set() => self.left += 1,
                 Ok((input, event)) => {
                     first.get_or_insert_with(Instant::now);
                     self.drained[input] = !keeps[input] || matches!(event, Event::Drained(_));
@@ -182,9 +194,9 @@ impl Writer {
         (0, 0)
     }
 
-    /// Tries until the store takes it.
+    /// Tries until the store takes it. Meanwhile the channel fills and the inputs wait: Kafka keeps what is not read.
     fn commit(&mut self, intake: &Intake, stop: &Stop) -> Result<(), Failure> {
-        let mut attempts = 0;
+        let (mut attempts, mut reported) = (0, None::<Instant>);
         loop {
             let begun = Instant::now();
             let error = match self.store.commit(intake) {
@@ -192,6 +204,9 @@ impl Writer {
                     self.counters.commit_seconds.observe(begun.elapsed().as_secs_f64());
                     self.count(committed);
                     self.status.works();
+                    if attempts > 0 {
+                        tracing::info!(attempts, "the store takes what comes again");
+                    }
                     return Ok(());
                 }
                 Err(error) => error,
@@ -199,12 +214,11 @@ impl Writer {
             attempts += 1;
             self.counters.failures.inc();
             self.status.fails(&error.to_string());
-            tracing::error!(attempts, "nothing is stored until this is mended: {error}");
-            let hopeless = matches!(
-                error,
-                store::Error::Full { .. } | store::Error::Streams(_) | store::Error::Malformed { .. }
-            );
-            if hopeless || attempts == ATTEMPTS_MAX || stop.is_set() {
+            if reported.is_none_or(|at| at.elapsed() >= REPORT) {
+                tracing::error!(attempts, "nothing is stored until this is mended: {error}");
+                reported = Some(begun);
+            }
+            if stop.is_set() || is_hopeless(&error, attempts) {
                 return Err(Failure { attempts, error });
             }
             std::thread::sleep(RETRY_AFTER);
@@ -224,6 +238,15 @@ impl Writer {
                 "batches arrived whose stamp is stored with another content: kept aside"
             );
         }
+    }
+}
+
+/// What another attempt does not mend.
+fn is_hopeless(error: &store::Error, attempts: u32) -> bool {
+    match error {
+        store::Error::Full { .. } | store::Error::Streams(_) | store::Error::Malformed { .. } => true,
+        store::Error::Space { .. } => false,
+        _ => attempts == ATTEMPTS_MAX,
     }
 }
 

@@ -102,6 +102,15 @@ impl Epoch {
         broken(&identities).into_iter().map(|identity| identity.hop).collect()
     }
 
+    /// One more identity, which no bound excuses.
+    pub(super) fn add(&mut self, identity: Option<Identity>) {
+        let Some(identity) = identity else { return };
+        let breach = identity.breach();
+        self.residual.packets = self.residual.packets.saturating_add(breach.packets);
+        self.residual.octets = self.residual.octets.saturating_add(breach.octets);
+        self.identities.push(Line::new(identity, false));
+    }
+
     /// Whether everything that it sealed has its place: nothing can come any more, nor any further word about it.
     pub(super) fn is_settled(&self) -> bool {
         self.state == State::Closed && self.drained && self.streams.iter().all(|stream| !stream.late)

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use flow_wire::fault::Hop;
-use flow_wire::ledger::Amount;
+use flow_wire::ledger::{Amount, Identity, recovered};
 use serde::Serialize;
 
 use super::epoch::Epoch;
 use super::fate::Fate;
-use crate::store::StoreTerms;
+use crate::store::{EpochBooks, StoreTerms};
 
 /// What `/api/v1/ledger` and `gannet-collector ledger` say.
 #[derive(Debug, Serialize)]
@@ -84,7 +84,10 @@ impl Ledger {
     /// Closes the books at a point in time. `caught_up`: nothing is left on a bus that keeps what is not read, so that there
     /// is no epoch which was not heard of yet.
     pub fn close(terms: &StoreTerms, caught_up: bool, now_nanoseconds: u64) -> Self {
-        let epochs: Vec<_> = terms.epochs.iter().map(|books| Epoch::close(books, now_nanoseconds)).collect();
+        let mut epochs: Vec<_> =
+            terms.epochs.iter().map(|books| Epoch::close(books, now_nanoseconds)).collect();
+        let recovered: Vec<_> = terms.epochs.iter().map(|books| recovered_from(books, &epochs)).collect();
+        epochs.iter_mut().zip(recovered).for_each(|(epoch, identity)| epoch.add(identity));
         let streams = || terms.epochs.iter().flat_map(|epoch| epoch.streams.values());
         let conflicts = streams().map(|stream| stream.conflict.batches).sum();
         let doubled = streams().map(|stream| stream.again.batches.max(stream.duplicate.batches)).sum::<u64>();
@@ -110,6 +113,15 @@ impl Ledger {
             epochs,
         }
     }
+}
+
+/// What was recovered of an epoch against the rows of the others that name it.
+fn recovered_from(books: &EpochBooks, epochs: &[Epoch]) -> Option<Identity> {
+    let message = books.message.as_ref().filter(|_| books.closing.is_some())?;
+    let mut others =
+        epochs.iter().filter(|epoch| epoch.probe_id == books.probe && epoch.epoch != books.epoch);
+    let is_settled = others.all(|epoch| epoch.is_settled() && epoch.lost.records == 0);
+    recovered(message, books.recovered_rows?, is_settled)
 }
 
 impl Ledger {

@@ -21,6 +21,18 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// Its disk is full.
+    #[error(
+        "the disk of store {path} has {free} MiB left, and a transaction may need {needed}: make room; nothing is read from the bus until then"
+    )]
+    Space {
+        /// Directory of the store.
+        path: PathBuf,
+        /// MiB that are left.
+        free: u64,
+        /// MiB that must be.
+        needed: u64,
+    },
     /// Nothing is there.
     #[error("there is no store in {0}: give the --store of a collector that has run")]
     Missing(PathBuf),

@@ -17,6 +17,7 @@ mod intake;
 mod lock;
 pub mod ranges;
 pub mod received;
+mod room;
 mod tables;
 
 pub use columns::{COLUMNS, Column, Kind, by_name};
@@ -28,6 +29,7 @@ pub use intake::{
 pub use lock::Lock;
 pub use ranges::Ranges;
 pub use received::Received;
+pub use room::{RESERVE_OCTETS, Room};
 pub use tables::{
     Closing, Committed, Counted, Discarded, EpochBooks, Second, StoreTerms, Stored, StreamBooks,
 };

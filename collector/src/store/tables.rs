@@ -148,6 +148,8 @@ pub struct EpochBooks {
     pub previous: Option<Message>,
     /// Where `message` came from a later start of the probe, which closed the books of this one.
     pub closing: Option<Closing>,
+    /// Packets and frame octets in rows of other epochs that say they were recovered from this one; where that was asked for.
+    pub recovered_rows: Option<Amount>,
     /// Retention removed something unread from any partition of flows.
     pub anything_expired: bool,
     /// Whether the bus was read to its end after the latest message: what is not here by then will not come.

@@ -1,8 +1,8 @@
 //! The collector as a process, and questions to it.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
-use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -13,10 +13,15 @@ use serde_json::Value;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Asks until it is so.
-pub(crate) fn wait_until(description: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) fn wait_until(description: &str, condition: impl FnMut() -> bool) {
+    wait_within(PATIENCE, description, condition);
+}
+
+/// The same, for what takes its time.
+pub(crate) fn wait_within(patience: Duration, description: &str, mut condition: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !condition() {
-        assert!(begun.elapsed() < PATIENCE, "waited in vain until {description}");
+        assert!(begun.elapsed() < patience, "waited in vain until {description}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -81,11 +86,28 @@ impl Collector {
         self.ask(&["query", "top", "--measure", "flows"])["total"]["flows"].as_u64().unwrap()
     }
 
+    /// Status and body of an answer.
+    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
+        let mut stream = TcpStream::connect(&self.http).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
+    }
+
     /// What it said on stderr, the runs before on the same store included.
     pub(crate) fn log(&self) -> String {
         let mut text = String::new();
         std::fs::File::open(&self.log).unwrap().read_to_string(&mut text).unwrap();
         text
+    }
+
+    /// The most memory that it ever had, in octets: VmHWM.
+    pub(crate) fn peak_octets(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
     /// SIGTERM, and its exit code.

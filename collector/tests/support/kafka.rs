@@ -1,4 +1,5 @@
 //! A real broker, and a producer that does what a probe does: transactions, stamps in headers.
+#![allow(dead_code, reason = "each test uses its part of it")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -125,6 +126,15 @@ pub(crate) struct Producer {
     partitions: i32,
     sealed: Vec<Sealed>,
     control: u64,
+    /// Of batches that were sent and are not kept here.
+    forgotten: Forgotten,
+}
+
+#[derive(Default)]
+struct Forgotten {
+    batches: u64,
+    records: u64,
+    exported: Amount,
 }
 
 impl Producer {
@@ -133,7 +143,14 @@ impl Producer {
         config.set("transactional.id", prefix);
         let producer: BaseProducer<DefaultProducerContext> = config.create().unwrap();
         producer.init_transactions(ANSWER).unwrap();
-        Self { producer, prefix: prefix.to_owned(), partitions, sealed: Vec::new(), control: 0 }
+        Self {
+            producer,
+            prefix: prefix.to_owned(),
+            partitions,
+            sealed: Vec::new(),
+            control: 0,
+            forgotten: Forgotten::default(),
+        }
     }
 
     /// Seals `count` batches and sends them in one transaction, which is aborted first and then repeated: a reader of
@@ -149,6 +166,22 @@ impl Producer {
         self.transaction(&new, true);
     }
 
+    /// Seals `count` batches of so many rows and sends them, without keeping them: before any other.
+    pub(crate) fn send_and_forget(&mut self, count: u64, rows: u64) {
+        assert!(self.sealed.is_empty());
+        let from = self.forgotten.batches;
+        let sealed: Vec<_> = (from..from + count)
+            .map(|sequence| {
+                let records: Vec<_> = (0..rows).map(|row| record(sequence * rows + row)).collect();
+                sealed(stamp(0, sequence), &records)
+            })
+            .collect();
+        self.transaction(&sealed, true);
+        self.forgotten.batches += count;
+        self.forgotten.records += count * rows;
+        self.forgotten.exported = sealed.iter().fold(self.forgotten.exported, |sum, one| sum + one.exported);
+    }
+
     /// Goes on where another one was: a new connection, the same probe.
     pub(crate) fn take_over(&mut self, other: Self) {
         self.sealed = other.sealed;
@@ -162,9 +195,9 @@ impl Producer {
 
     /// The control message: all that was sealed so far is below the cut.
     pub(crate) fn cut(&mut self, closed: bool) {
-        let exported = self.sealed.iter().fold(Amount::ZERO, |sum, one| sum + one.exported);
-        let batches = self.sealed.len() as u64;
-        let records = batches * ROWS;
+        let exported = self.sealed.iter().fold(self.forgotten.exported, |sum, one| sum + one.exported);
+        let batches = self.forgotten.batches + self.sealed.len() as u64;
+        let records = self.rows();
         let mut said = message(&[(0, batches, records, exported)], closed);
         said.cursors.push(CursorTerms {
             sink: "kafka://test".into(),
@@ -221,6 +254,6 @@ impl Producer {
 
     /// Rows that the store must have.
     pub(crate) fn rows(&self) -> u64 {
-        self.sealed.len() as u64 * ROWS
+        self.forgotten.records + self.sealed.len() as u64 * ROWS
     }
 }

@@ -4,10 +4,12 @@
 //! topics   which partitions there are; waited for, looked at again
 //! resume   where to begin: at the last message taken in, which must still be the same one
 //! progress how far librdkafka has read: what drained means
+//! backlog  what is said while there is much to read
 //! ```
 //! The group is a name only (the store's UUID): nothing is committed to the broker, the store's own transaction is the
 //! only place that knows. Two collectors of different stores each read everything.
 
+mod backlog;
 mod progress;
 mod resume;
 mod topics;
@@ -22,6 +24,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{ClientConfig, Message};
 
+use self::backlog::Backlog;
 use self::progress::{Context, Drain};
 use self::resume::{Last, Reading};
 use super::input::{Error, Feed, Gone, Input, Stop};
@@ -107,6 +110,7 @@ impl Input for Kafka {
             stored,
             reading: HashMap::new(),
             drain: Drain::default(),
+            backlog: Backlog::default(),
         };
         // The writer is gone: it said why itself.
         let _: Result<(), Gone> = session.run(&stop);
@@ -123,11 +127,12 @@ struct Session<'a> {
     stored: Vec<Offset>,
     reading: HashMap<(String, i32), Reading>,
     drain: Drain,
+    backlog: Backlog,
 }
 
 impl Session<'_> {
     fn run(&mut self, stop: &Stop) -> Result<(), Gone> {
-        let (mut looked, mut drain_looked) = (None::<Instant>, Instant::now());
+        let (mut looked, mut drain_looked) = (None::<Instant>, None::<Instant>);
         while !stop.is_set() {
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
                 self.look_for_partitions();
@@ -138,15 +143,36 @@ impl Session<'_> {
                 Some(Err(error)) => self.judge(&error),
                 None => self.tell_if_drained()?,
             }
-            if drain_looked.elapsed() >= DRAIN_EVERY {
+            if drain_looked.is_none_or(|looked| looked.elapsed() >= DRAIN_EVERY) {
                 // A busy bus gives no empty poll.
                 self.tell_if_drained()?;
                 let shorter = self.drain.ask(self.consumer, &self.reading);
                 self.leave(|key| shorter.contains(key));
-                drain_looked = Instant::now();
+                self.tell_backlog();
+                drain_looked = Some(Instant::now());
             }
         }
+        self.say_what_is_left();
         Ok(())
+    }
+
+    fn tell_backlog(&mut self) {
+        let left = self.drain.left(self.consumer.context(), &self.reading);
+        if let Some(sentence) = self.backlog.tick(Instant::now(), left) {
+            tracing::info!(input = self.kafka.name, "{sentence}");
+        }
+    }
+
+    /// At the stop, as far as it is known without asking a broker that may be away.
+    fn say_what_is_left(&self) {
+        let left = self.drain.left(self.consumer.context(), &self.reading);
+        if left > 0 {
+            let input = &self.kafka.name;
+            tracing::info!(
+                input,
+                "stopped with about {left} offsets unread: Kafka keeps them, and the next start goes on there"
+            );
+        }
     }
 
     fn tell_if_drained(&mut self) -> Result<(), Gone> {
@@ -238,6 +264,7 @@ impl Session<'_> {
         match reading.judge(message.offset(), arrived.mark()) {
             resume::Verdict::New { reread } => {
                 if let Some(arrival) = &mut arrived.arrival {
+                    self.backlog.read(arrival.records);
                     arrival.reread = reread;
                     arrival.place.partition = Some(key.1);
                     arrival.place.expired_below = reading.expired_below();

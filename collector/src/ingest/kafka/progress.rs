@@ -174,6 +174,17 @@ impl Drain {
         self.nothing_since = true;
     }
 
+    /// Offsets below the ends of the open question that are not read yet; 0 = none, or no question is open.
+    pub(super) fn left(&self, context: &Context, reading: &HashMap<Key, Reading>) -> u64 {
+        let positions = context.positions.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = |(key, end): (&Key, &i64)| {
+            let reading = reading.get(key);
+            let taken = reading.map_or(0, Reading::next);
+            end.saturating_sub(taken.max(positions.read.get(key).copied().unwrap_or(0))).max(0).unsigned_abs()
+        };
+        self.asked.iter().flat_map(|asked| &asked.ends).map(left).sum()
+    }
+
     /// When the question was asked of which all is taken in by now; said once for each question.
     pub(super) fn confirmed(&mut self, context: &Context, reading: &HashMap<Key, Reading>) -> Option<u64> {
         let asked = self.asked.as_ref()?;
@@ -249,7 +260,7 @@ mod tests {
 
     #[test]
     fn the_last_message_taken_says_it_too() {
-        let mut reading = Reading::anew(0, 0);
+        let mut reading = Reading::anew(0, 0, 0);
         reading.judge(8, None);
         let reading = HashMap::from([(key(), reading)]);
         assert_eq!(asked(10).confirmed(&context(), &reading), None);

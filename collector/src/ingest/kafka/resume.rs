@@ -34,6 +34,8 @@ pub(super) struct Reading {
     expected: Option<Last>,
     /// The last one that was taken in.
     last: Option<Last>,
+    /// Where reading began.
+    from: i64,
     /// Below this offset everything may be stored already.
     reread_below: i64,
     /// Where the log began when it had last lost something unread; 0 = never.
@@ -53,11 +55,12 @@ pub(super) enum Verdict {
 
 impl Reading {
     fn expecting(last: Last, expired_below: i64) -> Self {
-        Self { expected: Some(last), last: Some(last), reread_below: 0, expired_below }
+        Self { expected: Some(last), last: Some(last), from: last.offset, reread_below: 0, expired_below }
     }
 
-    pub(super) fn anew(reread_below: i64, expired_below: i64) -> Self {
-        Self { expected: None, last: None, reread_below, expired_below }
+    /// A log whose messages are all new to this reading.
+    pub(super) fn anew(from: i64, reread_below: i64, expired_below: i64) -> Self {
+        Self { expected: None, last: None, from, reread_below, expired_below }
     }
 
     /// Where the log began when it had last lost something unread; 0 = never.
@@ -68,6 +71,11 @@ impl Reading {
     /// The last message that was taken in.
     pub(super) fn last(&self) -> Option<Last> {
         self.last
+    }
+
+    /// Everything of this log below it was taken in.
+    pub(super) fn next(&self) -> i64 {
+        self.last.map_or(self.from, |last| last.offset.saturating_add(1))
     }
 
     /// Judges the next message.
@@ -113,9 +121,9 @@ fn begin_within(
                 low,
                 "the log begins behind its first message: what its retention removed before this store was made is not in it; the ledger names it as expired"
             );
-            (low, Reading::anew(0, low))
+            (low, Reading::anew(low, 0, low))
         }
-        None => (low, Reading::anew(0, 0)),
+        None => (low, Reading::anew(low, 0, 0)),
         Some(stored) if stored.last >= high => {
             let last = stored.last;
             tracing::warn!(
@@ -125,10 +133,10 @@ fn begin_within(
                 high,
                 "the log is shorter than it was: a new one"
             );
-            (low, Reading::anew(high, low))
+            (low, Reading::anew(low, high, low))
         }
         // The next message is the first one that is still there: nothing unread is gone.
-        Some(stored) if stored.last + 1 == low => (low, Reading::anew(0, stored.expired_below)),
+        Some(stored) if stored.last + 1 == low => (low, Reading::anew(low, 0, stored.expired_below)),
         Some(stored) if stored.last < low => {
             tracing::error!(
                 topic,
@@ -137,7 +145,7 @@ fn begin_within(
                 low,
                 "retention of the topic removed what was not read yet: the ledger names the batches as expired; raise the topic's retention.ms and retention.bytes"
             );
-            (low, Reading::anew(0, low))
+            (low, Reading::anew(low, 0, low))
         }
         Some(Offset { last, mark, expired_below, .. }) => {
             (*last, Reading::expecting(Last { offset: *last, mark: *mark }, *expired_below))
@@ -150,7 +158,7 @@ pub(super) fn from_beginning(consumer: &BaseConsumer<Context>, key: &Key) -> Kaf
     let (low, high) = consumer.fetch_watermarks(&key.0, key.1, BROKER_ANSWER)?;
     leave(consumer, &key.0, key.1);
     assign(consumer, std::iter::once((key, low)))?;
-    Ok(Reading::anew(high, low))
+    Ok(Reading::anew(low, high, low))
 }
 
 /// Adds partitions to what is read.
@@ -204,7 +212,7 @@ mod tests {
 
     #[test]
     fn a_log_that_is_read_anew_may_repeat_until_where_it_ended_then() {
-        let mut reading = Reading::anew(2, 0);
+        let mut reading = Reading::anew(0, 2, 0);
         assert_eq!(reading.judge(1, None), Verdict::New { reread: true });
         assert_eq!(reading.judge(2, None), Verdict::New { reread: false });
     }

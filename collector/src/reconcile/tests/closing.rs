@@ -142,3 +142,49 @@ fn what_a_killed_epoch_held_is_said() {
     let ledger = close(&[killed], super::super::state::SILENT_AFTER_NANOSECONDS + 1);
     assert_eq!((ledger.epochs[0].state, ledger.epochs[0].unsent.packets), (State::Silent, 12));
 }
+
+/// Two records that the later start found in the cache of the killed one: its first batch.
+fn recovered_batch() -> Batch {
+    let records = [1, 2].map(|seed| flow_wire::record::FlowRecord {
+        recovered_from: Some(stamp(0, 0).epoch),
+        ..record(seed)
+    });
+    batch(Stamp { stream: StreamId(0), ..later(0) }, &records)
+}
+
+#[test]
+fn what_was_recovered_is_in_rows_that_name_the_killed_epoch() {
+    let rows = recovered_batch();
+    let in_rows = Amount { packets: rows.packets, octets: rows.layer2_octets };
+    let close_with = |recovered: Amount, later_closed: bool| {
+        let worker = WorkerTerms {
+            received: in_rows,
+            metered: in_rows,
+            recovered,
+            lost_at_crash: Amount {
+                packets: in_rows.packets.saturating_sub(recovered.packets),
+                octets: in_rows.octets.saturating_sub(recovered.octets),
+            },
+            ..WorkerTerms::default()
+        };
+        let of_killed = closing(2, true, Message { workers: vec![worker], ..said(2, 0, false) });
+        let own = message(&[(0, 1, 2, in_rows)], later_closed);
+        let told = vec![from_later(0, of_killed), from_later(1, own)];
+        close(&[killed(), Intake { drained: true, ..intake(vec![recovered_batch()], told) }], 0)
+    };
+    let exact = close_with(in_rows, true);
+    assert_eq!((exact.verdict, exact.residual.packets), (Verdict::Balanced, 0));
+    let lines = |ledger: &Ledger| {
+        let all = ledger.epochs.iter().flat_map(|epoch| &epoch.identities);
+        all.filter(|line| line.identity.name == "recovered").map(|line| line.left_over).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&exact), [0]);
+    let more = Amount { packets: in_rows.packets + 1, octets: in_rows.octets + 60 };
+    assert_eq!(
+        (close_with(more, true).verdict, close_with(more, false).verdict),
+        (Verdict::Residual, Verdict::Open)
+    );
+    // Twice recovered is never right.
+    let fewer = Amount { packets: in_rows.packets - 1, octets: in_rows.octets - 60 };
+    assert_eq!(close_with(fewer, false).hops, [Hop::Store]);
+}

@@ -53,6 +53,12 @@ pub(super) fn books(connection: &Connection, from_rows: bool) -> Result<StoreTer
     }
     let anything_expired = expired.values().any(|below| *below != 0);
     epochs.values_mut().for_each(|epoch| epoch.anything_expired = anything_expired);
+    if from_rows {
+        let mut rows = recovered_rows(connection)?;
+        for (key, epoch) in &mut epochs {
+            epoch.recovered_rows = Some(rows.remove(key).unwrap_or_default());
+        }
+    }
     sums.nothing_left()?;
     let mut epochs: Vec<_> = epochs.into_values().collect();
     epochs.sort_by_key(|epoch| std::cmp::Reverse(epoch.heard_nanoseconds));
@@ -74,11 +80,24 @@ fn nothing(probe: ProbeId, epoch: Epoch) -> EpochBooks {
         message: None,
         previous: None,
         closing: None,
+        recovered_rows: None,
         anything_expired: false,
         drained: false,
         heard_nanoseconds: 0,
         streams: BTreeMap::new(),
     }
+}
+
+/// By the epoch that metered them: sums of the rows that another one exported.
+fn recovered_rows(connection: &Connection) -> Result<HashMap<(ProbeId, Epoch), Amount>, Error> {
+    let text = "SELECT probe_id, recovered_from, sum(packet_delta_count) + sum(reverse_packet_delta_count),
+                    sum(layer2_octet_delta_count) + sum(reverse_layer2_octet_delta_count)
+                FROM flow WHERE recovered_from IS NOT NULL GROUP BY probe_id, recovered_from";
+    let rows = collect(connection, &Sql { text: text.to_owned(), values: Vec::new() }, |row| {
+        let amount = Amount { packets: unsigned(row, 2)?, octets: unsigned(row, 3)? };
+        Ok(((ProbeId(stream::uuid(row, 0)?), Epoch(stream::uuid(row, 1)?)), amount))
+    })?;
+    Ok(rows.into_iter().collect())
 }
 
 /// Per partition of flows: below which offset its retention removed something unread. Of two clusters with that partition:

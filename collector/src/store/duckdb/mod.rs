@@ -21,19 +21,20 @@ mod stream;
 mod tests;
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use duckdb::Connection;
 
 use self::stream::Stream;
-use super::{Committed, Error, Intake, Lock, Offset, Reader, StreamKey, Writer};
+use super::{Committed, Error, Intake, Lock, Offset, Reader, Room, StreamKey, Writer};
 
 pub use read::DuckDbReader;
 
 /// The one writer of a store's file.
 pub struct DuckDb {
     connection: Connection,
+    directory: PathBuf,
     id: uuid::Uuid,
     streams: HashMap<StreamKey, Stream>,
     /// Seconds are pruned when the clock has passed this.
@@ -50,7 +51,8 @@ impl DuckDb {
         let lock = Arc::new(Lock::take(directory, http)?);
         let (connection, id) = schema::open(directory)?;
         let streams = stream::load(&connection)?;
-        Ok(Self { connection, id, streams, prune_after_nanoseconds: 0, lock })
+        let directory = directory.to_owned();
+        Ok(Self { connection, directory, id, streams, prune_after_nanoseconds: 0, lock })
     }
 
     /// The same, but refuses to make one.
@@ -69,6 +71,7 @@ impl DuckDb {
 
 impl Writer for DuckDb {
     fn commit(&mut self, intake: &Intake) -> Result<Committed, Error> {
+        Room::check(&self.directory)?;
         let plan = judge::judge(&self.connection, &self.streams, intake)?;
         let prune = intake.now_nanoseconds >= self.prune_after_nanoseconds;
         let committed = commit::commit(&self.connection, intake, &plan, prune)?;

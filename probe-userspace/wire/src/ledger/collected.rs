@@ -8,6 +8,7 @@
 //! store      handed  = stored (rows counted in the database)
 //!            exported = stored (packets and octets summed in the database)
 //! ```
+//!            recovered = rows                                       of a killed epoch: rows of later ones that name it
 //!
 //! All terms are of the batches below the cut's `next`: the collector must have nothing to do with later ones yet.
 
@@ -72,6 +73,22 @@ pub fn of_stream(cut: &StreamCut, cursor: Option<&CursorTerms>, stored: &StoredS
         );
     }
     identities
+}
+
+/// What a later start recovered of a killed epoch is in rows that name it. `is_settled`: nothing of the later epochs can still
+/// come, and none of their records is lost.
+pub fn recovered(message: &Message, rows: Amount, is_settled: bool) -> Option<Identity> {
+    let recovered =
+        message.workers.iter().map(|worker| worker.recovered).fold(Amount::ZERO, |sum, one| Amount {
+            packets: sum.packets.saturating_add(one.packets),
+            octets: sum.octets.saturating_add(one.octets),
+        });
+    if recovered == Amount::ZERO && rows == Amount::ZERO {
+        return None;
+    }
+    let most = if is_settled { 0 } else { signed(recovered.packets) };
+    let identity = Identity::new("recovered", Hop::Store, "", Unit::PacketsAndOctets).within(0..=most);
+    Some(identity.left("recovered", recovered).right("rows", rows))
 }
 
 /// The cursor of the sink that a collector reads: the one that brought the message, where the message says so, since a probe
