@@ -80,7 +80,8 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     let listener = listened.map_err(|source| Error::Listen { address: settings.http, source })?;
     let address = listener.local_addr().map_err(system("the address"))?;
 
-    let store = DuckDb::open(&settings.store, Some(&address.to_string()))?;
+    let store =
+        DuckDb::open(&settings.store, Some(&address.to_string()))?.with_retention(settings.retention_days);
     let reader = store.reader()?;
     let (mut registry, store_status, stop) =
         (Registry::default(), Arc::new(StoreStatus::default()), Stop::default());
@@ -93,7 +94,7 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         .into_iter()
         .filter_map(|(input, status, keeps)| Some((input, writer.feed(status, keeps)?)))
         .collect();
-    let store_path = DuckDb::file(&settings.store).display().to_string();
+    let store_path = settings.store.display().to_string();
     let service = Arc::new(Service {
         reader,
         store_path,

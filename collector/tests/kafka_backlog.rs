@@ -55,9 +55,11 @@ fn a_backlog_is_worked_off_in_bounded_memory_and_a_stop_in_it_says_what_is_left(
     let collector = Collector::start(&store, &[&url]);
     let begun = Instant::now();
     let before = collector.rows();
-    // A tenth of what two idle cores do.
-    let patience = support::collector::PATIENCE + Duration::from_millis(100 * batches());
-    wait_within(patience, "all of it is stored", || collector.rows() == producer.rows());
+    // A twentieth of what two idle cores do.
+    let patience = support::collector::PATIENCE + Duration::from_millis(250 * batches());
+    // Cheaper than a query: the machine is to read.
+    let stored = || collector.get("/health").1["store"]["rows"].as_u64().unwrap();
+    wait_within(patience, "all of it is stored", || stored() == producer.rows());
     let rate = (producer.rows() - before) as f64 / begun.elapsed().as_secs_f64();
     let peak = collector.peak_octets();
     eprintln!("{} records, {rate:.0} records/s, peak {} MiB", producer.rows(), peak >> 20);

@@ -17,6 +17,9 @@ pub enum Error {
     /// An address.
     #[error("--http '{0}' is not an address and port: write 127.0.0.1:3000 or [::]:3000")]
     Http(String),
+    /// An age.
+    #[error("--retention '{0}' is not 1 to 3660 whole days: write 30d")]
+    Retention(String),
     /// A prefix.
     #[error("--topic-prefix '{0}' is not 1 to 200 letters, digits, dots, dashes and underscores")]
     Prefix(String),

@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 
 pub use error::Error;
 
+use crate::store::duckdb::RETENTION_DAYS;
+
 /// Where state is, unless said otherwise.
 pub const STORE: &str = "/var/lib/gannet";
 /// Where the API listens, unless said otherwise.
@@ -46,6 +48,10 @@ pub struct Collect {
     #[arg(long, value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<PathBuf>,
+    /// Days of flows that are kept; fewer where the store would have more than 80 % of its disk [default: 30d]
+    #[arg(long, value_name = "DAYS")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<String>,
     /// Where page and API listen [default: 127.0.0.1:3000]
     #[arg(long, value_name = "ADDR:PORT")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,6 +174,7 @@ pub struct Books {
 struct File {
     input: Vec<String>,
     store: PathBuf,
+    retention: String,
     http: String,
     topic_prefix: String,
     kafka_conf: Vec<String>,
@@ -176,7 +183,15 @@ struct File {
 impl Default for File {
     fn default() -> Self {
         let (input, kafka_conf) = (vec![], vec![]);
-        Self { input, store: STORE.into(), http: HTTP.into(), topic_prefix: TOPIC_PREFIX.into(), kafka_conf }
+        let retention = format!("{RETENTION_DAYS}d");
+        Self {
+            input,
+            store: STORE.into(),
+            retention,
+            http: HTTP.into(),
+            topic_prefix: TOPIC_PREFIX.into(),
+            kafka_conf,
+        }
     }
 }
 
@@ -187,6 +202,8 @@ pub struct Settings {
     pub inputs: Vec<Endpoint>,
     /// Directory of the store.
     pub store: PathBuf,
+    /// Days of ingest that are kept.
+    pub retention_days: u32,
     /// Where page and API listen.
     pub http: SocketAddr,
     /// First part of the topics' names.
@@ -194,6 +211,9 @@ pub struct Settings {
     /// Settings of librdkafka: security, time-outs. May hold secrets.
     pub kafka_conf: Vec<(String, String)>,
 }
+
+/// Ten years: each day is a file that is attached and looked through.
+const RETENTION_DAYS_MAX: u32 = 3_660;
 
 /// Longest prefix: a topic's name has at most 249 characters.
 const PREFIX_CHARACTERS_MAX: usize = 200;
@@ -227,8 +247,23 @@ impl Settings {
             return Err(Error::Prefix(prefix));
         }
         let kafka_conf = file.kafka_conf.iter().map(|text| kafka_setting(text)).collect::<Result<_, _>>()?;
-        Ok(Self { inputs, store: file.store, http: address(&file.http)?, topic_prefix: prefix, kafka_conf })
+        Ok(Self {
+            inputs,
+            store: file.store,
+            retention_days: days(&file.retention)?,
+            http: address(&file.http)?,
+            topic_prefix: prefix,
+            kafka_conf,
+        })
     }
+}
+
+/// Whole days: `30d`, since a file is a day.
+fn days(text: &str) -> Result<u32, Error> {
+    let number = text.strip_suffix('d').and_then(|number| number.parse().ok());
+    number
+        .filter(|days| (1..=RETENTION_DAYS_MAX).contains(days))
+        .ok_or_else(|| Error::Retention(text.to_owned()))
 }
 
 /// What librdkafka takes. Its values may be secrets: a refusal names the key alone.
@@ -314,9 +349,12 @@ mod tests {
                 (settings.store.as_os_str(), settings.http.to_string().as_str()),
                 (STORE.as_ref(), HTTP)
             );
-            assert_eq!(settings.topic_prefix, TOPIC_PREFIX);
+            assert_eq!(
+                (settings.topic_prefix.as_str(), settings.retention_days),
+                (TOPIC_PREFIX, RETENTION_DAYS)
+            );
         }
-        for key in ["input", "store", "http", "topic-prefix", "kafka-conf"] {
+        for key in ["input", "store", "retention", "http", "topic-prefix", "kafka-conf"] {
             assert!(every.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
         }
     }
@@ -330,6 +368,10 @@ mod tests {
         assert!(matches!(read(&["-i", "zmq://a:1", "--http", "3000"]), Err(Error::Http(_))));
         assert!(matches!(read(&["-i", "zmq://a:1", "--topic-prefix", "a b"]), Err(Error::Prefix(_))));
         assert!(matches!(read(&["-i", "zmq://a:1", "--config", "/nowhere"]), Err(Error::Unreadable { .. })));
+        for wrong in ["30", "0d", "5h", "99999d"] {
+            assert!(matches!(read(&["-i", "zmq://a:1", "--retention", wrong]), Err(Error::Retention(_))));
+        }
+        assert_eq!(read(&["-i", "zmq://a:1", "--retention", "7d"]).unwrap().retention_days, 7);
         let conf = |text: &str| read(&["-i", "zmq://a:1", "--kafka-conf", text]);
         assert_eq!(conf("sasl.password=a=b").unwrap().kafka_conf, [("sasl.password".into(), "a=b".into())]);
         for wrong in ["group.id=x", "isolation.level=read_uncommitted", "no.such.key=s3cret", "nothing"] {

@@ -86,7 +86,8 @@ impl Ledger {
     pub fn close(terms: &StoreTerms, caught_up: bool, now_nanoseconds: u64) -> Self {
         let mut epochs: Vec<_> =
             terms.epochs.iter().map(|books| Epoch::close(books, now_nanoseconds)).collect();
-        let recovered: Vec<_> = terms.epochs.iter().map(|books| recovered_from(books, &epochs)).collect();
+        let recovered: Vec<_> =
+            terms.epochs.iter().map(|books| recovered_from(terms, books, &epochs)).collect();
         epochs.iter_mut().zip(recovered).for_each(|(epoch, identity)| epoch.add(identity));
         let streams = || terms.epochs.iter().flat_map(|epoch| epoch.streams.values());
         let conflicts = streams().map(|stream| stream.conflict.batches).sum();
@@ -116,12 +117,13 @@ impl Ledger {
 }
 
 /// What was recovered of an epoch against the rows of the others that name it.
-fn recovered_from(books: &EpochBooks, epochs: &[Epoch]) -> Option<Identity> {
+fn recovered_from(terms: &StoreTerms, books: &EpochBooks, epochs: &[Epoch]) -> Option<Identity> {
     let message = books.message.as_ref().filter(|_| books.closing.is_some())?;
     let mut others =
         epochs.iter().filter(|epoch| epoch.probe_id == books.probe && epoch.epoch != books.epoch);
     let is_settled = others.all(|epoch| epoch.is_settled() && epoch.lost.records == 0);
-    recovered(message, books.recovered_rows?, is_settled)
+    // Of rows that retention removed nobody knows whom they were recovered from.
+    recovered(message, books.recovered_rows?, is_settled && !terms.anything_removed)
 }
 
 impl Ledger {

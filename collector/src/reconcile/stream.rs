@@ -24,6 +24,8 @@ pub struct Stream {
     pub sent: Option<Sent>,
     /// What is stored, of all sequences.
     pub stored: Stored,
+    /// Of that, below the cut: retention removed it.
+    pub removed: Stored,
     /// What is not there below the cut.
     pub missing: Missing,
     /// Of what is missing: it can still come, or the probe will still say what became of it.
@@ -77,6 +79,7 @@ pub(super) fn close(
         next: cut.map(|cut| cut.next.0),
         sent: cut.map(sent),
         stored: books.stored,
+        removed: books.removed_below_cut,
         missing: Missing::default(),
         late: false,
         lost: Loss::default(),
@@ -107,7 +110,8 @@ fn sent(cut: &StreamCut) -> Sent {
 
 /// The terms of the collector below a cut, each from its own table.
 fn terms(gaps: &Gaps, books: &StreamBooks) -> StoredStream {
-    let rows = books.rows_below_cut.unwrap_or(books.stored_below_cut);
+    let rows = books.rows_below_cut.unwrap_or(books.present_below_cut);
+    let removed = books.removed_below_cut;
     let conflict = books.conflict;
     // What came again was handed over again: both sides leave it out. A conflict is a batch that nobody sealed.
     let again = books.again.records.saturating_sub(conflict.records);
@@ -121,6 +125,8 @@ fn terms(gaps: &Gaps, books: &StreamBooks) -> StoredStream {
         arrived: books.arrived_below_cut.records + books.refused_below_cut.records + conflict.records,
         refused: books.refused_below_cut.records + conflict.records,
         handed: handed.saturating_sub(again),
+        removed: removed.records,
+        removed_amount: Amount { packets: removed.packets, octets: removed.octets },
         stored: rows.records,
         stored_amount: Amount { packets: rows.packets, octets: rows.octets },
     }

@@ -7,6 +7,7 @@
 //!                           ├─ received  floor and ranges per (probe, epoch, stream)
 //!                           ├─ offset    per partition of the bus
 //!                           └─ ledger, second, refused, kept_aside
+//! (a file per ingest day; the oldest goes, and its sums stay)
 //! Reader ─► flows, top, timeseries, books
 //! ```
 

@@ -69,6 +69,10 @@ pub struct StreamBooks {
     pub stored: Stored,
     /// The same, below the cut.
     pub stored_below_cut: Stored,
+    /// Of them: in files that are there.
+    pub present_below_cut: Stored,
+    /// Of them: in files that retention removed.
+    pub removed_below_cut: Stored,
     /// Counted and summed from the rows now, below the cut; where that was asked for.
     pub rows_below_cut: Option<Stored>,
     /// What came off the bus for the first time, below the cut.
@@ -173,4 +177,6 @@ pub struct StoreTerms {
     pub last_commit_nanoseconds: u64,
     /// Rows with a stamp and row number that another row has too; where that was asked for.
     pub doubled_rows: Option<u64>,
+    /// Retention has removed files.
+    pub anything_removed: bool,
 }

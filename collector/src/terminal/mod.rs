@@ -93,7 +93,7 @@ impl Source {
     fn of(whom: &Whom) -> Result<Self, Error> {
         let Some(directory) = &whom.store else { return Ok(Self::Http(whom.http.clone())) };
         let reader = DuckDb::open_existing(directory)?.reader()?;
-        let path = DuckDb::file(directory).display().to_string();
+        let path = directory.display().to_string();
         Ok(Self::Store(Box::new(Service::offline(reader, path))))
     }
 

@@ -261,6 +261,8 @@ fn stored() -> StoredStream {
         handed: 35,
         stored: 35,
         stored_amount: amount(700),
+        removed: 0,
+        removed_amount: Amount::ZERO,
     }
 }
 
@@ -296,12 +298,13 @@ fn a_dead_sink_of_the_same_kind_is_not_taken_for_the_one_that_is_read() {
 #[test]
 fn each_collected_term_breaks_its_identity_and_names_the_hop() {
     type Change = fn(&mut StoredStream);
-    let changes: [(Hop, Change); 5] = [
+    let changes: [(Hop, Change); 6] = [
         (Hop::Bus, |s| s.duplicate_batches += 1),
         (Hop::Bus, |s| (s.arrived, s.handed, s.stored) = (35, 34, 34)),
         (Hop::Ingest, |s| s.refused += 1),
         (Hop::Ingest, |s| (s.handed, s.stored) = (34, 34)),
         (Hop::Store, |s| s.stored += 1),
+        (Hop::Store, |s| s.removed += 1),
     ];
     for (hop, change) in changes {
         let mut stored = stored();

@@ -5,12 +5,13 @@ use std::collections::{BTreeMap, HashMap};
 use duckdb::{Connection, Row};
 use flow_wire::bus::Kind;
 use flow_wire::ledger::{Amount, Message};
-use flow_wire::stamp::{Epoch, ProbeId, StreamId};
+use flow_wire::stamp::{Epoch, ProbeId};
 
-use super::super::{Closing, Counted, EpochBooks, Error, Second, StoreTerms, Stored, StreamBooks, StreamKey};
+use super::super::{Closing, EpochBooks, Error, Second, StoreTerms, StreamBooks};
 use super::read::{collect, unsigned};
 use super::render::Sql;
-use super::stream::{self, Stream};
+use super::stream;
+use super::sums::Sums;
 
 /// The messages of an epoch: the latest one, the one before it, and when the latest was heard. Where a later start closed the
 /// books, that message is the latest one.
@@ -26,7 +27,7 @@ type Messages = HashMap<(ProbeId, Epoch), Said>;
 /// All of it, in the transaction of the connection.
 pub(super) fn books(connection: &Connection, from_rows: bool) -> Result<StoreTerms, Error> {
     let messages = messages(connection)?;
-    let cuts = cuts(&messages);
+    let cuts = cuts_of(&messages);
     let mut sums = Sums::read(connection, &cuts, from_rows)?;
     let drained: u64 = connection.query_row("SELECT drained_nanoseconds FROM meta", [], |row| row.get(0))?;
     let expired = expired_below(connection)?;
@@ -69,6 +70,7 @@ pub(super) fn books(connection: &Connection, from_rows: bool) -> Result<StoreTer
         rows,
         last_commit_nanoseconds,
         doubled_rows: if from_rows { Some(doubled_rows(connection)?) } else { None },
+        anything_removed: anything_removed(connection)?,
     })
 }
 
@@ -111,95 +113,24 @@ fn expired_below(connection: &Connection) -> Result<HashMap<i32, i64>, Error> {
     Ok(collect(connection, &sql, |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect())
 }
 
+/// Whether retention has removed a file.
+pub(super) fn anything_removed(connection: &Connection) -> Result<bool, Error> {
+    Ok(connection.query_row("SELECT count(*) > 0 FROM removed_file", [], |row| row.get(0))?)
+}
+
 /// Rows, and the last commit.
 pub(super) fn standing(connection: &Connection) -> Result<(u64, u64), Error> {
     let text = "SELECT (SELECT count(*) FROM flow)::UBIGINT, last_commit_nanoseconds FROM meta";
     Ok(connection.query_row(text, [], |row| Ok((row.get(0)?, row.get(1)?)))?)
 }
 
-/// Sums by stream, each from its own table.
-struct Sums {
-    batches: HashMap<StreamKey, Stored>,
-    below_cut: HashMap<StreamKey, Stored>,
-    arrived: HashMap<StreamKey, Stored>,
-    refused: HashMap<StreamKey, Stored>,
-    rows: Option<HashMap<StreamKey, Stored>>,
+/// The cuts of all epochs, for a join.
+pub(super) fn cuts(connection: &Connection) -> Result<String, Error> {
+    Ok(cuts_of(&messages(connection)?))
 }
-
-impl Sums {
-    fn read(connection: &Connection, cuts: &str, from_rows: bool) -> Result<Self, Error> {
-        let below = |table: &str, condition: &str, sums: &str| {
-            summed(
-                connection,
-                &format!(
-                    "SELECT t.probe_id, t.epoch, t.stream, {sums} FROM {table} t JOIN (VALUES {cuts})
-                    AS cut(probe_id, epoch, stream, next) ON t.probe_id = cut.probe_id AND t.epoch = cut.epoch
-                    AND t.stream = cut.stream AND t.sequence < cut.next
-                 WHERE {condition} GROUP BY t.probe_id, t.epoch, t.stream"
-                ),
-            )
-        };
-        let all = format!(
-            "SELECT probe_id, epoch, stream, {OF_BATCHES} FROM batch GROUP BY probe_id, epoch, stream"
-        );
-        Ok(Self {
-            batches: summed(connection, &all)?,
-            below_cut: below("batch", "true", OF_BATCHES)?,
-            arrived: below("arrival", "NOT refused", OF_ARRIVALS)?,
-            refused: below("arrival", "refused", OF_ARRIVALS)?,
-            rows: if from_rows { Some(below("flow", "true", OF_ROWS)?) } else { None },
-        })
-    }
-
-    fn of_stream(&mut self, key: StreamKey, stream: Stream) -> StreamBooks {
-        let counted = |sums: &mut HashMap<StreamKey, Stored>| {
-            let Stored { batches, records, .. } = sums.remove(&key).unwrap_or_default();
-            Counted { batches, records }
-        };
-        StreamBooks {
-            bus: stream.bus,
-            last_nanoseconds: stream.last_nanoseconds,
-            received: stream.received,
-            arrived: stream.arrived,
-            stored: self.batches.remove(&key).unwrap_or_default(),
-            stored_below_cut: self.below_cut.remove(&key).unwrap_or_default(),
-            rows_below_cut: self.rows.as_mut().map(|rows| rows.remove(&key).unwrap_or_default()),
-            arrived_below_cut: counted(&mut self.arrived),
-            refused_below_cut: counted(&mut self.refused),
-            again: stream.again,
-            reread: stream.reread,
-            duplicate: stream.duplicate,
-            conflict: stream.conflict,
-            again_at: stream.again_at,
-            conflict_at: stream.conflict_at,
-            refused_at: stream.refused_at,
-            expired: stream.expired,
-            expired_behind: false,
-            discarded: stream.discarded,
-        }
-    }
-
-    /// Rows or batches of a stream that has no received set: no transaction of ours leaves such.
-    fn nothing_left(self) -> Result<(), Error> {
-        match self.batches.into_iter().chain(self.rows.unwrap_or_default()).next() {
-            None => Ok(()),
-            Some((key, stored)) => Err(Error::Malformed {
-                table: "received",
-                found: format!("no row for {key:?}, which has {stored:?}"),
-            }),
-        }
-    }
-}
-
-const OF_BATCHES: &str =
-    "count(*), coalesce(sum(records), 0), coalesce(sum(packets), 0), coalesce(sum(layer2_octets), 0)";
-const OF_ARRIVALS: &str = "count(*), coalesce(sum(records), 0), 0, 0";
-const OF_ROWS: &str =
-    "count(DISTINCT sequence), count(*), sum(packet_delta_count) + sum(reverse_packet_delta_count),
-    sum(layer2_octet_delta_count) + sum(reverse_layer2_octet_delta_count)";
 
 /// `(probe, epoch, stream, next), ...`: numbers and UUIDs that were parsed before, no text from outside.
-fn cuts(messages: &Messages) -> String {
+fn cuts_of(messages: &Messages) -> String {
     let cuts: Vec<_> = messages
         .iter()
         .flat_map(|((probe, epoch), said)| {
@@ -219,21 +150,6 @@ fn cuts(messages: &Messages) -> String {
 fn blob(uuid: uuid::Uuid) -> String {
     let octets: String = uuid.as_bytes().iter().map(|octet| format!("\\x{octet:02X}")).collect();
     format!("'{octets}'::BLOB")
-}
-
-fn summed(connection: &Connection, text: &str) -> Result<HashMap<StreamKey, Stored>, Error> {
-    let sql = Sql { text: text.to_owned(), values: Vec::new() };
-    let rows = collect(connection, &sql, |row| {
-        let stored = Stored {
-            batches: unsigned(row, 3)?,
-            records: unsigned(row, 4)?,
-            packets: unsigned(row, 5)?,
-            octets: unsigned(row, 6)?,
-        };
-        let (probe, epoch) = (ProbeId(stream::uuid(row, 0)?), Epoch(stream::uuid(row, 1)?));
-        Ok((StreamKey { probe, epoch, stream: StreamId(row.get(2)?) }, stored))
-    })?;
-    Ok(rows.into_iter().collect())
 }
 
 fn messages(connection: &Connection) -> Result<Messages, Error> {

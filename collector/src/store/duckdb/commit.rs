@@ -8,6 +8,7 @@ use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 
 use super::super::{Arrival, Books, COLUMNS, Committed, Error, Intake, Mark, Offset, RefusalReason};
 use super::judge::{Conflict, Plan};
+use super::retention;
 use super::schema::{KEPT_ASIDE_MAX, SECONDS_KEPT_NANOSECONDS};
 use super::stream;
 use crate::reconcile::second;
@@ -40,7 +41,10 @@ pub(super) fn commit(
         let oldest = intake.now_nanoseconds.saturating_sub(SECONDS_KEPT_NANOSECONDS);
         transaction.execute("DELETE FROM second WHERE heard_nanoseconds < ?", params![oldest])?;
     }
-    transaction.execute("UPDATE meta SET last_commit_nanoseconds = ?", params![intake.now_nanoseconds])?;
+    transaction.execute(
+        "UPDATE meta SET last_commit_nanoseconds = ?, clock_day = coalesce(clock_day, ?)",
+        params![intake.now_nanoseconds, retention::clock_day(intake.now_nanoseconds)],
+    )?;
     if intake.drained {
         transaction.execute(
             "UPDATE meta SET drained_nanoseconds = ?",

@@ -1,6 +1,8 @@
 //! A store of an earlier release becomes one of this release when it is opened: tables and columns are only added, in one
 //! transaction. An earlier release refuses it from then on, by its version.
 
+use std::path::Path;
+
 use duckdb::{Connection, params};
 
 use super::super::{COLUMNS, Error};
@@ -24,18 +26,37 @@ ALTER TABLE received ADD COLUMN discarded VARCHAR DEFAULT '[]';
 ALTER TABLE bus_offset ADD COLUMN expired_below BIGINT DEFAULT 0;
 ";
 
-/// Brings the tables up to this release. Beside the steps between versions the flows get the nullable columns that the wire
-/// has by now: those need no version, since each release names the columns that it reads.
-pub(super) fn migrate(connection: &Connection, version: u32) -> Result<(), Error> {
+/// From version 2 to 3: a file per day.
+const TO_3: &str = "
+ALTER TABLE meta ADD COLUMN day UINTEGER;
+ALTER TABLE meta ADD COLUMN clock_day UINTEGER;
+CREATE TABLE file_sum (
+    day UINTEGER NOT NULL, kind VARCHAR NOT NULL, probe_id BLOB NOT NULL, epoch BLOB NOT NULL, stream USMALLINT NOT NULL,
+    last UBIGINT NOT NULL, batches UBIGINT NOT NULL, records UBIGINT NOT NULL, packets UBIGINT NOT NULL,
+    layer2_octets UBIGINT NOT NULL);
+CREATE TABLE removed_file (day UINTEGER NOT NULL);
+";
+
+/// Brings the tables of a file up to this release; the connection stands in it. Beside the steps between versions the flows
+/// get the nullable columns that the wire has by now: those need no version, since each release names the columns that it
+/// reads.
+pub(super) fn migrate(connection: &Connection, path: &Path, name: &str) -> Result<(), Error> {
+    let version: u32 = connection.query_row("SELECT version FROM meta", [], |row| row.get(0))?;
+    if !(OLDEST..=VERSION).contains(&version) {
+        return Err(Error::Version { path: path.to_owned(), found: version, expected: VERSION });
+    }
     let transaction = connection.unchecked_transaction()?;
     if version < VERSION {
         tracing::info!(from = version, to = VERSION, "the store is of an earlier release: bringing it up");
-        transaction.execute_batch(TO_2)?;
-        transaction.execute("UPDATE meta SET version = ?", params![VERSION])?;
+        for (_, step) in [(2, TO_2), (3, TO_3)].iter().filter(|(to, _)| *to > version) {
+            transaction.execute_batch(step)?;
+        }
+        transaction.execute("UPDATE meta SET version = ?, day = 1", params![VERSION])?;
     }
-    let mut statement = transaction
-        .prepare("SELECT column_name FROM information_schema.columns WHERE table_name = 'flow'")?;
-    let there = statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+    let mut statement = transaction.prepare(
+        "SELECT column_name FROM information_schema.columns WHERE table_catalog = ? AND table_name = 'flow'",
+    )?;
+    let there = statement.query_map(params![name], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
     for column in
         COLUMNS.iter().filter(|column| column.nullable && !there.iter().any(|name| name == column.name))
     {
@@ -49,6 +70,7 @@ pub(super) fn migrate(connection: &Connection, version: u32) -> Result<(), Error
 mod tests {
     use super::super::super::Writer as _;
     use super::super::DuckDb;
+    use super::super::files::FIRST;
     use super::*;
     use crate::testing::{batch, intake, record, stamp};
 
@@ -94,7 +116,7 @@ CREATE TABLE kept_aside (
     /// A store of the first release: one batch of two rows, without the columns that came since.
     fn old_store() -> tempfile::TempDir {
         let directory = tempfile::tempdir().unwrap();
-        let connection = Connection::open(DuckDb::file(directory.path())).unwrap();
+        let connection = Connection::open(directory.path().join(FIRST)).unwrap();
         let there: Vec<_> = COLUMNS.iter().filter(|column| !SINCE.contains(&column.name)).collect();
         let columns: Vec<_> =
             there.iter().map(|column| format!("\"{}\" {}", column.name, sql_type(column.kind))).collect();
@@ -144,7 +166,7 @@ CREATE TABLE kept_aside (
     #[test]
     fn a_store_of_a_later_release_is_refused() {
         let directory = old_store();
-        let connection = Connection::open(DuckDb::file(directory.path())).unwrap();
+        let connection = Connection::open(directory.path().join(FIRST)).unwrap();
         connection.execute("UPDATE meta SET version = ?", params![VERSION + 1]).unwrap();
         drop(connection);
         assert!(

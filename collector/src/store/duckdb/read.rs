@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use duckdb::types::{Value, ValueRef};
-use duckdb::{Connection, Row, params_from_iter};
+use duckdb::{Connection, Row, Transaction, params_from_iter};
 
 use super::super::{COLUMNS, Column, Error, Kind, Lock, Reader, Second, StoreTerms};
+use super::files::Gate;
 use super::render::{self, Sql};
 use super::{books, spread};
 use crate::query::answer::{self, Cell};
@@ -24,12 +25,13 @@ const IDLE_CONNECTIONS_MAX: usize = 8;
 pub struct DuckDbReader {
     root: Mutex<Connection>,
     idle: Mutex<Vec<Connection>>,
+    gate: Gate,
     _lock: Arc<Lock>,
 }
 
 impl DuckDbReader {
-    pub(super) fn new(root: Connection, lock: Arc<Lock>) -> Self {
-        Self { root: Mutex::new(root), idle: Mutex::new(Vec::new()), _lock: lock }
+    pub(super) fn new(root: Connection, gate: Gate, lock: Arc<Lock>) -> Self {
+        Self { root: Mutex::new(root), idle: Mutex::new(Vec::new()), gate, _lock: lock }
     }
 
     /// Runs a query in a transaction, and stops it when its time is over.
@@ -39,7 +41,7 @@ impl DuckDbReader {
             Some(connection) => connection,
             None => self.root.lock().unwrap_or_else(PoisonError::into_inner).try_clone()?,
         };
-        let transaction = connection.unchecked_transaction()?;
+        let transaction = self.begin(&connection)?;
         let (answer, stopped) = limited(&connection, QUERY_TIME_MAX, || ask(&transaction));
         // After an error the connection goes with its transaction.
         let answer = match answer {
@@ -53,6 +55,16 @@ impl DuckDbReader {
             idle.push(connection);
         }
         Ok(answer)
+    }
+}
+
+impl DuckDbReader {
+    /// A transaction that has seen views and newest file at one moment: the engine begins with each of them at the first look.
+    fn begin<'a>(&self, connection: &'a Connection) -> Result<Transaction<'a>, Error> {
+        let _nothing_changes = self.gate.read().unwrap_or_else(PoisonError::into_inner);
+        let transaction = connection.unchecked_transaction()?;
+        transaction.query_row("SELECT day FROM meta", [], |row| row.get::<_, u32>(0))?;
+        Ok(transaction)
     }
 }
 

@@ -5,8 +5,8 @@
 //!            taken twice = 0
 //!            missing = discarded + expired                          in batches, where anything expired
 //! ingest     arrived = handed + refused.*
-//! store      handed  = stored (rows counted in the database)
-//!            exported = stored (packets and octets summed in the database)
+//! store      handed  = stored + removed (rows counted in the database; what its retention removed)
+//!            exported = stored + removed (packets and octets summed in the database)
 //! ```
 //!            recovered = rows                                       of a killed epoch: rows of later ones that name it
 //!
@@ -40,6 +40,10 @@ pub struct StoredStream {
     pub stored: u64,
     /// Packets and layer-2 octets in those rows, summed by the database.
     pub stored_amount: Amount,
+    /// Rows that the collector's own retention removed, as their batches said.
+    pub removed: u64,
+    /// Packets and layer-2 octets in those.
+    pub removed_amount: Amount,
 }
 
 /// All identities of one stream. `cursor` is that of the sink which this collector reads; `None` where the message knows
@@ -59,18 +63,20 @@ pub fn of_stream(cut: &StreamCut, cursor: Option<&CursorTerms>, stored: &StoredS
             .right("handed", stored.handed)
             .right("refused", stored.refused),
     );
-    identities.push(
-        Identity::new("handed", Hop::Store, &*scope, Unit::Records)
-            .left("handed", stored.handed)
-            .right("stored", stored.stored),
-    );
+    let handed = Identity::new("handed", Hop::Store, &*scope, Unit::Records)
+        .left("handed", stored.handed)
+        .right("stored", stored.stored);
+    let removed = |identity: Identity, amount: Amount| match stored.removed {
+        0 => identity,
+        _ => identity.right("removed", amount),
+    };
+    identities.push(removed(handed, stored.removed.into()));
     // Only a whole stream can be compared by packets: what a missing batch held, nobody downstream knows.
     if stored.arrived == cut.records && stored.refused == 0 {
-        identities.push(
-            Identity::new("exported", Hop::Store, &*scope, Unit::PacketsAndOctets)
-                .left("exported", cut.exported)
-                .right("stored", stored.stored_amount),
-        );
+        let exported = Identity::new("exported", Hop::Store, &*scope, Unit::PacketsAndOctets)
+            .left("exported", cut.exported)
+            .right("stored", stored.stored_amount);
+        identities.push(removed(exported, stored.removed_amount));
     }
     identities
 }
