@@ -111,6 +111,14 @@ pub enum Error {
 }
 
 impl Endpoint {
+    /// The cluster that it is.
+    pub fn kafka(&self) -> Option<&Kafka> {
+        match self {
+            Self::Kafka(kafka) => Some(kafka),
+            Self::Zmq(_) => None,
+        }
+    }
+
     /// A sentence for the operator where the URL was written in a form that will go away.
     pub fn deprecation(&self) -> Option<String> {
         match self {

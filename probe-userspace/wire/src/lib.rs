@@ -15,6 +15,7 @@ pub mod bus;
 pub mod endpoint;
 pub mod fault;
 pub mod header;
+pub mod kafka_conf;
 pub mod ledger;
 pub mod record;
 pub mod stamp;
