@@ -91,7 +91,8 @@ test-live: build ## AF_XDP and packet sockets on veth pairs in network namespace
 	deploy/ci/tests live
 
 .PHONY: test-kafka
-test-kafka: build ## From batch to stored row: real Kafka broker, ZMQ, DuckDB (KAFKA_BOOTSTRAP uses an existing broker)
+test-kafka: build ## From batch to stored row: real Kafka brokers, ZMQ, DuckDB (root; KAFKA_BOOTSTRAP=.. for the shared ones)
+	@$(call need_root,make test-kafka,network namespaces and a small disk for a broker)
 	deploy/ci/tests kafka
 
 .PHONY: test-browser

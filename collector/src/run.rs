@@ -70,6 +70,9 @@ pub enum Error {
 
 /// Runs until a signal. Everything is constructed before anything starts.
 pub fn run(settings: &Settings) -> Result<(), Error> {
+    for sentence in settings.kafka_conf.sentences(settings.inputs.iter().filter_map(Endpoint::kafka)) {
+        tracing::warn!("{sentence}");
+    }
     let system = |what| move |source| Error::System { what, source };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -2,11 +2,14 @@
 //! started again meanwhile; the probe starts three times. Nothing is lost, and nothing is doubled.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[path = "../../deploy/kafka/broker.rs"]
+mod broker;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
+use broker::Broker;
 use perf::craft::{Ethernet, LinkType, Pcap, Record, packet, udp};
 use perf::kernel::signal::Signal;
 use perf::process::{Program, Running};
@@ -30,29 +33,17 @@ enum End {
 /// A broker, a store, a state directory of the probe.
 struct Site {
     folder: TempDir,
-    bootstrap: String,
+    broker: Broker,
 }
 
 impl Site {
     fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("gannet-end-").tempdir().unwrap();
-        let mut site = Self { folder, bootstrap: String::new() };
-        site.bootstrap = site.broker("start");
-        site
-    }
-
-    fn broker(&self, command: &str) -> String {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kafka/broker");
-        let folder = self.folder.path().join("broker");
-        // A broker of our own: topics have their usual names.
-        let output =
-            Command::new(script).env_remove("KAFKA_BOOTSTRAP").arg(command).arg(folder).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        Self { folder, broker: Broker::own() }
     }
 
     fn url(&self) -> String {
-        format!("kafka://{}", self.bootstrap)
+        self.broker.url()
     }
 
     fn collector(&self) -> Collector {
@@ -99,12 +90,6 @@ impl Site {
         let path = self.folder.path().join(format!("run{run}.pcap"));
         std::fs::write(&path, Pcap::new(LinkType::Ethernet).file(&records)).unwrap();
         path
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        self.broker("stop");
     }
 }
 

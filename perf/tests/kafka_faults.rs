@@ -13,9 +13,8 @@ use flow_wire::fault::VARIABLE;
 use perf::process::{Finished, Program};
 use serde_json::Value;
 use tempfile::TempDir;
-use whole::{
-    Broker, Collector, PATIENCE, capture, faulty, free_port, hop_named_by, probe, program, with_fault,
-};
+use whole::broker::{Broker, shared};
+use whole::{Collector, PATIENCE, capture, faulty, free_port, hop_named_by, probe, program, with_fault};
 
 /// More than the 1,000 records of one batch.
 const FLOWS: u16 = 1_050;
@@ -149,10 +148,10 @@ fn a_batch_lost_on_zmq_is_counted_and_held_against_max_loss() {
 /// Kafka promises exactly once: there both are residuals. One broker, topics of its own for each run.
 #[test]
 fn a_batch_that_kafka_loses_or_doubles_is_named() {
-    let broker = Broker::start();
-    assert_balanced(&over_kafka(&broker, ELSEWHERE));
+    let broker = shared();
+    assert_balanced(&over_kafka(broker, ELSEWHERE));
     for fault in ["bus:lose", "bus:double"] {
-        assert_named(fault, &over_kafka(&broker, [fault; 2]));
+        assert_named(fault, &over_kafka(broker, [fault; 2]));
     }
 }
 

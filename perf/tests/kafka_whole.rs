@@ -5,14 +5,15 @@ mod whole;
 
 use std::process::Command;
 
-use whole::{Broker, Collector, capture, free_port, probe, root};
+use whole::broker::{root, shared};
+use whole::{Collector, capture, free_port, probe};
 
 #[test]
 fn through_kafka_collector_and_foreign_consumer_read_the_same_flows() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("file.pcap");
     capture(&file, 1_000, 2_500);
-    let broker = Broker::start();
+    let broker = shared();
     let url = broker.url();
     let collector = Collector::start(&directory.path().join("store"), None, &["-i", &url]);
     let finished = probe(&file, None, &["--ntopng", &url]);
@@ -21,7 +22,7 @@ fn through_kafka_collector_and_foreign_consumer_read_the_same_flows() {
     // By the documented format alone, while the collector reads as well.
     let foreign = Command::new(root().join("deploy/kafka/pyarrow"))
         .arg(root().join("deploy/kafka/read_flows.py"))
-        .arg(&broker.address)
+        .arg(&broker.bootstrap)
         .output()
         .unwrap();
     assert!(foreign.status.success(), "{}", String::from_utf8_lossy(&foreign.stderr));

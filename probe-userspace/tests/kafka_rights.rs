@@ -1,114 +1,159 @@
-//! The Kafka sink where the broker does not grant everything, where somebody has its identity, and over TLS.
+//! The Kafka sink and a broker that does not let everybody in, nor do everything: TLS, SASL, ACLs.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+#[path = "../../deploy/kafka/admin.rs"]
+mod admin;
 #[path = "kafka/bench.rs"]
 mod bench;
-#[path = "kafka/broker.rs"]
+#[path = "../../deploy/kafka/broker.rs"]
 mod broker;
 #[path = "kafka/reader.rs"]
 mod reader;
 
-use std::process::Command;
-use std::time::Duration;
+use std::sync::Once;
 
-use bench::{Running, all_below, new_epoch, new_prefix, sealed, sink, sink_at};
-use broker::Broker;
+use admin::Admin;
+use bench::{Running, all_below, new_epoch, new_prefix, options, sink_at};
+use broker::{Broker, secure};
 use flow_wire::ledger::{Discard, Guarantee};
 use flow_wire::stamp::StreamId;
 use probe::export::kafka::Options;
 use reader::committed;
 
-const ACL: &str = "org.apache.kafka.tools.AclCommand";
+/// Topics of this prefix the user `probe` may do with as it likes, and with transactions.
+const GRANTED: &str = "granted";
+
+/// The broker, on which `probe` has its rights.
+fn granted() -> &'static Broker {
+    static GRANT: Once = Once::new();
+    let broker = secure();
+    GRANT.call_once(|| {
+        // All that the guide says a probe needs.
+        let names = ["--producer", "--topic", GRANTED, "--transactional-id", "gannet/"];
+        let who = ["--allow-principal", "User:probe", "--resource-pattern-type", "prefixed"];
+        broker.acl("--add", &[&names[..], &who].concat());
+    });
+    broker
+}
+
+/// Settings of a user who logs in.
+fn login(prefix: &str, user: &str, mechanism: &str, password: &str) -> Options {
+    let authority = secure().path("ca.pem");
+    let settings = [
+        ("ssl.ca.location", authority.to_str().unwrap()),
+        ("sasl.mechanism", mechanism),
+        ("sasl.username", user),
+        ("sasl.password", password),
+    ];
+    options(prefix, &settings)
+}
+
+#[test]
+fn every_login_over_every_listener_gets_the_right_password_in_and_no_other() {
+    let broker = granted();
+    for listener in ["sasl_plaintext", "sasl_ssl"] {
+        for mechanism in ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] {
+            let prefix = format!("{GRANTED}-{listener}-{mechanism}").to_lowercase();
+            let (password, epoch, url) = (broker.password("probe"), new_epoch(), broker.url_of(listener));
+            let running = Running::start(sink_at(&url, login(&prefix, "probe", mechanism, &password)));
+            running.append(epoch, 0, 0..3);
+            running.wait_acknowledged(3);
+            assert!(!running.said().contains(&password), "{}", running.said());
+            running.finish();
+
+            let running = Running::start(sink_at(&url, login(&prefix, "probe", mechanism, "wr0ng-one")));
+            running.append(new_epoch(), 0, 0..3);
+            running.wait_said("check sasl.mechanism, sasl.username and sasl.password");
+            let (terms, said) = running.abandon();
+            assert_eq!((terms[0].acknowledged, terms[0].discarded[&Discard::DrainTimeout]), (0, 3));
+            assert!(!said.contains("wr0ng-one") && said.contains("ERROR"), "{said}");
+            assert_eq!(committed(&broker.bootstrap, &format!("{prefix}.flow")).rows, 3);
+        }
+    }
+}
+
+#[test]
+fn tls_reaches_only_a_broker_that_can_be_verified() {
+    let (broker, prefix) = (secure(), new_prefix());
+    let url = broker.url_of("ssl");
+    let vouched_by = |name| {
+        let authority = broker.path(name);
+        options(&prefix, &[("ssl.ca.location", authority.to_str().unwrap())])
+    };
+    let running = Running::start(sink_at(&url, vouched_by("ca.pem")));
+    running.append(new_epoch(), 0, 0..5);
+    assert_eq!(running.finish()[0].acknowledged, 5);
+
+    let elsewhere = url.replace("127.0.0.1", "localhost");
+    let cases = [
+        (&url, vouched_by("other-ca.pem"), "certificate"),
+        (&url, options(&prefix, &[]), "certificate"),
+        // The broker's certificate is for its address.
+        (&elsewhere, vouched_by("ca.pem"), "names the host as the URL does"),
+    ];
+    for (url, options, words) in cases {
+        let running = Running::start(sink_at(url, options));
+        running.append(new_epoch(), 0, 0..5);
+        running.wait_said("no TLS with the broker (");
+        let (terms, said) = running.abandon();
+        assert!(said.contains(words) && said.contains("ERROR"), "{said}");
+        assert_eq!(terms[0].discarded[&Discard::DrainTimeout], 5);
+    }
+    assert_eq!(committed(&broker.bootstrap, &format!("{prefix}.flow")).rows, 5);
+}
 
 #[test]
 fn without_the_right_to_transactions_it_is_at_least_once_and_says_so() {
-    let broker = Broker::configured(|_, properties| {
-        properties.push_str(
-            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
-             allow.everyone.if.no.acl.found=true\n",
-        );
-    });
-    let nobody = ["--add", "--deny-principal", "User:ANONYMOUS", "--operation", "All", "--force"];
-    broker.tool(ACL, &[&nobody[..], &["--transactional-id", "*"]].concat());
-    let prefix = new_prefix();
-    let running = Running::start(sink(&broker.bootstrap, &prefix));
+    let (broker, prefix) = (secure(), "no-transactions");
+    let who = ["--allow-principal", "User:collector", "--resource-pattern-type", "prefixed"];
+    broker.acl("--add", &[&["--producer", "--topic", prefix][..], &who].concat());
+    let password = broker.password("collector");
+    let options = login(prefix, "collector", "SCRAM-SHA-512", &password);
+    let running = Running::start(sink_at(&broker.url_of("sasl_ssl"), options));
     let epoch = new_epoch();
-    (0..30).for_each(|sequence| running.outbox.append(&sealed(epoch, 0, sequence, 2)));
+    running.append(epoch, 0, 0..30);
+    running.wait_said("at least once instead of exactly once");
     let terms = running.finish().remove(0);
-    assert_eq!((terms.guarantee, terms.acknowledged), (Guarantee::AtLeastOnce, 60));
+    assert_eq!((terms.guarantee, terms.acknowledged), (Guarantee::AtLeastOnce, 30));
     let seen = committed(&broker.bootstrap, &format!("{prefix}.flow"));
     assert_eq!(seen.sequences[&(epoch, StreamId(0))], all_below(30));
 }
 
 #[test]
-fn a_second_probe_with_the_same_identity_pushes_the_first_aside_and_doubles_nothing() {
-    let broker = Broker::any();
-    let prefix = new_prefix();
-    let (first_epoch, second_epoch) = (new_epoch(), new_epoch());
-    let first = Running::start(sink(&broker.bootstrap, &prefix));
-    first.outbox.append(&sealed(first_epoch, 0, 0, 1));
-    first.wait_acknowledged(1);
-    let second = Running::start(sink(&broker.bootstrap, &prefix));
-    second.outbox.append(&sealed(second_epoch, 0, 0, 1));
-    second.wait_acknowledged(1);
-    first.outbox.append(&sealed(first_epoch, 0, 1, 1));
-    assert!(!first.outbox.wait_empty(Duration::from_secs(2)), "the first one still writes");
-    second.outbox.append(&sealed(second_epoch, 0, 1, 1));
-    assert_eq!(second.finish()[0].acknowledged, 2);
-    first.outbox.abandon(Discard::DrainTimeout);
-    first.outbox.end();
-    first.thread.join().unwrap();
-    first.outbox.abandon(Discard::DrainTimeout);
-    assert_eq!(first.outbox.terms()[0].discarded[&Discard::DrainTimeout], 1);
-    let seen = committed(&broker.bootstrap, &format!("{prefix}.flow"));
-    assert_eq!(seen.sequences[&(first_epoch, StreamId(0))], [0]);
-    assert_eq!(seen.sequences[&(second_epoch, StreamId(0))], [0, 1]);
-}
-
-#[test]
-fn kafka_ssl_sends_over_tls_and_only_to_a_broker_it_can_verify() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let mut certificate = std::path::PathBuf::new();
-    let broker = Broker::configured(|directory, properties| {
-        certificate = directory.join("certificate.pem");
-        let key = directory.join("key.pem");
-        let mut openssl = Command::new("openssl");
-        openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=broker"]);
-        openssl
-            .args(["-addext", "subjectAltName=IP:127.0.0.1", "-keyout"])
-            .arg(&key)
-            .arg("-out")
-            .arg(&certificate);
-        assert!(openssl.output().unwrap().status.success());
-        let both = [std::fs::read(&key).unwrap(), std::fs::read(&certificate).unwrap()].concat();
-        let store = directory.join("keystore.pem");
-        std::fs::write(&store, both).unwrap();
-        let tls = format!(",SSL://127.0.0.1:{port}");
-        *properties = properties.replace(",CONTROLLER://", &format!("{tls},CONTROLLER://"));
-        let advertised =
-            properties.lines().find(|line| line.starts_with("advertised.listeners=")).unwrap().to_owned();
-        *properties = properties.replace(&advertised, &format!("{advertised}{tls}"));
-        properties.push_str(&format!("ssl.keystore.type=PEM\nssl.keystore.location={}\n", store.display()));
-        // Kafka names the controller's listener by itself only where all are plain.
-        properties
-            .push_str("listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,SSL:SSL\n");
-    });
-    let prefix = new_prefix();
-    let url = format!("kafka-ssl://127.0.0.1:{port}");
-    let authority = ("ssl.ca.location".to_owned(), certificate.display().to_string());
-    let options = Options { prefix: prefix.clone(), settings: vec![authority], ..Options::default() };
-    let running = Running::start(sink_at(&url, options.clone()));
+fn what_is_not_permitted_is_told_and_waits_until_it_is() {
+    let (broker, prefix) = (granted(), "by-and-by");
+    let (flow, ledger) = (format!("{prefix}.flow"), format!("{prefix}.ledger"));
+    let options = login(prefix, "probe", "SCRAM-SHA-256", &broker.password("probe"));
+    let running = Running::start(sink_at(&broker.url_of("sasl_plaintext"), options));
     let epoch = new_epoch();
-    running.outbox.append(&sealed(epoch, 0, 0, 5));
-    assert_eq!(running.finish()[0].acknowledged, 5);
-    assert_eq!(committed(&broker.bootstrap, &format!("{prefix}.flow")).rows, 5);
 
-    // Nobody has vouched for this certificate: nothing is sent.
-    let running = Running::start(sink_at(&url, Options { settings: Vec::new(), ..options }));
-    running.outbox.append(&sealed(new_epoch(), 0, 0, 5));
-    assert!(!running.outbox.wait_empty(Duration::from_secs(2)), "it was sent to whoever answered");
-    running.outbox.abandon(Discard::DrainTimeout);
-    running.outbox.end();
-    running.thread.join().unwrap();
-    assert_eq!(committed(&broker.bootstrap, &format!("{prefix}.flow")).rows, 5);
+    // Nobody may make topics, nor see them.
+    running.append(epoch, 0, 0..10);
+    running.wait_said("topic 'by-and-by.flow' is missing, or hidden from this user, and cannot be made");
+    running.wait_said(&format!("or make it: kafka-topics.sh --create --topic {flow} --partitions 4"));
+
+    // An operator makes them, and permits the rest.
+    let admin = Admin::of(&broker.bootstrap);
+    admin.make(&flow, 2);
+    admin.make(&ledger, 1);
+    let rights = |operations: &[&'static str]| {
+        let operations = operations.iter().flat_map(|operation| ["--operation", *operation]);
+        let topic = ["--topic", prefix, "--resource-pattern-type", "prefixed"];
+        operations.chain(topic).chain(["--allow-principal", "User:probe"]).collect::<Vec<_>>()
+    };
+    broker.acl("--add", &rights(&["Write", "Describe"]));
+    running.wait_acknowledged(10);
+
+    // It is taken back while flows go on.
+    broker.acl("--remove", &rights(&["Write"]));
+    running.append(epoch, 0, 10..30);
+    running.wait_said("permit Write and Describe on the topics");
+    running.append(epoch, 0, 30..40);
+    assert_eq!(running.acknowledged(), 10);
+    broker.acl("--add", &rights(&["Write"]));
+    running.wait_acknowledged(40);
+    running.wait_said("the broker takes batches again");
+    assert_eq!(running.finish()[0].acknowledged, 40);
+    let seen = committed(&broker.bootstrap, &flow);
+    assert_eq!(seen.sequences[&(epoch, StreamId(0))], all_below(40));
 }

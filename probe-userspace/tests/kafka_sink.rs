@@ -3,7 +3,7 @@
 
 #[path = "kafka/bench.rs"]
 mod bench;
-#[path = "kafka/broker.rs"]
+#[path = "../../deploy/kafka/broker.rs"]
 mod broker;
 #[path = "kafka/reader.rs"]
 mod reader;
@@ -13,20 +13,18 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bench::{PROBE, Running, all_below, new_epoch, new_prefix, record, sealed, sink};
-use broker::{Broker, root};
-use flow_wire::batch::{Sealed, encode};
+use bench::{PROBE, Running, all_below, new_epoch, new_prefix, options, sealed, sink};
+use broker::{root, shared};
+use flow_wire::batch::Sealed;
 use flow_wire::endpoint::Endpoint;
 use flow_wire::ledger::{Discard, Message};
-use flow_wire::record::FlowRecord;
-use flow_wire::stamp::{Epoch, Sequence, Stamp, StreamId};
-use probe::export::kafka::{Kafka, Options};
+use flow_wire::stamp::{Sequence, Stamp, StreamId};
+use probe::export::kafka::Kafka;
 use reader::committed;
-use uuid::Uuid;
 
 #[test]
 fn a_foreign_consumer_reads_every_flow_by_the_documented_format() {
-    let broker = Broker::any();
+    let broker = shared();
     let prefix = new_prefix();
     let running = Running::start(sink(&broker.bootstrap, &prefix));
     let epoch = new_epoch();
@@ -71,29 +69,6 @@ fn a_foreign_consumer_reads_every_flow_by_the_documented_format() {
             (&serde_json::Value::Null, &"end_of_flow".into())
         );
     }
-}
-
-#[test]
-fn a_broker_that_crashes_in_the_middle_loses_and_doubles_nothing() {
-    let broker = Broker::own();
-    let prefix = new_prefix();
-    let running = Running::start(sink(&broker.bootstrap, &prefix));
-    let epoch = new_epoch();
-    let append = |from: u64, to: u64| {
-        (from..to).for_each(|sequence| running.outbox.append(&sealed(epoch, 1, sequence, 100)));
-    };
-    append(0, 50);
-    running.wait_acknowledged(100);
-    append(50, 300);
-    broker.kill();
-    append(300, 400);
-    broker.start();
-    append(400, 500);
-    running.wait_acknowledged(50_000);
-    running.finish();
-    let seen = committed(&broker.bootstrap, &format!("{prefix}.flow"));
-    assert_eq!(seen.sequences[&(epoch, StreamId(1))], all_below(500));
-    assert_eq!(seen.rows, 50_000);
 }
 
 /// The child process of the test below: sends until it is killed.
@@ -145,7 +120,7 @@ impl Drop for Sender {
 
 #[test]
 fn a_probe_that_is_killed_leaves_no_duplicate_and_no_hole() {
-    let broker = Broker::any();
+    let broker = shared();
     let prefix = new_prefix();
     for _ in 0..4 {
         Sender::start(&broker.bootstrap, &prefix).wait_committed();
@@ -164,52 +139,35 @@ fn a_probe_that_is_killed_leaves_no_duplicate_and_no_hole() {
 }
 
 #[test]
-fn a_batch_that_the_broker_never_takes_is_counted_and_holds_nothing_up() {
-    let broker = Broker::any();
+fn a_second_probe_with_the_same_identity_pushes_the_first_aside_and_doubles_nothing() {
+    let broker = shared();
     let prefix = new_prefix();
+    let (first_epoch, second_epoch) = (new_epoch(), new_epoch());
     let first = Running::start(sink(&broker.bootstrap, &prefix));
-    let epoch = new_epoch();
-    first.outbox.append(&sealed(epoch, 0, 0, 1));
-    first.finish();
-    let topic = format!("{prefix}.flow");
-    let limit = ["--alter", "--entity-type", "topics", "--entity-name", &topic];
-    broker.tool(
-        "kafka.admin.ConfigCommand",
-        &[&limit[..], &["--add-config", "max.message.bytes=20000"]].concat(),
-    );
-    let running = Running::start(sink(&broker.bootstrap, &prefix));
-    running.outbox.append(&sealed(epoch, 0, 1, 1));
-    running.outbox.append(&incompressible(epoch, 2));
-    running.outbox.append(&sealed(epoch, 0, 3, 1));
-    let terms = running.finish().remove(0);
-    assert_eq!((terms.acknowledged, terms.in_spool, terms.discarded_batches), (2, 0, 1));
-    assert_eq!(terms.discarded[&Discard::RefusedByBus], 1_000);
-    let seen = committed(&broker.bootstrap, &topic);
-    assert_eq!(seen.sequences[&(epoch, StreamId(0))], [0, 1, 3]);
-}
-
-/// A full batch that zstd cannot make small.
-fn incompressible(epoch: Epoch, sequence: u64) -> Arc<Sealed> {
-    let stamp = Stamp { probe: PROBE, epoch, stream: StreamId(0), sequence: Sequence(sequence) };
-    let random = |_| FlowRecord {
-        source_ip_address: std::net::Ipv6Addr::from(Uuid::new_v4().as_u128()).into(),
-        destination_ip_address: std::net::Ipv6Addr::from(Uuid::new_v4().as_u128()).into(),
-        ..record(0)
-    };
-    Arc::new(encode(&(0..1_000).map(random).collect::<Vec<_>>(), stamp).unwrap())
+    first.append(first_epoch, 0, 0..1);
+    first.wait_acknowledged(1);
+    let second = Running::start(sink(&broker.bootstrap, &prefix));
+    second.append(second_epoch, 0, 0..1);
+    second.wait_acknowledged(1);
+    first.append(first_epoch, 0, 1..2);
+    first.wait_said("another one has the identity of this probe");
+    second.append(second_epoch, 0, 1..2);
+    assert_eq!(second.finish()[0].acknowledged, 2);
+    let (terms, _) = first.abandon();
+    assert_eq!(terms[0].discarded[&Discard::DrainTimeout], 1);
+    let seen = committed(&broker.bootstrap, &format!("{prefix}.flow"));
+    assert_eq!(seen.sequences[&(first_epoch, StreamId(0))], [0]);
+    assert_eq!(seen.sequences[&(second_epoch, StreamId(0))], [0, 1]);
 }
 
 /// A sink that never gets an answer, from its start to its end: the bounds of the exporter hold, and all is counted.
 fn sink_without_answer(address: std::net::SocketAddr) {
     let running = Running::start(sink(&address.to_string(), "gannet"));
-    (0..10).for_each(|sequence| running.outbox.append(&sealed(new_epoch(), 0, sequence, 1)));
+    running.append(new_epoch(), 0, 0..10);
     assert!(!running.outbox.wait_empty(Duration::from_millis(500)));
     let began = Instant::now();
-    running.outbox.abandon(Discard::DrainTimeout);
-    running.outbox.end();
-    running.thread.join().unwrap();
+    let terms = running.abandon().0.remove(0);
     assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    let terms = running.outbox.terms().remove(0);
     assert_eq!((terms.records_out, terms.acknowledged), (10, 0));
     assert_eq!(terms.discarded[&Discard::DrainTimeout], 10);
 }
@@ -228,9 +186,16 @@ fn a_broker_that_hangs_holds_up_nobody() {
 }
 
 #[test]
-fn a_setting_that_does_not_exist_is_named() {
+fn a_setting_that_librdkafka_does_not_take_is_named_without_secrets() {
     let Endpoint::Kafka(endpoint) = "kafka://127.0.0.1:1".parse().unwrap() else { panic!() };
-    let options = Options { settings: vec![("no.such".to_owned(), "1".to_owned())], ..Options::default() };
-    let error = Kafka::new(&endpoint, PROBE, options).err().unwrap().to_string();
-    assert!(error.contains("no.such"), "{error}");
+    let refused = |settings: &[(&str, &str)]| {
+        Kafka::new(&endpoint, PROBE, options("x", settings)).err().unwrap().to_string()
+    };
+    let said = refused(&[("no.such", "1")]);
+    assert!(said.contains("no.such"), "{said}");
+    // The login that a build without Kerberos does not have is the one that librdkafka takes unless told otherwise.
+    let said = refused(&[("sasl.username", "probe"), ("sasl.password", "s3cret")]);
+    assert!(said.contains("GSSAPI") && !said.contains("s3cret"), "{said}");
+    let said = refused(&[("security.protocol", "ssl"), ("ssl.key.pem", "s3cret")]);
+    assert!(said.contains("ssl.key.pem") && !said.contains("s3cret"), "{said}");
 }

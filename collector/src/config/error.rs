@@ -23,6 +23,9 @@ pub enum Error {
     /// A prefix.
     #[error("--topic-prefix '{0}' is not 1 to 200 letters, digits, dots, dashes and underscores")]
     Prefix(String),
+    /// Settings of librdkafka, before it sees them.
+    #[error(transparent)]
+    Conf(#[from] flow_wire::kafka_conf::Error),
     /// A setting of librdkafka.
     #[error("--kafka-conf {key}: {cause}; write KEY=VALUE with a key of librdkafka's CONFIGURATION.md")]
     KafkaConf {

@@ -10,6 +10,7 @@ use figment::Figment;
 use figment::providers::{Format as _, Serialized, Toml};
 use flow_wire::bus::TOPIC_PREFIX;
 use flow_wire::endpoint::Endpoint;
+use flow_wire::kafka_conf::KafkaConf;
 use serde::{Deserialize, Serialize};
 
 pub use error::Error;
@@ -60,8 +61,8 @@ pub struct Collect {
     #[arg(long, value_name = "PREFIX")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_prefix: Option<String>,
-    /// A setting of librdkafka, e.g. sasl.username=collector or ssl.ca.location=/etc/ssl/ca.pem; repeatable
-    #[arg(long, value_name = "KEY=VALUE")]
+    /// A setting of librdkafka, or a file of them: passwords belong there; repeatable
+    #[arg(long, value_name = "KEY=VALUE|@FILE")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kafka_conf: Vec<String>,
     /// A TOML file with the same keys; the command line wins
@@ -209,7 +210,7 @@ pub struct Settings {
     /// First part of the topics' names.
     pub topic_prefix: String,
     /// Settings of librdkafka: security, time-outs. May hold secrets.
-    pub kafka_conf: Vec<(String, String)>,
+    pub kafka_conf: KafkaConf,
 }
 
 /// Ten years: each day is a file that is attached and looked through.
@@ -246,7 +247,13 @@ impl Settings {
         if prefix.is_empty() || prefix.len() > PREFIX_CHARACTERS_MAX || !prefix.chars().all(sound) {
             return Err(Error::Prefix(prefix));
         }
-        let kafka_conf = file.kafka_conf.iter().map(|text| kafka_setting(text)).collect::<Result<_, _>>()?;
+        // Words of a list are those of the command line, or those of the file: they are not mixed.
+        let settings_file = line.config.as_deref().filter(|_| line.kafka_conf.is_empty());
+        let kafka_conf = KafkaConf::read(&file.kafka_conf, settings_file, &OURS)?;
+        check(&kafka_conf)?;
+        for endpoint in inputs.iter().filter_map(Endpoint::kafka) {
+            kafka_conf.security_protocol(endpoint)?;
+        }
         Ok(Self {
             inputs,
             store: file.store,
@@ -266,20 +273,15 @@ fn days(text: &str) -> Result<u32, Error> {
         .ok_or_else(|| Error::Retention(text.to_owned()))
 }
 
-/// What librdkafka takes. Its values may be secrets: a refusal names the key alone.
-fn kafka_setting(text: &str) -> Result<(String, String), Error> {
-    let refused = |key: &str, cause: &str| Error::KafkaConf { key: key.to_owned(), cause: cause.to_owned() };
-    let Some((key, value)) = text.split_once('=') else {
-        return Err(refused("", "it has no '='"));
-    };
-    if OURS.contains(&key) {
-        return Err(refused(key, "the collector's promise hangs on it"));
+/// Whether librdkafka takes each of them. Values may be secrets: a refusal names the key alone.
+fn check(conf: &KafkaConf) -> Result<(), Error> {
+    for (key, value) in conf.pairs() {
+        if rdkafka::ClientConfig::new().set(key, value).create_native_config().is_err() {
+            let cause = "librdkafka does not take this key with this value".to_owned();
+            return Err(Error::KafkaConf { key: key.clone(), cause });
+        }
     }
-    let mut config = rdkafka::ClientConfig::new();
-    match config.set(key, value).create_native_config() {
-        Ok(_) => Ok((key.to_owned(), value.to_owned())),
-        Err(_) => Err(refused(key, "librdkafka does not take this key with this value")),
-    }
+    Ok(())
 }
 
 /// Settings that are not the user's.
@@ -373,10 +375,12 @@ mod tests {
         }
         assert_eq!(read(&["-i", "zmq://a:1", "--retention", "7d"]).unwrap().retention_days, 7);
         let conf = |text: &str| read(&["-i", "zmq://a:1", "--kafka-conf", text]);
-        assert_eq!(conf("sasl.password=a=b").unwrap().kafka_conf, [("sasl.password".into(), "a=b".into())]);
-        for wrong in ["group.id=x", "isolation.level=read_uncommitted", "no.such.key=s3cret", "nothing"] {
-            let refusal = conf(wrong).unwrap_err();
-            assert!(matches!(&refusal, Error::KafkaConf { .. }) && !refusal.to_string().contains("s3cret"));
+        assert_eq!(conf("sasl.password=a=b").unwrap().kafka_conf.get("sasl.password"), Some("a=b"));
+        for wrong in ["group.id=x", "isolation.level=read_uncommitted", "no.such.key=s3cret", "s3cret"] {
+            let refusal = conf(wrong).unwrap_err().to_string();
+            assert!(refusal.starts_with("--kafka-conf") && !refusal.contains("s3cret"), "{refusal}");
         }
+        let downgrade = ["-i", "kafka-ssl://a", "--kafka-conf", "security.protocol=plaintext"].as_slice();
+        assert!(matches!(read(downgrade), Err(Error::Conf(_))));
     }
 }

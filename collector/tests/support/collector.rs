@@ -44,13 +44,23 @@ impl Collector {
         Self::start_with_fault(store, inputs, None)
     }
 
+    /// The same, with further words.
+    pub(crate) fn start_with(store: &Path, inputs: &[&str], words: &[&str]) -> Self {
+        Self::launch(store, inputs, words, None)
+    }
+
     /// The same, in a build with faults.
     pub(crate) fn start_with_fault(store: &Path, inputs: &[&str], fault: Option<&str>) -> Self {
+        Self::launch(store, inputs, &[], fault)
+    }
+
+    fn launch(store: &Path, inputs: &[&str], words: &[&str], fault: Option<&str>) -> Self {
         let http = format!("127.0.0.1:{}", free_port());
         let log = store.with_extension("log");
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_gannet-collector"))
             .args(inputs.iter().flat_map(|input| ["-i", input]))
+            .args(words)
             .args(["--http", &http, "--store"])
             .arg(store)
             .envs(fault.map(|fault| (flow_wire::fault::VARIABLE, fault)))

@@ -1,119 +1,86 @@
 //! A real broker, and a producer that does what a probe does: transactions, stamps in headers.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+#[path = "../../../deploy/kafka/admin.rs"]
+mod admin;
+#[path = "../../../deploy/kafka/broker.rs"]
+mod broker;
+
 use std::time::Duration;
 
+use admin::Admin;
 use collector::testing::{message, record, sealed, stamp};
 use flow_wire::batch::Sealed;
 use flow_wire::bus::Kind;
 use flow_wire::ledger::{Amount, CursorTerms, Guarantee};
 use flow_wire::stamp::StreamId;
 use rdkafka::ClientConfig;
-use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions, NewTopic, TopicReplication};
-use rdkafka::client::DefaultClientContext;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
-use rdkafka::{Offset, TopicPartitionList};
 
 const ANSWER: Duration = Duration::from_secs(30);
 
-/// One broker in a directory of its own; stopped with it.
-pub(crate) struct Broker {
-    directory: tempfile::TempDir,
-    address: String,
-}
+/// The broker of this file's tests, which take turns.
+pub(crate) struct Broker(broker::Exclusive);
 
 impl Broker {
+    /// Without any topics.
     pub(crate) fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let output = script("start", directory.path());
-        let address = String::from_utf8(output).unwrap().trim().to_owned();
-        Self { directory, address }
+        Self::start_with(&[])
+    }
+
+    /// With options of the script; all tests of a file have the same ones.
+    pub(crate) fn start_with(options: &[&str]) -> Self {
+        let broker = Self(broker::exclusive(options));
+        broker.admin().clear();
+        broker
+    }
+
+    /// All that the harness can do with it.
+    pub(crate) fn real(&self) -> &broker::Broker {
+        &self.0
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("kafka://{}", self.address)
+        self.0.url()
     }
 
     /// A crash.
     pub(crate) fn crash_and_restart(&self) {
-        script("kill", self.directory.path());
-        script("start", self.directory.path());
+        self.0.kill();
+        self.0.start();
     }
 
     fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
-        config.set("bootstrap.servers", &self.address);
+        config.set("bootstrap.servers", &self.0.bootstrap);
         config
     }
 
-    fn with_admin<T>(&self, ask: impl AsyncFnOnce(AdminClient<DefaultClientContext>) -> T) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(ask(self.config().create().unwrap()))
+    fn admin(&self) -> Admin {
+        Admin::of(&self.0.bootstrap)
     }
 
     /// Both topics, with so many partitions for flows.
     pub(crate) fn make_topics(&self, prefix: &str, partitions: i32) {
-        let names = Kind::ALL.map(|kind| kind.topic(prefix));
-        self.with_admin(async |admin| {
-            let counts = [partitions, 1];
-            let topics: Vec<_> = names
-                .iter()
-                .zip(counts)
-                .map(|(name, count)| NewTopic::new(name, count, TopicReplication::Fixed(1)))
-                .collect();
-            for made in admin.create_topics(&topics, &AdminOptions::new()).await.unwrap() {
-                made.unwrap();
-            }
-        });
+        for (kind, partitions) in Kind::ALL.into_iter().zip([partitions, 1]) {
+            self.admin().make(&kind.topic(prefix), partitions);
+        }
     }
 
     /// What retention does: the first flow partition begins at this offset from now on.
     pub(crate) fn expire_below(&self, prefix: &str, offset: i64) {
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&Kind::Flows.topic(prefix), 0, Offset::Offset(offset)).unwrap();
-        self.with_admin(async |admin| {
-            let deleted = admin.delete_records(&list, &AdminOptions::new()).await.unwrap();
-            assert!(deleted.elements().iter().all(|element| element.error().is_ok()));
-        });
+        self.admin().expire_below(&Kind::Flows.topic(prefix), offset);
     }
 
     /// More partitions for flows.
     pub(crate) fn add_partitions(&self, prefix: &str, partitions: usize) {
-        let topic = Kind::Flows.topic(prefix);
-        let more = NewPartitions::new(&topic, partitions);
-        self.with_admin(async |admin| {
-            let made = admin.create_partitions([&more], &AdminOptions::new()).await.unwrap();
-            assert!(made.iter().all(Result::is_ok), "{made:?}");
-        });
+        self.admin().widen(&Kind::Flows.topic(prefix), partitions);
     }
 
     pub(crate) fn delete_topics(&self, prefix: &str) {
-        let names = Kind::ALL.map(|kind| kind.topic(prefix));
-        let names: Vec<_> = names.iter().map(String::as_str).collect();
-        self.with_admin(async |admin| {
-            for deleted in admin.delete_topics(&names, &AdminOptions::new()).await.unwrap() {
-                deleted.unwrap();
-            }
-        });
+        Kind::ALL.into_iter().for_each(|kind| self.admin().delete(&kind.topic(prefix)));
     }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        script("stop", self.directory.path());
-    }
-}
-
-fn script(command: &str, directory: &Path) -> Vec<u8> {
-    let broker = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../deploy/kafka/broker");
-    // Never the one of KAFKA_BOOTSTRAP: this one is crashed, and its topics are deleted.
-    let output =
-        Command::new(broker).env_remove("KAFKA_BOOTSTRAP").arg(command).arg(directory).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    output.stdout
 }
 
 /// Rows of each batch.

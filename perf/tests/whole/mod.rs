@@ -1,6 +1,9 @@
 //! Probe, bus and collector as a user starts them, and a capture that is known exactly.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
+#[path = "../../../deploy/kafka/broker.rs"]
+pub(crate) mod broker;
+
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,18 +14,12 @@ use perf::kernel::signal::Signal;
 use perf::process::{self, Finished, Program, Running};
 use perf::wait::wait_until;
 use serde_json::Value;
-use tempfile::TempDir;
 
 /// Room for a machine that does other things as well.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const START_NANOSECONDS: u64 = 1_700_000_000_000_000_000;
 const MILLISECOND: u64 = 1_000_000;
-
-/// The repository.
-pub(crate) fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
-}
 
 /// A port that is free now.
 pub(crate) fn free_port() -> u16 {
@@ -42,34 +39,6 @@ pub(crate) fn capture(path: &Path, first_port: u16, flows: u16) {
         }
     }
     std::fs::write(path, Pcap::new(LinkType::Ethernet).file(&records)).unwrap();
-}
-
-/// One real broker; killed with the test.
-pub(crate) struct Broker {
-    directory: TempDir,
-    pub(crate) address: String,
-}
-
-impl Broker {
-    pub(crate) fn start() -> Self {
-        let directory = tempfile::Builder::new().prefix("gannet-whole-").tempdir().unwrap();
-        let script = root().join("deploy/kafka/broker");
-        let output = Command::new(script).arg("start").arg(directory.path()).output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        Self { directory, address: String::from_utf8(output.stdout).unwrap().trim().to_owned() }
-    }
-
-    pub(crate) fn url(&self) -> String {
-        format!("kafka://{}", self.address)
-    }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let script = root().join("deploy/kafka/broker");
-        // It may have ended; there is nothing to be done about it.
-        let _ = Command::new(script).arg("kill").arg(self.directory.path()).output();
-    }
 }
 
 /// A program of ours: of the ordinary build, or of that with faults (`make build` makes both).
@@ -131,6 +100,16 @@ impl Collector {
         wait_until("the collector answers", PATIENCE, || collector.ask(&["query", "top"]).code() == 0)
             .unwrap();
         collector
+    }
+
+    /// The URL of a page.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.http)
+    }
+
+    /// What it said so far.
+    pub(crate) fn said(&self) -> String {
+        self.running.stderr() + &self.running.stdout()
     }
 
     /// A question of the command line.

@@ -1,10 +1,10 @@
 //! From words to a configuration: ranges, lists, and what contradicts what.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
-use super::{Capture, Config, Error, Flows, Output, Words, Workers, input, list, sinks};
-use crate::export::kafka;
+use super::{Capture, Config, Error, Flows, Output, Words, Workers, input, kafka, list, sinks};
 use crate::run::host::Interface;
 use crate::source::xdp::CaptureFilter;
 
@@ -31,15 +31,12 @@ const LONGEST_BUSY_POLL_MICROSECONDS: u64 = 1_000;
 /// Each has a socket on every queue and a ring to every other worker: beyond this they cost more than a further core
 /// brings, and a second probe on other interfaces is the better way.
 pub const MOST_WORKERS: usize = 64;
-/// More partitions than any cluster of collectors has members, and few enough that a slip does not burden a broker.
-const MOST_PARTITIONS: u64 = 1_024;
-/// Kafka keeps the count in 16 bits; nobody replicates further.
-const MOST_REPLICAS: u64 = 16;
-/// As Kafka limits a topic's name (249), less the longest suffix.
-const LONGEST_PREFIX: usize = 200;
-
 /// Checks all that was written.
-pub(super) fn check(words: &Words, interfaces: &[Interface]) -> Result<Config, Error> {
+pub(super) fn check(
+    words: &Words,
+    interfaces: &[Interface],
+    settings_file: Option<&Path>,
+) -> Result<Config, Error> {
     let (sinks, deprecations) = sinks::sinks(words)?;
     Ok(Config {
         inputs: input::resolve(&words.interface, interfaces)?,
@@ -48,7 +45,7 @@ pub(super) fn check(words: &Words, interfaces: &[Interface]) -> Result<Config, E
         workers: workers(words)?,
         output: Output {
             sinks,
-            kafka: kafka(words)?,
+            kafka: kafka::options(words, settings_file)?,
             deprecations,
             flows: words.flows.clone(),
             ledger: words.ledger.clone(),
@@ -174,50 +171,6 @@ fn workers(words: &Words) -> Result<Workers, Error> {
     Ok(Workers { count, cores })
 }
 
-fn kafka(words: &Words) -> Result<kafka::Options, Error> {
-    let default = kafka::Options::default();
-    let count = |option, asked: Option<u64>, most, mend| {
-        asked.map(|count| ranged((option, count), (1, most, "of them"), mend)).transpose()
-    };
-    let partitions =
-        count("--topic-partitions", words.topic_partitions, MOST_PARTITIONS, "4 serve four collectors")?;
-    let replication = count(
-        "--topic-replication",
-        words.topic_replication,
-        MOST_REPLICAS,
-        "leave it out for the broker's default",
-    )?;
-    Ok(kafka::Options {
-        prefix: topic_prefix(words)?,
-        partitions: partitions.map_or(default.partitions, |count| count as u16),
-        replication: replication.map(|count| count as u16),
-        settings: words.kafka_conf.iter().map(|text| kafka_setting(text)).collect::<Result<_, _>>()?,
-    })
-}
-
-/// What the keys mean librdkafka says, when the sink is opened.
-fn kafka_setting(text: &str) -> Result<(String, String), Error> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.is_empty() => Ok((key.into(), value.into())),
-        _ => Err(word(
-            "--kafka-conf",
-            text,
-            "not KEY=VALUE",
-            "write for example ssl.ca.location=/etc/ssl/ca.pem".into(),
-        )),
-    }
-}
-
-fn topic_prefix(words: &Words) -> Result<String, Error> {
-    let prefix = words.topic_prefix.clone().unwrap_or_else(|| "gannet".into());
-    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if !prefix.is_empty() && prefix.len() <= LONGEST_PREFIX && prefix.chars().all(legal) {
-        return Ok(prefix);
-    }
-    let reason = "a topic's name has letters, digits, dot, underscore and dash, 1 to 200 of them";
-    Err(word("--topic-prefix", prefix, reason, "take such a word, or leave it out for `gannet`".into()))
-}
-
 fn probe_id(words: &Words) -> Result<Option<uuid::Uuid>, Error> {
     let parse = |text: &String| {
         text.parse().map_err(|_| {
@@ -259,7 +212,7 @@ fn numbers(option: &'static str, text: &str) -> Result<Vec<u32>, Error> {
         .map_err(|reason| word(option, text, &reason, "write numbers and ranges, e.g. 0-3,6".into()))
 }
 
-fn ranged(
+pub(super) fn ranged(
     (option, value): (&'static str, u64),
     (low, high, unit): (u64, u64, &'static str),
     mend: &'static str,
@@ -270,6 +223,6 @@ fn ranged(
     Err(Error::OutOfRange { option, value, low, high, unit, mend })
 }
 
-fn word(option: &'static str, value: impl ToString, reason: &str, mend: String) -> Error {
+pub(super) fn word(option: &'static str, value: impl ToString, reason: &str, mend: String) -> Error {
     Error::Word { option, value: value.to_string(), reason: reason.to_string(), mend }
 }

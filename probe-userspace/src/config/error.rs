@@ -105,6 +105,9 @@ pub enum Error {
         /// What is wrong, with the value and the mend.
         error: flow_wire::endpoint::Error,
     },
+    /// A setting of the Kafka client.
+    #[error(transparent)]
+    KafkaConf(#[from] flow_wire::kafka_conf::Error),
     /// A rule of the capture filter.
     #[error(transparent)]
     Filter(#[from] crate::source::xdp::filter::Error),

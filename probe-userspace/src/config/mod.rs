@@ -9,6 +9,7 @@
 mod check;
 mod error;
 mod input;
+mod kafka;
 mod list;
 mod outputs;
 mod sinks;
@@ -28,7 +29,7 @@ pub use error::Error;
 pub use input::Input;
 pub use words::{CaptureWord, Words, XdpModeWord};
 
-use crate::export::kafka;
+use crate::export::kafka::Options;
 use crate::run::host::Interface;
 use crate::source::xdp::CaptureFilter;
 
@@ -149,7 +150,7 @@ pub struct Output {
     /// Buses.
     pub sinks: Vec<Endpoint>,
     /// How topics are made, and further settings of the Kafka client.
-    pub kafka: kafka::Options,
+    pub kafka: Options,
     /// Sentences for names of options that will go away.
     pub deprecations: Vec<String>,
     /// JSON lines; `-` = stdout.
@@ -163,7 +164,9 @@ pub struct Output {
 impl CommandLine {
     /// Lays the command line over the file and checks the whole against the interfaces that there are.
     pub fn config(&self, interfaces: &[Interface]) -> Result<Config, Error> {
-        let config = check::check(&self.words()?, interfaces)?;
+        // Words of a list are those of the command line, or those of the file: they are not mixed.
+        let settings_file = self.config.as_deref().filter(|_| self.words.kafka_conf.is_empty());
+        let config = check::check(&self.words()?, interfaces, settings_file)?;
         outputs::check(&config, self.config.as_deref())?;
         Ok(config)
     }

@@ -154,13 +154,34 @@ fn a_file_says_what_the_command_line_says() {
 fn topics_are_made_as_asked_and_settings_go_to_the_client() {
     let file = toml(
         "interface = [\"eno1\"]\ntopic-prefix = \"edge\"\ntopic-partitions = 12\ntopic-replication = 3\n\
-         kafka-conf = [\"sasl.username=probe\", \"sasl.password=a=b\"]\n",
+         topic-retention = \"36h\"\nkafka-conf = [\"sasl.username=probe\", \"sasl.password=a=b\"]\n",
     );
     let kafka = load(&format!("--config {}", file.path().display())).unwrap().output.kafka;
-    assert_eq!((kafka.prefix.as_str(), kafka.partitions, kafka.replication), ("edge", 12, Some(3)));
-    assert_eq!(kafka.settings[1], ("sasl.password".to_owned(), "a=b".to_owned()));
+    assert_eq!((kafka.prefix.as_str(), kafka.partitions, kafka.replication), ("edge", Some(12), Some(3)));
+    assert_eq!(kafka.retention, Some(Duration::from_secs(36 * 3_600)));
+    assert_eq!(kafka.settings.get("sasl.password"), Some("a=b"));
     assert!(message("-i eno1 --topic-partitions 0").contains("--topic-partitions 0"));
     assert!(message("-i eno1 --kafka-conf sasl").contains("KEY=VALUE"));
+    assert!(message("-i eno1 --kafka-conf transactional.id=x").contains("transactional.id"));
+    for wrong in ["7", "7w", "d", "-7d", "59m", "0h", "99999d"] {
+        let message = message(&format!("-i eno1 --topic-retention={wrong}"));
+        assert!(
+            message.contains(&format!("--topic-retention {wrong}")) && message.contains("36h"),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn a_password_in_a_file_that_others_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let file = toml("interface = [\"eno1\"]\nkafka-conf = [\"sasl.password=s3cret\"]\n");
+    file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644)).unwrap();
+    let path = file.path().display();
+    let message = message(&format!("--config {path}"));
+    assert!(message.contains("chmod 600") && !message.contains("s3cret"), "{message}");
+    let config = load(&format!("--config {path} --kafka-conf sasl.username=probe")).unwrap();
+    assert_eq!(config.output.kafka.settings.get("sasl.password"), None, "the command line wins");
 }
 
 #[test]

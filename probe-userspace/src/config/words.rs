@@ -100,7 +100,7 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_prefix: Option<String>,
 
-    /// Partitions of the flow topic where the probe makes it: what collectors can share [default: 4]
+    /// Partitions of the flow topic where the probe makes it [default: 4]
     #[arg(long, value_name = "N", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_partitions: Option<u64>,
@@ -110,8 +110,13 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_replication: Option<u64>,
 
-    /// A setting of librdkafka, e.g. sasl.username=probe or ssl.ca.location=/etc/ssl/ca.pem; repeatable
-    #[arg(long, value_name = "KEY=VALUE", help_heading = "Output")]
+    /// How long the topics keep messages where the probe makes them, e.g. 7d [default: the broker's]
+    #[arg(long, value_name = "TIME", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub topic_retention: Option<String>,
+
+    /// A setting of librdkafka, or a file of them: passwords belong there; repeatable
+    #[arg(long, value_name = "KEY=VALUE|@FILE", help_heading = "Output")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kafka_conf: Vec<String>,
 

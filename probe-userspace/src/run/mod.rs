@@ -33,6 +33,7 @@ mod xdp;
 use std::path::Path;
 use std::sync::Arc;
 
+use flow_wire::endpoint::Endpoint;
 use flow_wire::ledger::{Discard, Message, of_probe, residual};
 use flow_wire::stamp::ProbeId;
 
@@ -69,7 +70,9 @@ pub fn run(command_line: &CommandLine) -> Exit {
 fn begin(command_line: &CommandLine) -> Result<Exit, Error> {
     let interfaces = host::interfaces().map_err(crate::config::Error::from)?;
     let config = command_line.config(&interfaces)?;
-    for sentence in &config.output.deprecations {
+    let brokers = config.output.sinks.iter().filter_map(Endpoint::kafka);
+    let of_kafka = config.output.kafka.settings.sentences(brokers);
+    for sentence in config.output.deprecations.iter().chain(&of_kafka) {
         tracing::warn!("{sentence}");
     }
     let cores = cores();

@@ -1,12 +1,12 @@
 //! Batches, a sink in a thread of its own, and what it has acknowledged.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use flow_wire::batch::{Sealed, encode};
 use flow_wire::endpoint::Endpoint;
-use flow_wire::ledger::CursorTerms;
+use flow_wire::ledger::{CursorTerms, Discard};
 use flow_wire::record::{FlowEndReason, FlowRecord};
 use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 use probe::export::Sink;
@@ -53,6 +53,17 @@ pub(crate) fn sealed(epoch: Epoch, stream: u16, sequence: u64, rows: usize) -> A
     Arc::new(encode(&vec![record(sequence); rows], stamp).unwrap())
 }
 
+/// A full batch that zstd cannot make small.
+pub(crate) fn incompressible(epoch: Epoch, sequence: u64) -> Arc<Sealed> {
+    let stamp = Stamp { probe: PROBE, epoch, stream: StreamId(0), sequence: Sequence(sequence) };
+    let random = |_| FlowRecord {
+        source_ip_address: std::net::Ipv6Addr::from(Uuid::new_v4().as_u128()).into(),
+        destination_ip_address: std::net::Ipv6Addr::from(Uuid::new_v4().as_u128()).into(),
+        ..record(0)
+    };
+    Arc::new(encode(&(0..1_000).map(random).collect::<Vec<_>>(), stamp).unwrap())
+}
+
 pub(crate) fn new_epoch() -> Epoch {
     Epoch(Uuid::new_v4())
 }
@@ -63,8 +74,13 @@ pub(crate) fn new_prefix() -> String {
 }
 
 pub(crate) fn sink(bootstrap: &str, prefix: &str) -> Box<Kafka> {
-    let options = Options { prefix: prefix.to_owned(), ..Options::default() };
-    sink_at(&format!("kafka://{bootstrap}"), options)
+    sink_at(&format!("kafka://{bootstrap}"), options(prefix, &[]))
+}
+
+/// With settings of the client.
+pub(crate) fn options(prefix: &str, settings: &[(&str, &str)]) -> Options {
+    let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    Options { prefix: prefix.to_owned(), settings, ..Options::default() }
 }
 
 pub(crate) fn sink_at(url: &str, options: Options) -> Box<Kafka> {
@@ -75,14 +91,22 @@ pub(crate) fn sink_at(url: &str, options: Options) -> Box<Kafka> {
 /// A sink that runs in a thread of its own.
 pub(crate) struct Running {
     pub(crate) outbox: Arc<Outbox>,
-    pub(crate) thread: std::thread::JoinHandle<()>,
+    thread: std::thread::JoinHandle<()>,
+    said: Said,
 }
 
 impl Running {
     pub(crate) fn start(sink: Box<Kafka>) -> Self {
         let outbox = Outbox::new(&[(sink.name(), sink.guarantee())], usize::MAX);
-        let cursor = outbox.cursor(0);
-        Self { outbox, thread: std::thread::spawn(move || sink.run(cursor)) }
+        let (cursor, said) = (outbox.cursor(0), Said::default());
+        let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(said.clone()).finish();
+        let run = move || tracing::subscriber::with_default(subscriber, || sink.run(cursor));
+        Self { outbox, thread: std::thread::spawn(run), said }
+    }
+
+    /// So many batches of a stream, of a row each; the first has the sequence `from`.
+    pub(crate) fn append(&self, epoch: Epoch, stream: u16, sequences: std::ops::Range<u64>) {
+        sequences.for_each(|sequence| self.outbox.append(&sealed(epoch, stream, sequence, 1)));
     }
 
     pub(crate) fn acknowledged(&self) -> u64 {
@@ -90,18 +114,82 @@ impl Running {
     }
 
     pub(crate) fn wait_acknowledged(&self, records: u64) {
+        self.wait_until(&format!("{records} records are acknowledged"), || self.acknowledged() >= records);
+    }
+
+    /// Until the operator has read these words.
+    pub(crate) fn wait_said(&self, words: &str) {
+        self.wait_until(&format!("it says '{words}'"), || self.said.text().contains(words));
+    }
+
+    /// What the operator has read so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.text()
+    }
+
+    fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
         let until = Instant::now() + Duration::from_secs(60);
-        while self.acknowledged() < records {
-            assert!(Instant::now() < until, "{} of {records} records were acknowledged", self.acknowledged());
-            std::thread::yield_now();
+        while !condition() {
+            let (terms, said) = (self.outbox.terms(), self.said.text());
+            assert!(Instant::now() < until, "waited in vain until {what}\n{terms:?}\n{said}");
+            std::thread::park_timeout(Duration::from_millis(5));
         }
     }
 
+    /// Everything arrives, and the books balance.
     pub(crate) fn finish(self) -> Vec<CursorTerms> {
-        assert!(self.outbox.wait_empty(Duration::from_secs(60)), "{:?}", self.outbox.terms());
+        let is_empty = self.outbox.wait_empty(Duration::from_secs(60));
+        assert!(is_empty, "{:?}\n{}", self.outbox.terms(), self.said.text());
         self.outbox.end();
         self.thread.join().unwrap();
-        self.outbox.terms()
+        balanced(&self.outbox)
+    }
+
+    /// Nothing more is sent: what waits is counted, and the books balance.
+    pub(crate) fn abandon(self) -> (Vec<CursorTerms>, String) {
+        self.outbox.abandon(Discard::DrainTimeout);
+        self.outbox.end();
+        self.thread.join().unwrap();
+        self.outbox.abandon(Discard::DrainTimeout);
+        (balanced(&self.outbox), self.said.text())
+    }
+}
+
+/// records_out = acknowledged + in_spool + discarded, of every stream.
+fn balanced(outbox: &Outbox) -> Vec<CursorTerms> {
+    let terms = outbox.terms();
+    for terms in &terms {
+        let discarded: u64 = terms.discarded.values().sum();
+        assert_eq!(terms.records_out, terms.acknowledged + terms.in_spool + discarded, "{terms:?}");
+    }
+    terms
+}
+
+/// What the sink's thread logged.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<Vec<u8>>>);
+
+impl Said {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl std::io::Write for Said {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> tracing_subscriber::fmt::MakeWriter<'a> for Said {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
     }
 }
 

@@ -15,11 +15,11 @@ use rdkafka::{ClientConfig, Message, Offset, TopicPartitionList};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Sequences in the order of the log, by epoch and stream; and the partition of each stream.
+/// Sequences in the order of the log, by epoch and stream; and the partition of each.
 #[derive(Debug, Default)]
 pub(crate) struct Committed {
     pub(crate) sequences: BTreeMap<(Epoch, StreamId), Vec<u64>>,
-    pub(crate) partitions: BTreeMap<StreamId, i32>,
+    pub(crate) partitions: BTreeMap<(Epoch, StreamId), i32>,
     pub(crate) rows: u64,
 }
 
@@ -64,6 +64,6 @@ fn take(message: &impl Message, seen: &mut Committed) {
     let stamp = header.stamp;
     seen.rows += decoded.batch.num_rows() as u64;
     seen.sequences.entry((stamp.epoch, stamp.stream)).or_default().push(stamp.sequence.0);
-    let partition = *seen.partitions.entry(stamp.stream).or_insert(message.partition());
+    let partition = *seen.partitions.entry((stamp.epoch, stamp.stream)).or_insert(message.partition());
     assert_eq!(partition, message.partition(), "a stream moved to another partition");
 }

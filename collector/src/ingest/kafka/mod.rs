@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use flow_wire::endpoint::{self, Endpoint};
 use flow_wire::header::Header;
+use flow_wire::kafka_conf::KafkaConf;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
@@ -61,11 +62,15 @@ impl Kafka {
         endpoint: endpoint::Kafka,
         prefix: &str,
         group: uuid::Uuid,
-        settings: &[(String, String)],
+        settings: &KafkaConf,
         stored: OffsetsOf,
     ) -> Self {
         let mut config = config(&endpoint, group);
-        for (key, value) in settings {
+        // One that contradicts the URL was refused with the configuration.
+        if let Ok(protocol) = settings.security_protocol(&endpoint) {
+            config.set("security.protocol", protocol);
+        }
+        for (key, value) in settings.pairs() {
             config.set(key, value);
         }
         Self { name: Endpoint::Kafka(endpoint).to_string(), prefix: prefix.to_owned(), config, stored }
@@ -76,7 +81,6 @@ fn config(endpoint: &endpoint::Kafka, group: uuid::Uuid) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", endpoint.bootstrap_servers())
-        .set("security.protocol", if endpoint.tls { "ssl" } else { "plaintext" })
         .set("client.id", "gannet-collector")
         .set("group.id", format!("gannet-collector-{group}"))
         .set("enable.auto.commit", "false")
@@ -201,7 +205,12 @@ impl Session<'_> {
                 self.feed.status.set(InputState::Running, format!("reading {partitions} partitions"));
             }
             Ok(()) => {
-                let detail = format!("waiting for topic {missing}: probes make topics at their start");
+                let detail = match found.denied {
+                    true => {
+                        format!("the broker does not permit topic {missing}: permit Read and Describe on it")
+                    }
+                    false => format!("waiting for topic {missing}: probes make topics at their start"),
+                };
                 self.feed.status.set(InputState::Waiting, detail);
             }
         }

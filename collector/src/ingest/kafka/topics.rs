@@ -2,7 +2,7 @@
 
 use flow_wire::bus::Kind;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
 use super::BROKER_ANSWER;
 use super::progress::Context;
@@ -13,6 +13,8 @@ use crate::ingest::Stop;
 pub(super) struct Found {
     pub(super) there: Vec<(String, i32)>,
     pub(super) missing: Vec<String>,
+    /// One of these is hidden from this user, if it is there.
+    pub(super) denied: bool,
 }
 
 /// The broker's name of its cluster, once a broker answers; `None` where it was stopped before.
@@ -40,7 +42,13 @@ pub(super) fn partitions(consumer: &BaseConsumer<Context>, prefix: &str) -> Kafk
                     .there
                     .extend(known.partitions().iter().map(|partition| (topic.clone(), partition.id())));
             }
-            None => found.missing.push(topic),
+            None => {
+                let error = metadata.topics().iter().find_map(|known| known.error());
+                found.denied |= error.is_some_and(|error| {
+                    RDKafkaErrorCode::from(error) == RDKafkaErrorCode::TopicAuthorizationFailed
+                });
+                found.missing.push(topic);
+            }
         }
     }
     Ok(found)

@@ -1,18 +1,17 @@
 //! librdkafka's producer with our settings, and what its own threads report.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use flow_wire::bus::Kind;
 use flow_wire::endpoint;
-use rdkafka::client::ClientContext;
+use flow_wire::kafka_conf::is_secret;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
-use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{Producer, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, Producer};
 
 use super::Options;
-use super::failure::{Failure, is_for_good};
+use super::failure::Failure;
+use super::notes::{Context, Notes, Producing};
 use super::topics::{self, Topic};
 
 /// Time after which the broker aborts a transaction that its producer left open: so long a killed probe holds up readers of
@@ -22,13 +21,18 @@ pub(super) const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(15);
 /// Time for one answer of a broker, slow lines and TLS included; then the connection is made anew.
 const CALL: Duration = Duration::from_secs(10);
 
+/// Where the first brokers are.
+const SERVERS: &str = "bootstrap.servers";
+
 /// The part of it after which it is looked whether the run has ended.
 const TRY: Duration = Duration::from_millis(200);
 
 /// A connected producer.
 pub(super) struct Client {
-    pub(super) producer: ThreadedProducer<Context>,
+    pub(super) producer: Producing,
     pub(super) transactional: bool,
+    /// After it the coordinator aborts what is open.
+    pub(super) transaction_timeout: Duration,
     /// Number of the sink, for the headers.
     pub(super) sink: u16,
     flow: Topic,
@@ -44,18 +48,17 @@ impl Client {
         options: &Options,
         is_over: &mut dyn FnMut() -> bool,
     ) -> Result<Self, Failure> {
-        let context = Context::default();
-        let notes = context.notes.clone();
         let config = client_config(config);
-        let producer = ThreadedProducer::from_config_and_context(&config, context)
-            .map_err(|error| Failure::of(&error, ""))?;
+        let producer = Producing::from_config_and_context(&config, Context::default())
+            .map_err(|error| Failure::of(&error, None))?;
         let flow = topics::ensure(&producer, &config, Kind::Flows, options, is_over)?;
         let ledger = topics::ensure(&producer, &config, Kind::Ledger, options, is_over)?;
         if transactional {
             patiently(is_over, |time| producer.init_transactions(time))
-                .map_err(|error| Failure::of(&error, &notes.last()))?;
+                .map_err(|error| Failure::of(&error, producer.context().notes.connection()))?;
         }
-        Ok(Self { producer, transactional, sink, flow, ledger })
+        let transaction_timeout = transaction_timeout(&config);
+        Ok(Self { producer, transactional, transaction_timeout, sink, flow, ledger })
     }
 
     pub(super) fn topic(&self, kind: Kind) -> &Topic {
@@ -67,6 +70,11 @@ impl Client {
 
     pub(super) fn notes(&self) -> &Notes {
         &self.producer.context().notes
+    }
+
+    /// How the topics differ from what was asked for.
+    pub(super) fn differences(&self) -> impl Iterator<Item = &String> {
+        self.flow.differences.iter().chain(&self.ledger.differences)
     }
 
     /// For people: topics, and by which rule partitions are chosen.
@@ -111,10 +119,9 @@ fn is_unanswered(error: &KafkaError) -> bool {
 
 /// Settings that every producer of ours has. Nothing times out by itself: batches belong to the outbox, and go until they
 /// are committed or the run ends.
-pub(super) fn settings(endpoint: &endpoint::Kafka) -> Vec<(String, String)> {
-    let protocol = if endpoint.tls { "ssl" } else { "plaintext" };
+pub(super) fn settings(endpoint: &endpoint::Kafka, protocol: &str) -> Vec<(String, String)> {
     [
-        ("bootstrap.servers", endpoint.bootstrap_servers().as_str()),
+        (SERVERS, endpoint.bootstrap_servers().as_str()),
         ("security.protocol", protocol),
         ("client.id", "gannet-probe"),
         ("acks", "all"),
@@ -131,13 +138,26 @@ pub(super) fn settings(endpoint: &endpoint::Kafka) -> Vec<(String, String)> {
     .to_vec()
 }
 
-/// Whether librdkafka takes the settings.
+/// Whether librdkafka takes the settings, certificates and keys among them: a producer is made, which connects to nobody.
 pub(super) fn check(config: &[(String, String)]) -> Result<(), String> {
-    let created = client_config(config).create_native_config().map(|_| ());
-    created.map_err(|error| match error {
-        KafkaError::ClientConfig(_, reason, key, value) => format!("{key}={value}: {reason}"),
+    let mut config = client_config(config);
+    config.remove(SERVERS);
+    let made = BaseProducer::<Context>::from_config_and_context(&config, Context::default());
+    made.map(|_| ()).map_err(|error| match error {
+        // The value may be a secret, and then so is what librdkafka says of it.
+        KafkaError::ClientConfig(_, _, key, _) if is_secret(&key) => {
+            format!("{key} has a value that it does not take")
+        }
+        KafkaError::ClientConfig(_, reason, key, _) => format!("{key}: {reason}"),
+        KafkaError::ClientCreation(reason) => reason,
         other => other.to_string(),
     })
+}
+
+/// The user may have another one.
+fn transaction_timeout(config: &ClientConfig) -> Duration {
+    let asked = config.get("transaction.timeout.ms").and_then(|text| text.parse().ok());
+    asked.map_or(TRANSACTION_TIMEOUT, Duration::from_millis)
 }
 
 fn client_config(pairs: &[(String, String)]) -> ClientConfig {
@@ -147,74 +167,4 @@ fn client_config(pairs: &[(String, String)]) -> ClientConfig {
     }
     config.set_log_level(RDKafkaLogLevel::Warning);
     config
-}
-
-/// What librdkafka's threads tell.
-#[derive(Default)]
-pub(super) struct Context {
-    pub(super) notes: Notes,
-}
-
-/// Shared with those threads.
-#[derive(Clone, Default)]
-pub(super) struct Notes(Arc<Mutex<Noted>>);
-
-#[derive(Default)]
-struct Noted {
-    last: String,
-    refused: Option<String>,
-    failed: Option<String>,
-}
-
-impl Notes {
-    /// The newest complaint about a connection.
-    pub(super) fn last(&self) -> String {
-        self.lock().last.clone()
-    }
-
-    /// Begins a transaction: nothing of it has failed yet.
-    pub(super) fn clear(&self) {
-        *self.lock() = Noted::default();
-    }
-
-    /// Whether the broker will never take some message, and why.
-    pub(super) fn refused(&self) -> Option<String> {
-        self.lock().refused.clone()
-    }
-
-    /// Whether any message was not delivered, and why.
-    pub(super) fn failed(&self) -> Option<String> {
-        self.lock().failed.clone()
-    }
-
-    pub(super) fn refuse(&self, reason: String) {
-        self.lock().refused = Some(reason);
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Noted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(?level, facility, message, "librdkafka");
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        tracing::debug!(%error, reason, "librdkafka");
-        self.notes.lock().last = reason.to_owned();
-    }
-}
-
-impl ProducerContext for Context {
-    type DeliveryOpaque = ();
-
-    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let Err((error, _)) = result else { return };
-        match error.rdkafka_error_code() {
-            Some(code) if is_for_good(code) => self.notes.refuse(error.to_string()),
-            _ => self.notes.lock().failed = Some(error.to_string()),
-        }
-    }
 }

@@ -10,8 +10,10 @@
 //!
 //! The sink's thread alone talks to librdkafka; a broker that is away fills the outbox, and nothing else.
 
+mod bootstrap;
 mod client;
 mod failure;
+mod notes;
 mod report;
 mod topics;
 mod transaction;
@@ -19,6 +21,7 @@ mod transaction;
 use std::time::{Duration, Instant};
 
 use flow_wire::endpoint;
+use flow_wire::kafka_conf::KafkaConf;
 use flow_wire::ledger::{Discard, Guarantee};
 use flow_wire::stamp::ProbeId;
 
@@ -63,18 +66,23 @@ const NEXT_PATIENCE: Duration = Duration::from_secs(2);
 pub struct Options {
     /// First part of the topics' names.
     pub prefix: String,
-    /// Partitions of the flow topic where the probe makes it: what collectors can share.
-    pub partitions: u16,
+    /// Partitions of the flow topic where the probe makes it: what collectors can share; `None` = [`PARTITIONS`].
+    pub partitions: Option<u16>,
     /// Replicas of each topic where the probe makes it; `None` = the broker's default.
     pub replication: Option<u16>,
-    /// Further settings of librdkafka, which win over ours: `("sasl.username", "probe")`.
-    pub settings: Vec<(String, String)>,
+    /// How long each topic keeps messages where the probe makes it; `None` = the broker's default.
+    pub retention: Option<Duration>,
+    /// Further settings of librdkafka, which win over ours.
+    pub settings: KafkaConf,
 }
+
+/// Partitions of a flow topic for which nobody asked for another number.
+pub const PARTITIONS: u16 = 4;
 
 impl Default for Options {
     fn default() -> Self {
         let prefix = flow_wire::bus::TOPIC_PREFIX.to_owned();
-        Self { prefix, partitions: 4, replication: None, settings: Vec::new() }
+        Self { prefix, partitions: None, replication: None, retention: None, settings: KafkaConf::default() }
     }
 }
 
@@ -82,30 +90,40 @@ impl Default for Options {
 pub struct Kafka {
     name: String,
     endpoint: endpoint::Kafka,
+    protocol: String,
     probe: ProbeId,
     options: Options,
     patience: Option<Duration>,
 }
 
-/// A setting that librdkafka does not take.
+/// Settings that cannot be.
 #[derive(Debug, thiserror::Error)]
-#[error("{name}: librdkafka refuses the settings: {reason}")]
-pub struct Error {
-    name: String,
-    reason: String,
+pub enum Error {
+    /// librdkafka does not take one.
+    #[error("{name}: librdkafka refuses the settings: {reason}")]
+    Refused {
+        /// Which sink.
+        name: String,
+        /// Without any secret.
+        reason: String,
+    },
+    /// One contradicts the URL.
+    #[error(transparent)]
+    Conf(#[from] flow_wire::kafka_conf::Error),
 }
 
 impl Kafka {
     /// Checks the settings; a broker is not needed yet.
     ///
     /// # Errors
-    /// librdkafka does not know a setting, or not its value.
+    /// librdkafka does not know a setting, or not its value; a setting turns the TLS of the URL off.
     pub fn new(endpoint: &endpoint::Kafka, probe: ProbeId, options: Options) -> Result<Self, Error> {
         let name = endpoint::Endpoint::Kafka(endpoint.clone()).to_string();
-        let sink = Self { name, endpoint: endpoint.clone(), probe, options, patience: None };
+        let protocol = options.settings.security_protocol(endpoint)?.to_owned();
+        let sink = Self { name, endpoint: endpoint.clone(), protocol, probe, options, patience: None };
         match client::check(&sink.config(true)) {
             Ok(()) => Ok(sink),
-            Err(reason) => Err(Error { name: sink.name, reason }),
+            Err(reason) => Err(Error::Refused { name: sink.name, reason }),
         }
     }
 
@@ -119,7 +137,7 @@ impl Kafka {
 
     /// Settings of the producer. `transactional` = as it should be, else as a broker without that right takes it.
     fn config(&self, transactional: bool) -> Vec<(String, String)> {
-        let mut config = client::settings(&self.endpoint);
+        let mut config = client::settings(&self.endpoint, &self.protocol);
         if transactional {
             let id = format!("gannet/{}/{}", self.probe.0, self.endpoint.bootstrap_servers());
             config.push(("transactional.id".to_owned(), id));
@@ -128,7 +146,7 @@ impl Kafka {
                 client::TRANSACTION_TIMEOUT.as_millis().to_string(),
             ));
         }
-        config.extend(self.options.settings.iter().cloned());
+        config.extend(self.options.settings.pairs().iter().cloned());
         config
     }
 
@@ -144,7 +162,7 @@ impl Kafka {
             match Client::connect(&config, transactional, cursor.number(), &self.options, &mut is_over) {
                 Ok(client) => {
                     cursor.set_guarantee(guarantee(transactional));
-                    reporter.connected(client.describe());
+                    reporter.connected(&client);
                     return Some(client);
                 }
                 Err(Failure::NoTransactions(reason)) if transactional => {
@@ -161,10 +179,8 @@ impl Kafka {
 
     /// Sends until the producer is of no use any more (`true` = connect anew) or the end has come.
     fn serve(&self, client: &Client, cursor: &Cursor, limit: &mut Limit, reporter: &mut Reporter) -> bool {
-        // Batches that go one by one: a broker refuses messages together, and does not say which of them it means.
-        let mut singly = 0_usize;
         loop {
-            let count = if singly > 0 { 1 } else { TRANSACTION_BATCHES };
+            let count = if limit.singly > 0 { 1 } else { TRANSACTION_BATCHES };
             let batches = match cursor.next(count, TRANSACTION_OCTETS, LOOK) {
                 Next::Batches(batches) => batches,
                 Next::Nothing => {
@@ -177,16 +193,16 @@ impl Kafka {
                 Outcome::Committed => {
                     cursor.acknowledge(batches.len());
                     limit.contact();
-                    singly = singly.saturating_sub(batches.len());
+                    limit.singly = limit.singly.saturating_sub(batches.len());
                     reporter.fine();
                     continue;
                 }
                 Outcome::Over => return false,
                 Outcome::Refused(reason) => {
                     if batches.len() > 1 {
-                        singly = batches.len();
+                        limit.singly = batches.len();
                     } else {
-                        singly = singly.saturating_sub(1);
+                        limit.singly = limit.singly.saturating_sub(1);
                         reporter.refused(&batches[0].header.stamp, &reason);
                         cursor.discard(batches[0].header.stamp, Discard::RefusedByBus);
                     }
@@ -249,20 +265,23 @@ fn guarantee(transactional: bool) -> Guarantee {
     if transactional { Guarantee::ExactlyOnce } else { Guarantee::AtLeastOnce }
 }
 
-/// How long it may be tried: until nothing is appended any more, and then for [`LAST`]; with a patience only so long after
+/// How it is tried, and how long: until nothing is appended any more, and then for [`LAST`]; with a patience only so long after
 /// the broker took something, or there was nothing for it to take.
 struct Limit {
     end: Option<Instant>,
     patience: Option<Duration>,
     contact: Instant,
     has_given_up: bool,
+    /// Batches that go one by one: a broker refuses messages together, and does not say which of them it means.
+    singly: usize,
     /// The pause of a fenced producer was cut short by the stop: once.
     has_hastened: bool,
 }
 
 impl Limit {
     fn new(patience: Option<Duration>) -> Self {
-        Self { end: None, patience, contact: Instant::now(), has_given_up: false, has_hastened: false }
+        let contact = Instant::now();
+        Self { end: None, patience, contact, has_given_up: false, singly: 0, has_hastened: false }
     }
 
     /// To be connected is not enough: a broker that refuses every write would be waited for without end.

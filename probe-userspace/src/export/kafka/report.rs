@@ -1,9 +1,11 @@
 //! What a person hears of a broker: once when it begins, seldom while it lasts, once when it is over.
 
+use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};
 
 use flow_wire::stamp::Stamp;
 
+use super::client::Client;
 use super::failure::Failure;
 
 /// So often a lasting trouble is reported.
@@ -14,34 +16,62 @@ pub(super) struct Reporter {
     sink: String,
     trouble: Option<Trouble>,
     patience: Option<Duration>,
+    /// What was said last of connection and topics: it is no news after each try.
+    connected: String,
+    differences: Vec<String>,
+    without_transactions: bool,
+    refused: Option<Refused>,
 }
 
 struct Trouble {
     since: Instant,
-    reported: Instant,
     times: u64,
+    /// Each kind, with the time at which it was said last.
+    said: Vec<(Discriminant<Failure>, Instant)>,
+}
+
+struct Refused {
+    said: Instant,
+    since_said: u64,
 }
 
 impl Reporter {
     pub(super) fn new(sink: String, patience: Option<Duration>) -> Self {
-        Self { sink, trouble: None, patience }
+        Self {
+            sink,
+            trouble: None,
+            patience,
+            connected: String::new(),
+            differences: Vec::new(),
+            without_transactions: false,
+            refused: None,
+        }
     }
 
-    pub(super) fn connected(&mut self, description: String) {
-        tracing::info!(sink = self.sink, "connected: {description}");
+    pub(super) fn connected(&mut self, client: &Client) {
+        let description = client.describe();
+        if description != self.connected {
+            tracing::info!(sink = self.sink, "connected: {description}");
+            self.connected = description;
+        }
+        for difference in client.differences() {
+            if !self.differences.contains(difference) {
+                tracing::warn!(sink = self.sink, "{difference}");
+            }
+        }
+        self.differences = client.differences().cloned().collect();
     }
 
     /// Something failed; the batches are kept.
     pub(super) fn trouble(&mut self, failure: &Failure) {
         let now = Instant::now();
-        let trouble = self.trouble.get_or_insert(Trouble { since: now, reported: now, times: 0 });
+        let trouble = self.trouble.get_or_insert(Trouble { since: now, times: 0, said: Vec::new() });
         trouble.times += 1;
-        if trouble.times > 1 && now.duration_since(trouble.reported) < REPORT {
+        if !trouble.is_news(failure, now) {
             return;
         }
-        trouble.reported = now;
-        let seconds = trouble.since.elapsed().as_secs();
-        if let (1, Some(patience)) = (trouble.times, self.patience) {
+        let (times, seconds) = (trouble.times, trouble.since.elapsed().as_secs());
+        if let (1, Some(patience)) = (times, self.patience) {
             tracing::warn!(
                 sink = self.sink,
                 "a capture file waits {} s for a broker that takes nothing; then what waits is discarded, and counted as \
@@ -49,11 +79,10 @@ impl Reporter {
                 patience.as_secs()
             );
         }
-        match failure {
-            Failure::Away(_) | Failure::Aborted(_) => {
-                tracing::warn!(sink = self.sink, times = trouble.times, seconds, "{failure}");
-            }
-            _ => tracing::error!(sink = self.sink, times = trouble.times, seconds, "{failure}"),
+        if failure.needs_a_person() {
+            tracing::error!(sink = self.sink, times, seconds, "{failure}");
+        } else {
+            tracing::warn!(sink = self.sink, times, seconds, "{failure}");
         }
     }
 
@@ -80,23 +109,54 @@ impl Reporter {
         }
     }
 
-    /// Each of these is a loss, which a person must know.
-    pub(super) fn refused(&self, stamp: &Stamp, reason: &str) {
-        let (stream, sequence) = (stamp.stream.0, stamp.sequence.0);
+    /// Each of these is a loss, which a person must know; the first is said at once, the others together.
+    pub(super) fn refused(&mut self, stamp: &Stamp, reason: &str) {
+        let now = Instant::now();
+        let refused = self.refused.get_or_insert(Refused { said: now, since_said: 0 });
+        refused.since_said += 1;
+        let count = refused.since_said;
+        if count > 1 && now.duration_since(refused.said) < REPORT {
+            return;
+        }
+        *refused = Refused { said: now, since_said: 1 };
+        let (sink, stream, sequence) = (&self.sink, stamp.stream.0, stamp.sequence.0);
+        let others = count.saturating_sub(2);
         tracing::error!(
-            sink = self.sink,
+            sink,
             stream,
             sequence,
-            reason,
-            "the broker will never take this batch: it is counted as refused_by_bus; raise max.message.bytes of the topic"
+            others,
+            "the broker will never take this batch ({reason}): it is counted as refused_by_bus; raise max.message.bytes of \
+             the topic"
         );
     }
 
     pub(super) fn no_transactions(&mut self, reason: &str) {
-        tracing::warn!(
-            sink = self.sink,
-            "no transactions here ({reason}): at least once instead of exactly once, and readers must deduplicate by \
-             the stamp in the headers; permit Write and Describe on the transactional id gannet/*"
-        );
+        if !std::mem::replace(&mut self.without_transactions, true) {
+            tracing::warn!(
+                sink = self.sink,
+                "no transactions here ({reason}): at least once instead of exactly once, and readers must deduplicate by \
+                 the stamp in the headers; permit Write and Describe on the transactional id gannet/*, then start the probe \
+                 again"
+            );
+        }
+    }
+}
+
+impl Trouble {
+    /// The first of its kind, or a long time after the last one that was said.
+    fn is_news(&mut self, failure: &Failure, now: Instant) -> bool {
+        let kind = discriminant(failure);
+        match self.said.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, said)) if now.duration_since(*said) < REPORT => false,
+            Some((_, said)) => {
+                *said = now;
+                true
+            }
+            None => {
+                self.said.push((kind, now));
+                true
+            }
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Some batches in one transaction: all of them are read, or none.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flow_wire::batch::Sealed;
 use flow_wire::bus::Kind;
@@ -13,10 +13,30 @@ use rdkafka::producer::{BaseRecord, Producer};
 use super::client::Client;
 use super::failure::{Failure, is_for_good};
 use super::report::Reporter;
+use super::topics;
 use crate::export::copies;
 
 /// Time for one try of a call that is then tried again: so soon the end of the run is noticed.
 const TRY: Duration = Duration::from_millis(200);
+
+/// A broker that has not answered for so long is told of: a commit takes milliseconds.
+const UNANSWERED: Duration = Duration::from_secs(5);
+
+/// So often the broker is asked whether the topics are still there, while it does not answer for them.
+const LOOK_FOR_TOPICS: Duration = Duration::from_secs(2);
+
+/// For the broker's answer to a transaction.
+struct Waiting {
+    begun: Instant,
+    looked: Instant,
+}
+
+impl Waiting {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { begun: now, looked: now }
+    }
+}
 
 /// What became of a transaction.
 pub(super) enum Outcome {
@@ -38,6 +58,21 @@ impl Client {
         mut is_over: impl FnMut() -> bool,
         reporter: &mut Reporter,
     ) -> Outcome {
+        let begun = Instant::now();
+        match self.send_together(batches, &mut is_over, reporter) {
+            Outcome::Aborted(Failure::Fenced(reason)) if begun.elapsed() >= self.transaction_timeout => {
+                aborted(Failure::Expired(reason))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn send_together(
+        &self,
+        batches: &[Arc<Sealed>],
+        is_over: &mut impl FnMut() -> bool,
+        reporter: &mut Reporter,
+    ) -> Outcome {
         self.notes().clear();
         if self.transactional
             && let Err(error) = self.producer.begin_transaction()
@@ -45,15 +80,11 @@ impl Client {
             return aborted(Failure::Fatal(error.to_string()));
         }
         for sealed in batches {
-            if let Err(error) = self.produce(sealed, &mut is_over) {
-                return self.abort(Failure::of(&error, ""), &mut is_over);
+            if let Err(error) = self.produce(sealed, is_over) {
+                return self.abort(Failure::of(&error, None), is_over);
             }
         }
-        if self.transactional {
-            self.commit(&mut is_over, reporter)
-        } else {
-            self.deliver(&mut is_over, reporter)
-        }
+        if self.transactional { self.commit(is_over, reporter) } else { self.deliver(is_over, reporter) }
     }
 
     fn produce(&self, sealed: &Sealed, is_over: &mut impl FnMut() -> bool) -> Result<(), KafkaError> {
@@ -66,7 +97,7 @@ impl Client {
                 match error.rdkafka_error_code() {
                     Some(RDKafkaErrorCode::QueueFull) if !is_over() => self.producer.poll(TRY),
                     Some(code) if is_for_good(code) => {
-                        self.notes().refuse(error.to_string());
+                        self.notes().refuse(code, error.to_string());
                         return Err(error);
                     }
                     _ => return Err(error),
@@ -92,17 +123,22 @@ impl Client {
 
     /// A commit that was not answered may be asked for again: librdkafka resumes it.
     fn commit(&self, is_over: &mut impl FnMut() -> bool, reporter: &mut Reporter) -> Outcome {
+        let mut waiting = Waiting::new();
         loop {
             let error = match self.producer.commit_transaction(TRY) {
                 Ok(()) => return Outcome::Committed,
                 Err(error) => error,
             };
-            match Failure::of(&error, &self.notes().last()) {
-                Failure::Away(reason) if self.notes().failed().is_none() => {
+            match Failure::of(&error, self.notes().connection()) {
+                failure @ (Failure::Away(_) | Failure::Tls(_) | Failure::Login(_))
+                    if self.notes().failed().is_none() =>
+                {
                     if is_over() {
                         return Outcome::Over;
                     }
-                    self.tell(Failure::Away(reason), reporter);
+                    if let Some(gone) = self.look(failure, &mut waiting, reporter) {
+                        return self.abort(gone, is_over);
+                    }
                 }
                 failure @ (Failure::Fatal(_) | Failure::Fenced(_)) => return aborted(failure),
                 failure => return self.abort(failure, is_over),
@@ -110,24 +146,37 @@ impl Client {
         }
     }
 
-    /// A slow commit is no trouble yet; one that no broker answers is.
-    fn tell(&self, failure: Failure, reporter: &mut Reporter) {
-        if !self.notes().last().is_empty() {
+    /// A slow answer is no trouble yet; one that no broker gives is. For a topic that is gone librdkafka waits without end
+    /// and without a word, so the broker is asked for it.
+    fn look(&self, failure: Failure, waiting: &mut Waiting, reporter: &mut Reporter) -> Option<Failure> {
+        if self.notes().connection().is_some() {
             reporter.trouble(&failure);
+        } else if waiting.begun.elapsed() >= UNANSWERED {
+            let seconds = waiting.begun.elapsed().as_secs();
+            reporter.trouble(&Failure::Away(format!("the broker has not answered for {seconds} s")));
         }
+        if waiting.looked.elapsed() < LOOK_FOR_TOPICS {
+            return None;
+        }
+        waiting.looked = Instant::now();
+        topics::gone(&self.producer, [self.topic(Kind::Flows), self.topic(Kind::Ledger)], TRY)
     }
 
     /// Without transactions: what was delivered stays, and comes again if the others fail.
     fn deliver(&self, is_over: &mut impl FnMut() -> bool, reporter: &mut Reporter) -> Outcome {
+        let mut waiting = Waiting::new();
         while let Err(error) = self.producer.flush(TRY) {
             if is_over() {
                 return Outcome::Over;
             }
-            self.tell(Failure::of(&error, &self.notes().last()), reporter);
+            let failure = Failure::of(&error, self.notes().connection());
+            if let Some(gone) = self.look(failure, &mut waiting, reporter) {
+                return aborted(gone);
+            }
         }
         match (self.notes().refused(), self.notes().failed()) {
-            (Some(reason), _) => Outcome::Refused(reason),
-            (None, Some(reason)) => aborted(Failure::Aborted(reason)),
+            (Some(refused), _) => Outcome::Refused(refused.text),
+            (None, Some(failed)) => aborted(Failure::of_delivery(failed)),
             (None, None) => Outcome::Committed,
         }
     }
@@ -135,15 +184,20 @@ impl Client {
     fn abort(&self, failure: Failure, is_over: &mut impl FnMut() -> bool) -> Outcome {
         // The broker's own words on the message that failed say more than that the transaction did.
         let failure = match (self.notes().failed(), failure) {
-            (Some(reason), Failure::Aborted(_) | Failure::Away(_)) => Failure::Aborted(reason),
+            (Some(failed), Failure::Aborted(_) | Failure::Away(_)) => Failure::of_delivery(failed),
             (_, Failure::Away(reason)) => Failure::Aborted(reason),
             (_, failure) => failure,
         };
-        if let Err(outcome) = self.roll_back(is_over) {
-            return outcome;
-        }
+        let failure = match self.roll_back(is_over) {
+            Ok(()) => failure,
+            Err(Outcome::Aborted(_)) if failure.needs_new_producer() => failure,
+            // Such a producer is of no use any more; the cause is still what a person should read.
+            Err(Outcome::Aborted(fatal)) if self.notes().refused().is_none() => fatal,
+            Err(Outcome::Aborted(_)) => failure,
+            Err(outcome) => return outcome,
+        };
         match self.notes().refused() {
-            Some(reason) => Outcome::Refused(reason),
+            Some(refused) => Outcome::Refused(refused.text),
             None => aborted(failure),
         }
     }
