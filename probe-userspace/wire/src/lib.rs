@@ -12,6 +12,7 @@
 
 pub mod batch;
 pub mod bus;
+pub mod curve;
 pub mod endpoint;
 pub mod fault;
 pub mod header;
@@ -19,3 +20,4 @@ pub mod kafka_conf;
 pub mod ledger;
 pub mod record;
 pub mod stamp;
+pub mod upstream;
