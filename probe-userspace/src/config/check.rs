@@ -1,10 +1,10 @@
 //! From words to a configuration: ranges, lists, and what contradicts what.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Capture, Config, Error, Flows, Output, Words, Workers, input, kafka, list, sinks};
+use super::{Capture, Config, Error, Flows, Output, Words, Workers, input, kafka, list, sinks, zmq};
 use crate::run::host::Interface;
 use crate::source::xdp::CaptureFilter;
 
@@ -46,18 +46,23 @@ pub(super) fn check(
         output: Output {
             sinks,
             kafka: kafka::options(words, settings_file)?,
+            zmq: zmq::zmq(words),
             deprecations,
             flows: words.flows.clone(),
             ledger: words.ledger.clone(),
             max_loss: words.max_loss,
         },
         probe_id: probe_id(words)?,
-        state_dir: words.state_dir.clone().unwrap_or_else(|| "/var/lib/gannet".into()),
+        state_dir: state_dir(words),
         recovery_dir: (!words.no_recovery)
             .then(|| words.recovery_dir.clone().unwrap_or_else(|| RECOVERY_DIR.into())),
         http: words.http.as_deref().map(http).transpose()?,
         user: user(words),
     })
+}
+
+pub(super) fn state_dir(words: &Words) -> PathBuf {
+    words.state_dir.clone().unwrap_or_else(|| "/var/lib/gannet".into())
 }
 
 fn capture(words: &Words) -> Result<Capture, Error> {

@@ -14,6 +14,7 @@ mod list;
 mod outputs;
 mod sinks;
 mod words;
+mod zmq;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -27,7 +28,8 @@ use uuid::Uuid;
 pub use check::MOST_WORKERS;
 pub use error::Error;
 pub use input::Input;
-pub use words::{CaptureWord, Words, XdpModeWord};
+pub use words::{AcknowledgeWord, CaptureWord, Words, XdpModeWord};
+pub use zmq::Zmq;
 
 use crate::export::kafka::Options;
 use crate::run::host::Interface;
@@ -151,6 +153,8 @@ pub struct Output {
     pub sinks: Vec<Endpoint>,
     /// How topics are made, and further settings of the Kafka client.
     pub kafka: Options,
+    /// Acknowledgements and encryption of ZMQ.
+    pub zmq: Zmq,
     /// Sentences for names of options that will go away.
     pub deprecations: Vec<String>,
     /// JSON lines; `-` = stdout.

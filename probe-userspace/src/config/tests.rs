@@ -4,6 +4,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::*;
+use crate::export::zmq::Acknowledge;
 
 fn interface(name: &str) -> Interface {
     Interface {
@@ -120,6 +121,17 @@ fn old_names_work_and_warn() {
     assert_eq!(output.sinks[0].to_string(), "zmq://127.0.0.1:5556");
     let said = output.deprecations.join("\n");
     assert_eq!(said, "--zmq tcp://127.0.0.1:5556 is deprecated: write --ntopng zmq://127.0.0.1:5556");
+}
+
+#[test]
+fn whoever_names_a_key_gets_encryption() {
+    let zmq = |words: &str| load(&format!("-i eno1 --state-dir /state {words}")).unwrap().output.zmq;
+    assert_eq!(zmq(""), Zmq::default());
+    assert_eq!(zmq("--zmq-acknowledge require").acknowledge, Acknowledge::Require);
+    assert_eq!(zmq("--zmq-encryption").encryption.unwrap().state_dir, Path::new("/state"));
+    let key = zmq("--zmq-encryption-key /keys/zmq-key.priv").encryption.unwrap().key;
+    assert_eq!(key.as_deref(), Some(Path::new("/keys/zmq-key.priv")));
+    assert!(zmq("--zmq-clients /keys/clients").encryption.is_some());
 }
 
 #[test]

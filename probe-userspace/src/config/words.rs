@@ -80,6 +80,35 @@ pub struct Words {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub zmq: Vec<String>,
 
+    /// Keep batches on ZMQ until a collector has stored them [default: auto]
+    ///   require  from the first batch on, for the first collector to come, encrypted or not
+    ///   auto     from a collector's first word on, if it is encrypted or of this host
+    ///   off      never: every reader is a plain subscriber
+    #[arg(
+        verbatim_doc_comment,
+        long,
+        value_name = "MODE",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zmq_acknowledge: Option<AcknowledgeWord>,
+
+    /// Encrypt ZMQ (CURVE); collectors need the zmq-key.pub that is made in --state-dir
+    #[arg(long, help_heading = "Output")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub zmq_encryption: bool,
+
+    /// Another secret key; the public one lies beside it, with .pub instead of .priv
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zmq_encryption_key: Option<PathBuf>,
+
+    /// Public keys of the collectors that may connect, one a line [default: any]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zmq_clients: Option<PathBuf>,
+
     /// Write each flow as a line of JSON, with or without a bus; - is stdout
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -197,6 +226,19 @@ pub enum CaptureWord {
     Xdp,
     /// TPACKET_V3: passive.
     Packet,
+}
+
+/// Values of `--zmq-acknowledge`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AcknowledgeWord {
+    /// From the first batch on.
+    Require,
+    /// From a collector's first word on.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// Values of `--xdp-mode`.

@@ -112,6 +112,9 @@ pub trait Sink: Send {
     /// What its acknowledgement promises.
     fn guarantee(&self) -> Guarantee;
 
+    /// Called once before anything is appended: a sink that has readers of its own opens their cursors here.
+    fn prepare(&mut self, _cursor: &Cursor) {}
+
     /// Takes batches off the cursor until it says [`Next::End`](outbox::Next::End). Failures are its own affair: it reports,
     /// tries again, or refuses batches to the cursor with a reason.
     fn run(self: Box<Self>, cursor: Cursor);

@@ -168,8 +168,9 @@ struct Running {
 }
 
 impl Running {
-    fn start(sink: Box<dyn Sink>, cursor: Cursor) -> Result<Self, Error> {
+    fn start(mut sink: Box<dyn Sink>, cursor: Cursor) -> Result<Self, Error> {
         let name = sink.name();
+        sink.prepare(&cursor);
         // The kernel shows 15 characters of a thread's name.
         let short: String = format!("sink-{name}").chars().take(15).collect();
         let thread = spawn(&short, move || sink.run(cursor))?;

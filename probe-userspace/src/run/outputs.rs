@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use flow_wire::endpoint::Endpoint;
 use flow_wire::ledger::Message;
@@ -21,7 +20,6 @@ use crate::export::zmq::{self, Zmq};
 pub(super) fn sinks(config: &Config, probe: ProbeId) -> Result<Vec<Box<dyn Sink>>, Error> {
     let options = &config.output.kafka;
     let files_only = config.inputs.iter().all(|input| input.file().is_some());
-    let patience = if files_only { zmq::PATIENCE_FOR_FILES } else { Duration::ZERO };
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(path) = &config.output.flows {
         sinks.push(Box::new(JsonLines::open(path)?));
@@ -29,7 +27,14 @@ pub(super) fn sinks(config: &Config, probe: ProbeId) -> Result<Vec<Box<dyn Sink>
     for endpoint in &config.output.sinks {
         match endpoint {
             Endpoint::Zmq(endpoint) => {
-                sinks.push(Box::new(Zmq::open(endpoint, &options.prefix)?.with_patience(patience)));
+                let options = zmq::Options {
+                    prefix: options.prefix.clone(),
+                    probe,
+                    acknowledge: config.output.zmq.acknowledge,
+                    encryption: config.output.zmq.encryption.clone(),
+                    is_patient: files_only,
+                };
+                sinks.push(Box::new(Zmq::open(endpoint, &options)?));
             }
             Endpoint::Kafka(endpoint) => {
                 let sink = Kafka::new(endpoint, probe, options.clone())?;

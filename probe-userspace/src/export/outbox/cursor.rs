@@ -86,6 +86,23 @@ impl Cursor {
         self.outbox.changed.notify_all();
     }
 
+    /// Gives it the name of the reader for whom it was kept before anybody knew who that would be.
+    pub fn rename(&self, name: &str) {
+        self.outbox.lock().queues[self.sink].rename(name);
+    }
+
+    /// Whether its terms stand in the books. A cursor that nobody ever read, where others of the same bus are read, is no
+    /// reader's loss.
+    pub fn set_listed(&self, is_listed: bool) {
+        self.outbox.lock().queues[self.sink].set_listed(is_listed);
+    }
+
+    /// Ends it: nobody came for whom it was kept. What it holds is forgotten, and so are its terms.
+    pub fn withdraw(self) {
+        self.outbox.lock().queues[self.sink].withdraw();
+        self.outbox.changed.notify_all();
+    }
+
     /// What acknowledgements promise from now on.
     pub fn set_guarantee(&self, guarantee: Guarantee) {
         self.outbox.lock().queues[self.sink].set_guarantee(guarantee);

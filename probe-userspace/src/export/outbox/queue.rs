@@ -25,6 +25,10 @@ pub(super) struct Queue {
     flow_octets: usize,
     ledger_octets: usize,
     streams: BTreeMap<StreamId, Terms>,
+    /// Its terms stand in the books.
+    is_listed: bool,
+    /// It takes nothing any more.
+    is_withdrawn: bool,
 }
 
 /// In records; of the discarded ones with what is in them.
@@ -66,6 +70,8 @@ impl Queue {
             flow_octets: 0,
             ledger_octets: 0,
             streams: BTreeMap::new(),
+            is_listed: true,
+            is_withdrawn: false,
         }
     }
 
@@ -95,6 +101,9 @@ impl Queue {
     }
 
     pub(super) fn append(&mut self, sealed: &Arc<Sealed>) {
+        if self.is_withdrawn {
+            return;
+        }
         let octets = sealed.body.len();
         let terms = self.streams.entry(sealed.header.stamp.stream).or_default();
         terms.out += u64::from(sealed.header.rows);
@@ -114,7 +123,7 @@ impl Queue {
     }
 
     pub(super) fn has_room(&self, octets: usize) -> bool {
-        self.capacity.is_none_or(|capacity| self.flow_octets + octets <= capacity)
+        self.is_withdrawn || self.capacity.is_none_or(|capacity| self.flow_octets + octets <= capacity)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -170,13 +179,27 @@ impl Queue {
         }
     }
 
+    pub(super) fn rename(&mut self, name: &str) {
+        name.clone_into(&mut self.sink);
+    }
+
+    pub(super) fn set_listed(&mut self, is_listed: bool) {
+        self.is_listed = is_listed;
+    }
+
+    pub(super) fn withdraw(&mut self) {
+        self.batches.clear();
+        (self.handed, self.flow_octets, self.ledger_octets) = (0, 0, 0);
+        (self.is_listed, self.is_withdrawn) = (false, true);
+    }
+
     pub(super) fn set_guarantee(&mut self, guarantee: Guarantee) {
         self.guarantee = guarantee;
     }
 
     pub(super) fn terms(&self) -> impl Iterator<Item = CursorTerms> {
         // The control stream carries no records; what it dropped shows as gaps in its sequences.
-        let flows = self.streams.iter().filter(|(stream, _)| **stream != StreamId::CONTROL);
+        let flows = self.streams.iter().filter(|(stream, _)| self.is_listed && **stream != StreamId::CONTROL);
         flows.map(|(stream, terms)| CursorTerms {
             sink: self.sink.clone(),
             number: self.number,

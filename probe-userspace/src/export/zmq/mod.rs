@@ -1,203 +1,225 @@
-//! The brokerless bus: one XPUB socket, three frames a message.
+//! The brokerless bus: one XPUB socket that serves plain subscribers and stores that acknowledge, on one URL.
 //!
 //! ```text
-//! [ gannet.flow   ] [ header, 64 octets ] [ Arrow batch ]
-//! [ gannet.ledger ] [ header, 64 octets ] [ JSON        ]
+//!                          ┌─► plain: [ gannet.flow   ] [ header ] [ Arrow batch ]      who subscribes, once
+//! outbox ─► cursor ────────┤          [ gannet.ledger ] [ header ] [ JSON        ]
+//!        └► cursor a store ┴─► store: [ @gannet.STORE ] [ delivery ] [ header ] [ body ] until it says: committed
+//! socket ─► subscriptions, HELLO, ACK (`flow_wire::upstream`) ─► subscribers, stores
 //! ```
 //!
 //! XPUB says who subscribes, so a batch that nobody wants is not sent, and counted as `no_subscriber`. It never says what
-//! it drops for a subscriber that is slow (silently, at its high-water mark). So acknowledged means handed to a socket with
-//! a subscriber here, the guarantee is at most once, and what else was lost is seen by the reader: sequences count on
-//! whatever becomes of a batch, and the ledger message says where they stand.
+//! it drops for a subscriber that is slow (silently, at its high-water mark). So to plain subscribers acknowledged means
+//! handed to a socket with a subscriber here, and the guarantee is at most once. A store says itself what it has: it gets
+//! credit below the high-water mark, and what it has not committed is sent again, under the stamp that its set knows.
 
+mod curve;
+mod plain;
 mod report;
+mod socket;
+mod store;
+mod stores;
 mod subscribers;
+mod window;
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use flow_wire::batch::Sealed;
-use flow_wire::bus::Kind;
 use flow_wire::endpoint;
-use flow_wire::fault::{self, Hop};
-use flow_wire::ledger::{Discard, Guarantee};
+use flow_wire::ledger::Guarantee;
+use flow_wire::stamp::ProbeId;
+use flow_wire::upstream::Answer;
 
+use super::Sink;
 use super::outbox::{Cursor, Next};
-use super::{Sink, copies};
-use report::Reporter;
-use subscribers::Subscribers;
+use curve::{Curve, Gate};
+use plain::Plain;
+use socket::milliseconds;
+use stores::{Peer, Stores};
 
-/// Messages that the socket holds for each subscriber: half a minute at 10,000 flows a second, at most 90 MB.
-pub const SEND_QUEUE_MESSAGES: i32 = 512;
+pub use curve::Plan as Encryption;
+pub use socket::{Error, SEND_QUEUE_MESSAGES};
 
-/// Octets of a message that a peer may send here: subscriptions are prefixes of a topic.
-const INCOMING_OCTETS_MAX: i64 = 1_024;
-
-/// A peer that went without a word is given up, with what is queued for it, after 5 + 2 x 5 seconds. By TCP, never by
-/// ZMTP's heartbeats: libzmq 4.3.4 answers a PING by `out_event` even where the connection has failed while the reader was
-/// at its high-water mark, and that is an assertion (`!_io_error`) which would end the collector.
-const KEEPALIVE_IDLE_SECONDS: i32 = 5;
-const KEEPALIVE_INTERVAL_SECONDS: i32 = 5;
-const KEEPALIVE_COUNT: i32 = 2;
-
-/// Time that the socket gets to send what it holds when it is closed; below `FAREWELL` of the exporter.
-const LINGER: Duration = Duration::from_millis(800);
-
-/// Batches taken at once, and the time after which subscriptions are looked at though nothing is sent.
+/// Batches taken at once, and the time after which peers are heard though nothing is sent.
 const TAKE_BATCHES: usize = 64;
 const LOOK: Duration = Duration::from_millis(100);
+
+/// While the end is waited for, or credit: an acknowledgement is what comes next.
+const LOOK_OFTEN: Duration = Duration::from_millis(10);
+
+/// Messages of peers that are read in a row before batches have their turn again: more than an honest peer says in an hour.
+const READ_MESSAGES: usize = 65_536;
+
+/// Time that stores get to acknowledge the last message; below `FAREWELL` of the exporter, and above the time after which a
+/// collector commits.
+const LAST: Duration = Duration::from_millis(1_200);
 
 /// Time that a capture file gives a collector to come: it connects anew ten times a second.
 pub const PATIENCE_FOR_FILES: Duration = Duration::from_secs(5);
 
+/// Time that a capture file gives a store that is away, or that must come: as long as a Kafka broker.
+pub const PATIENCE_FOR_STORES: Duration = Duration::from_secs(60);
+
+/// Whether batches are kept until a store has acknowledged them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// From the first batch on, for the first store to come; by whoever says HELLO.
+    Require,
+    /// From a store's first HELLO on, if it is encrypted or of this host.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+}
+
+/// How a sink is to be opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// First part of the topics' names.
+    pub prefix: String,
+    /// Who we are.
+    pub probe: ProbeId,
+    /// See there.
+    pub acknowledge: Acknowledge,
+    /// `None` = in the clear.
+    pub encryption: Option<Encryption>,
+    /// The input can wait: captures, not interfaces.
+    pub is_patient: bool,
+}
+
 /// The publishing socket.
 pub struct Zmq {
     name: String,
-    prefix: String,
     socket: ::zmq::Socket,
-    subscribers: Subscribers,
-    /// Somebody listens to all topics.
-    is_heard: bool,
-    reporter: Reporter,
-    patience: Duration,
-}
-
-/// Why there is no socket.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The probe would connect to every address.
-    #[error(
-        "{0}: '*' is for the side that binds, and with a trailing c that is the collector: name its host"
-    )]
-    Anywhere(String),
-    /// libzmq refused.
-    #[error("{name}: {operation} failed: {error}{mend}")]
-    Socket {
-        /// The endpoint.
-        name: String,
-        /// What was tried.
-        operation: &'static str,
-        /// What libzmq said.
-        error: ::zmq::Error,
-        /// What to do.
-        mend: &'static str,
-    },
+    is_encrypted: bool,
+    gate: Option<Gate>,
+    plain: Plain,
+    stores: Stores,
+    acknowledge: Acknowledge,
+    /// How long the first batch waits for a reader, and any batch for a store that is away; `None` = not at all.
+    patience: Option<(Duration, Duration)>,
 }
 
 impl Zmq {
-    /// Binds (or, with a trailing `c`, connects) the socket. Topics begin with the prefix.
+    /// Binds (or, with a trailing `c`, connects) the socket.
     ///
     /// # Errors
-    /// libzmq refuses: the port is taken, or the address is none of this host's.
-    pub fn open(endpoint: &endpoint::Zmq, prefix: &str) -> Result<Self, Error> {
+    /// libzmq refuses: the port is taken, or the address is none of this host's. Keys are not what they should be.
+    pub fn open(endpoint: &endpoint::Zmq, options: &Options) -> Result<Self, Error> {
         let name = endpoint::Endpoint::Zmq(endpoint.clone()).to_string();
-        if endpoint.collector_binds && endpoint.address.host == "*" {
-            return Err(Error::Anywhere(name));
-        }
-        let is_ipv6 = endpoint.address.host.contains(':');
-        let socket =
-            socket(SEND_QUEUE_MESSAGES, is_ipv6).map_err(|error| failed(&name, "a socket", error))?;
-        let transport = endpoint.transport();
-        if endpoint.collector_binds {
-            socket.connect(&transport).map_err(|error| failed(&name, "connecting", error))?;
-        } else {
-            socket.bind(&transport).map_err(|error| failed(&name, "binding", error))?;
-        }
-        Ok(Self::over(socket, name, prefix))
+        let curve = options.encryption.as_ref().map(Encryption::read).transpose()?;
+        let (socket, gate) = socket::open(endpoint, &name, curve.as_ref())?;
+        Ok(Self::over(socket, gate, curve.as_ref(), name, options))
     }
 
-    fn over(socket: ::zmq::Socket, name: String, prefix: &str) -> Self {
-        let subscribers = Subscribers::of(Kind::ALL.map(|kind| kind.topic(prefix).into_bytes()));
+    fn over(
+        socket: ::zmq::Socket,
+        gate: Option<Gate>,
+        curve: Option<&Curve>,
+        name: String,
+        options: &Options,
+    ) -> Self {
         Self {
-            reporter: Reporter::new(name.clone()),
+            plain: Plain::new(name.clone(), &options.prefix),
+            stores: Stores::new(name.clone(), &options.prefix, options.probe, options.acknowledge),
             name,
-            prefix: prefix.to_owned(),
             socket,
-            subscribers,
-            is_heard: false,
-            patience: Duration::ZERO,
+            is_encrypted: curve.is_some(),
+            gate,
+            acknowledge: options.acknowledge,
+            patience: options.is_patient.then_some((PATIENCE_FOR_FILES, PATIENCE_FOR_STORES)),
         }
     }
 
-    /// Lets the first batch wait for a subscriber, at most so long. The network waits for nobody, but a capture file can:
-    /// it would be over before a collector is there.
-    #[must_use]
-    pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
-        self
-    }
-
-    fn wait_for_subscriber(&mut self) {
-        let until = Instant::now() + self.patience;
-        while !self.is_heard && Instant::now() < until {
-            // An interrupted poll is as good as one that found nothing.
-            let _ = self.socket.poll(::zmq::POLLIN, i64::from(milliseconds(LOOK)));
-            self.listen();
+    /// Lets the first batch wait for a reader. The network waits for nobody, but a capture file can: it would be over before
+    /// a collector is there.
+    fn wait_for_reader(&mut self, cursor: &Cursor) {
+        let Some((patience, _)) = self.patience else { return };
+        let until = Instant::now() + patience;
+        while !self.plain.is_heard() && !self.stores.have_come() && Instant::now() < until {
+            self.wait(LOOK);
+            self.listen(cursor);
+        }
+        if self.acknowledge == Acknowledge::Auto {
+            self.stores.await_no_longer();
         }
     }
 
-    /// Takes what peers said, and tells a person from when on, and until when, somebody hears.
-    fn listen(&mut self) {
-        self.subscribers.read(&self.socket);
-        let is_heard =
-            Kind::ALL.iter().all(|kind| self.subscribers.want(kind.topic(&self.prefix).as_bytes()));
-        if is_heard != self.is_heard {
-            self.is_heard = is_heard;
-            let what = if is_heard { "a subscriber came" } else { "the last subscriber went" };
-            tracing::info!(sink = self.name, "{what}");
+    /// Takes what peers said, and answers.
+    fn listen(&mut self, cursor: &Cursor) {
+        let now = Instant::now();
+        if let Some(refused) = self.gate.as_mut().map(Gate::answer).filter(|refused| *refused > 0) {
+            tracing::warn!(
+                sink = self.name,
+                refused,
+                "clients whose key is not on the list of --zmq-clients"
+            );
         }
-    }
-
-    /// Sends it as this sink. What nobody wants is kept from the socket: a subscriber that it knows and we do not yet
-    /// would get what is counted as lost.
-    fn publish(&mut self, sealed: &Sealed, sink: u16) -> Result<(), Unsent> {
-        let topic = sealed.header.kind.topic(&self.prefix);
-        if !self.subscribers.want(topic.as_bytes()) {
-            self.listen();
-            if !self.subscribers.want(topic.as_bytes()) {
-                return Err(Unsent::Unheard);
+        for _ in 0..READ_MESSAGES {
+            let Ok(mut message) = self.socket.recv_msg(::zmq::DONTWAIT) else { break };
+            match message.first() {
+                Some(0) => {
+                    self.stores.unsubscribed(&message[1..]);
+                    self.plain.subscribers.take(&message);
+                }
+                Some(1) | None => self.plain.subscribers.take(&message),
+                Some(_) => {
+                    let peer = self.peer(&mut message);
+                    if let Some((topic, answer)) = self.stores.hear(&message, peer, cursor, now) {
+                        self.answer(&topic, &answer);
+                    }
+                }
             }
         }
-        let times = match sealed.header.kind {
-            Kind::Flows => copies(fault::take(Hop::Bus)),
-            Kind::Ledger => 1,
-        };
-        // A sealed body is below BODY_OCTETS_MAX.
-        let header =
-            sealed.header.sent_by(sink).to_frame(u32::try_from(sealed.body.len()).unwrap_or(u32::MAX));
-        for _ in 0..times {
-            let frames: [&[u8]; 3] = [topic.as_bytes(), &header, &sealed.body];
-            self.socket.send_multipart(frames, ::zmq::DONTWAIT)?;
-        }
-        Ok(())
+        self.plain.look();
     }
 
-    /// Books what became of a batch.
-    fn settle(&mut self, sealed: &Sealed, cursor: &Cursor) {
-        let unsent = match self.publish(sealed, cursor.number()) {
-            Ok(()) => return cursor.acknowledge(1),
-            Err(unsent) => unsent,
-        };
-        let reason = match unsent {
-            Unsent::Unheard => Discard::NoSubscriber,
-            Unsent::Socket(_) => Discard::RefusedByBus,
-        };
-        // Cumulative ledger messages that nobody heard cost nobody anything.
-        if sealed.header.kind == Kind::Flows {
-            self.reporter.lost(&unsent, sealed.header.rows);
-        }
-        cursor.discard(sealed.header.stamp, reason);
+    fn peer(&self, message: &mut ::zmq::Message) -> Peer {
+        let address = message.gets("Peer-Address").and_then(|address| address.parse::<IpAddr>().ok());
+        let is_local = address.is_some_and(|address| address.to_canonical().is_loopback());
+        Peer { is_local, is_encrypted: self.is_encrypted }
     }
-}
 
-/// Why a batch did not go out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-enum Unsent {
-    /// Nobody has subscribed its topic.
-    #[error("no subscriber")]
-    Unheard,
-    /// libzmq did not take it.
-    #[error("the socket refused: {0}")]
-    Socket(#[from] ::zmq::Error),
+    /// A store whose answer is lost says HELLO again.
+    fn answer(&self, topic: &str, answer: &Answer) {
+        let octets = answer.to_octets();
+        let frames: [&[u8]; 2] = [topic.as_bytes(), &octets];
+        let _ = self.socket.send_multipart(frames, ::zmq::DONTWAIT);
+    }
+
+    /// Until a peer says something. An interrupted wait is as good as one that found nothing.
+    fn wait(&self, time: Duration) {
+        let _ = self.socket.poll(::zmq::POLLIN, i64::from(milliseconds(time)));
+    }
+
+    /// One turn for plain subscribers; `true` = nothing more will come.
+    fn publish(&mut self, cursor: &Cursor, time: Duration) -> bool {
+        let are_kept = self.stores.are_kept();
+        self.plain.list(cursor, are_kept);
+        match cursor.next(TAKE_BATCHES, usize::MAX, time) {
+            Next::Batches(batches) => {
+                for sealed in batches {
+                    self.plain.settle(&self.socket, &sealed, cursor, are_kept);
+                }
+                self.plain.list(cursor, are_kept);
+                false
+            }
+            Next::Nothing => false,
+            Next::End => true,
+        }
+    }
+
+    fn lose_patience(&mut self, begun: Instant, now: Instant) {
+        let Some((_, patience)) = self.patience else { return };
+        let batches = self.stores.lose_patience(patience, begun, now);
+        if batches > 0 {
+            let (sink, seconds) = (&self.name, patience.as_secs());
+            tracing::error!(
+                sink,
+                batches,
+                "no store came for {seconds} s: what waited for it is gone, and counted"
+            );
+        }
+    }
 }
 
 impl Sink for Zmq {
@@ -209,48 +231,36 @@ impl Sink for Zmq {
         Guarantee::AtMostOnce
     }
 
-    fn run(mut self: Box<Self>, cursor: Cursor) {
-        self.wait_for_subscriber();
-        loop {
-            self.listen();
-            let batches = match cursor.next(TAKE_BATCHES, usize::MAX, LOOK) {
-                Next::Batches(batches) => batches,
-                Next::Nothing => continue,
-                Next::End => return,
-            };
-            batches.iter().for_each(|sealed| self.settle(sealed, &cursor));
+    fn prepare(&mut self, cursor: &Cursor) {
+        let is_kept_for_first = match self.acknowledge {
+            Acknowledge::Require => true,
+            Acknowledge::Auto => self.patience.is_some(),
+            Acknowledge::Off => false,
+        };
+        if is_kept_for_first {
+            self.stores.await_first(cursor);
         }
     }
-}
 
-/// One socket with a context of its own, so that its end waits for nothing but its own queue.
-fn socket(queue_messages: i32, is_ipv6: bool) -> Result<::zmq::Socket, ::zmq::Error> {
-    let socket = ::zmq::Context::new().socket(::zmq::XPUB)?;
-    socket.set_sndhwm(queue_messages)?;
-    socket.set_linger(milliseconds(LINGER))?;
-    socket.set_maxmsgsize(INCOMING_OCTETS_MAX)?;
-    socket.set_tcp_keepalive(1)?;
-    socket.set_tcp_keepalive_idle(KEEPALIVE_IDLE_SECONDS)?;
-    socket.set_tcp_keepalive_intvl(KEEPALIVE_INTERVAL_SECONDS)?;
-    socket.set_tcp_keepalive_cnt(KEEPALIVE_COUNT)?;
-    socket.set_ipv6(is_ipv6)?;
-    Ok(socket)
-}
-
-fn failed(name: &str, operation: &'static str, error: ::zmq::Error) -> Error {
-    let mend = match error {
-        ::zmq::Error::EADDRINUSE => ": another process has this port; end it, or choose another port",
-        ::zmq::Error::EADDRNOTAVAIL | ::zmq::Error::ENODEV => {
-            ": this host has no such address; zmq://*:PORT binds all it has"
+    fn run(mut self: Box<Self>, cursor: Cursor) {
+        let begun = Instant::now();
+        self.wait_for_reader(&cursor);
+        let mut last: Option<Instant> = None;
+        loop {
+            self.listen(&cursor);
+            let is_over = self.publish(&cursor, if last.is_some() { Duration::ZERO } else { LOOK });
+            let now = Instant::now();
+            let have_ended = self.stores.pump(&self.socket, now);
+            self.lose_patience(begun, now);
+            if !is_over {
+                continue;
+            }
+            if have_ended || now.duration_since(*last.get_or_insert(now)) >= LAST {
+                return;
+            }
+            self.wait(LOOK_OFTEN);
         }
-        ::zmq::Error::EACCES => ": ports below 1024 need CAP_NET_BIND_SERVICE",
-        _ => "",
-    };
-    Error::Socket { name: name.to_owned(), operation, error, mend }
-}
-
-fn milliseconds(duration: Duration) -> i32 {
-    i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::Unsent;
+use super::plain::Unsent;
 
 /// So often a lasting loss is reported.
 const REPORT: Duration = Duration::from_secs(60);
@@ -37,6 +37,35 @@ impl Reporter {
         }
         self.reported = Some(now);
         Some((std::mem::take(&mut self.batches), std::mem::take(&mut self.records)))
+    }
+}
+
+/// What peers say that they should not: counted, and said once a minute however much there is of it.
+pub(super) struct Noise {
+    sink: String,
+    messages: u64,
+    reported: Option<Instant>,
+}
+
+impl Noise {
+    pub(super) fn new(sink: String) -> Self {
+        Self { sink, messages: 0, reported: None }
+    }
+
+    /// One more; `what` is the last of them.
+    pub(super) fn count(&mut self, what: &str, now: Instant) {
+        self.messages += 1;
+        if self.reported.is_none_or(|at| now.duration_since(at) >= REPORT) {
+            self.reported = Some(now);
+            let (sink, messages) = (&self.sink, self.messages);
+            tracing::warn!(sink, messages, "{what}");
+        }
+    }
+
+    /// So far.
+    #[cfg(test)]
+    pub(super) fn messages(&self) -> u64 {
+        self.messages
     }
 }
 

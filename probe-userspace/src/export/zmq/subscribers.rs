@@ -3,9 +3,6 @@
 
 use std::collections::BTreeSet;
 
-/// Messages of peers that are read in a row before batches have their turn again.
-const READ_MESSAGES: usize = 256;
-
 /// The prefixes of our topics that are subscribed now. Others are not remembered: a peer may invent any number, but a topic
 /// has no more prefixes than octets.
 #[derive(Debug)]
@@ -25,15 +22,8 @@ impl Subscribers {
         self.prefixes.iter().any(|prefix| topic.starts_with(prefix))
     }
 
-    /// Takes what peers said. Anything but a subscription is nothing to us.
-    pub(super) fn read(&mut self, socket: &::zmq::Socket) {
-        for _ in 0..READ_MESSAGES {
-            let Ok(message) = socket.recv_bytes(::zmq::DONTWAIT) else { return };
-            self.take(&message);
-        }
-    }
-
-    fn take(&mut self, message: &[u8]) {
+    /// Takes what a peer said. Anything but a subscription of ours is nothing to us.
+    pub(super) fn take(&mut self, message: &[u8]) {
         match message.split_first() {
             Some((1, prefix)) if self.topics.iter().any(|topic| topic.starts_with(prefix)) => {
                 self.prefixes.insert(prefix.to_vec());

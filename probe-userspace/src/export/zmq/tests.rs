@@ -3,16 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flow_wire::batch::{encode, open};
+use flow_wire::batch::{Sealed, encode, open};
 use flow_wire::bus::Kind;
 use flow_wire::header::Header;
-use flow_wire::ledger::Amount;
+use flow_wire::ledger::{Amount, Discard};
 use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 use uuid::Uuid;
 
 use super::*;
 use crate::export::outbox::Outbox;
 use crate::export::tests::record;
+
+mod acknowledge;
+mod encryption;
+mod hostile;
+mod store;
 
 const PATIENCE_MS: i32 = 10_000;
 
@@ -25,16 +30,25 @@ fn stamp(sequence: u64) -> Stamp {
     }
 }
 
-fn sealed(sequence: u64) -> Arc<Sealed> {
+pub(super) fn sealed(sequence: u64) -> Arc<Sealed> {
     Arc::new(encode(&[record()], stamp(sequence)).unwrap())
 }
 
+fn options(acknowledge: Acknowledge) -> Options {
+    let (prefix, probe) = ("gannet".to_owned(), ProbeId(Uuid::from_u128(1)));
+    Options { prefix, probe, acknowledge, encryption: None, is_patient: false }
+}
+
 /// A sink on a port of the kernel's choice, and the address to reach it.
-fn publisher(queue_messages: i32) -> (Box<Zmq>, String) {
-    let socket = socket(queue_messages, false).unwrap();
+fn publisher_with(queue_messages: i32, options: &Options) -> (Box<Zmq>, String) {
+    let socket = socket::socket(&::zmq::Context::new(), queue_messages, false).unwrap();
     socket.bind("tcp://127.0.0.1:*").unwrap();
     let address = socket.get_last_endpoint().unwrap().unwrap();
-    (Box::new(Zmq::over(socket, "zmq://test".to_owned(), "gannet")), address)
+    (Box::new(Zmq::over(socket, None, None, "zmq://test".to_owned(), options)), address)
+}
+
+fn publisher(queue_messages: i32) -> (Box<Zmq>, String) {
+    publisher_with(queue_messages, &options(Acknowledge::Off))
 }
 
 fn subscriber(context: &::zmq::Context, address: &str, queue_messages: i32) -> ::zmq::Socket {
@@ -47,10 +61,10 @@ fn subscriber(context: &::zmq::Context, address: &str, queue_messages: i32) -> :
 }
 
 /// Until the subscription has arrived nothing would be sent.
-fn wait_for_subscriber(sink: &mut Zmq) {
-    while !sink.subscribers.want(b"gannet.flow") {
+fn wait_for_subscriber(sink: &mut Zmq, cursor: &Cursor) {
+    while !sink.plain.subscribers.want(b"gannet.flow") {
         assert_eq!(sink.socket.poll(::zmq::POLLIN, i64::from(PATIENCE_MS)), Ok(1), "no subscription came");
-        sink.subscribers.read(&sink.socket);
+        sink.listen(cursor);
     }
 }
 
@@ -72,8 +86,8 @@ fn a_subscriber_reads_every_batch_as_it_was_sealed() {
     let context = ::zmq::Context::new();
     let (mut sink, address) = publisher(1_000);
     let reader = subscriber(&context, &address, 1_000);
-    wait_for_subscriber(&mut sink);
     let outbox = Outbox::new(&[(sink.name(), sink.guarantee())], usize::MAX);
+    wait_for_subscriber(&mut sink, &outbox.cursor(0));
     (0..300).for_each(|sequence| outbox.append(&sealed(sequence)));
     outbox.end();
     sink.run(outbox.cursor(0));
@@ -86,11 +100,12 @@ fn what_a_slow_subscriber_misses_is_a_gap_and_what_it_gets_is_whole() {
     let context = ::zmq::Context::new();
     let (mut sink, address) = publisher(8);
     let reader = subscriber(&context, &address, 8);
-    wait_for_subscriber(&mut sink);
+    let outbox = Outbox::new(&[(sink.name(), sink.guarantee())], usize::MAX);
+    wait_for_subscriber(&mut sink, &outbox.cursor(0));
     // Far more than both queues and the kernel's socket buffers hold: it reads nothing meanwhile.
     let mut count = 0;
     for _ in 0..20_000 {
-        sink.publish(&sealed(count), 1).unwrap();
+        sink.plain.publish(&sink.socket, &sealed(count), 1).unwrap();
         count += 1;
     }
     // One more at a time, until one comes through: the queue empties as the reader reads.
@@ -104,7 +119,7 @@ fn what_a_slow_subscriber_misses_is_a_gap_and_what_it_gets_is_whole() {
         match read.last() {
             Some(&last) if last + 1 == count && count > 20_000 => break last,
             _ => {
-                sink.publish(&sealed(count), 1).unwrap();
+                sink.plain.publish(&sink.socket, &sealed(count), 1).unwrap();
                 count += 1;
             }
         }
@@ -124,11 +139,11 @@ fn what_nobody_heard_is_a_gap_for_who_comes_later() {
     let settle = |sink: &mut Zmq, sequences: std::ops::Range<u64>| {
         sequences.for_each(|sequence| outbox.append(&sealed(sequence)));
         let Next::Batches(batches) = cursor.next(TAKE_BATCHES, usize::MAX, LOOK) else { panic!() };
-        batches.iter().for_each(|sealed| sink.settle(sealed, &cursor));
+        batches.iter().for_each(|sealed| sink.plain.settle(&sink.socket, sealed, &cursor, false));
     };
     settle(&mut sink, 0..7);
     let reader = subscriber(&context, &address, 1_000);
-    wait_for_subscriber(&mut sink);
+    wait_for_subscriber(&mut sink, &cursor);
     settle(&mut sink, 7..10);
     assert_eq!(read_until(&reader, 9), BTreeSet::from([7, 8, 9]));
     let terms = outbox.terms().remove(0);
@@ -141,8 +156,8 @@ fn what_nobody_heard_is_a_gap_for_who_comes_later() {
 #[test]
 fn a_capture_file_waits_for_its_reader() {
     let context = ::zmq::Context::new();
-    let (sink, address) = publisher(1_000);
-    let sink = Box::new(sink.with_patience(Duration::from_secs(60)));
+    let (mut sink, address) = publisher(1_000);
+    sink.patience = Some((Duration::from_secs(60), Duration::from_secs(60)));
     let outbox = Outbox::new(&[(sink.name(), sink.guarantee())], usize::MAX);
     (0..5).for_each(|sequence| outbox.append(&sealed(sequence)));
     outbox.end();
@@ -158,7 +173,7 @@ fn a_port_that_is_taken_is_named_with_the_mend() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("zmq://{}", taken.local_addr().unwrap());
     let endpoint::Endpoint::Zmq(endpoint) = url.parse().unwrap() else { panic!() };
-    let error = Zmq::open(&endpoint, "gannet").err().unwrap().to_string();
+    let error = Zmq::open(&endpoint, &options(Acknowledge::Auto)).err().unwrap().to_string();
     assert!(error.contains(&url) && error.contains("another process has this port"), "{error}");
 }
 
@@ -166,7 +181,7 @@ fn a_port_that_is_taken_is_named_with_the_mend() {
 fn addresses_of_other_hosts_and_of_nobody_are_refused() {
     let open = |url: &str| {
         let endpoint::Endpoint::Zmq(endpoint) = url.parse().unwrap() else { panic!() };
-        Zmq::open(&endpoint, "gannet").err().unwrap().to_string()
+        Zmq::open(&endpoint, &options(Acknowledge::Auto)).err().unwrap().to_string()
     };
     assert!(open("zmq://192.0.2.1:5556").contains("this host has no such address"));
     assert!(open("zmq://*:5556c").contains("name its host"));
@@ -175,7 +190,7 @@ fn addresses_of_other_hosts_and_of_nobody_are_refused() {
 /// libzmq 4.3.4 aborts a reader that finds a PING behind its high-water mark once the connection has failed.
 #[test]
 fn subscribers_are_never_sent_a_zmtp_heartbeat() {
-    let socket = super::socket(8, false).unwrap();
+    let socket = socket::socket(&::zmq::Context::new(), 8, false).unwrap();
     assert_eq!(socket.get_heartbeat_ivl(), Ok(0));
     assert_eq!(socket.get_tcp_keepalive(), Ok(1));
 }
