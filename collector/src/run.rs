@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use crate::api::{self, Service};
 use crate::config::Settings;
 use crate::ingest::{
-    Counters, Failure, Feed, Input, InputState, InputStatus, Kafka, Stop, StoreStatus, Writer, Zmq,
+    Counters, Failure, Feed, Input, InputState, InputStatus, Kafka, Keys, Stop, StoreStatus, Writer, Zmq,
 };
 use crate::store::Writer as _;
 use crate::store::duckdb::DuckDb;
@@ -39,6 +39,9 @@ pub enum Error {
     /// The store.
     #[error(transparent)]
     Store(#[from] crate::store::Error),
+    /// Keys of ZMQ.
+    #[error(transparent)]
+    Keys(#[from] crate::ingest::KeysError),
     /// The address.
     #[error("--http {address}: {source}; give another address or port")]
     Listen {
@@ -63,7 +66,8 @@ pub enum Error {
     Inputs(String),
     /// The drain took too long.
     #[error(
-        "the last rows could not be stored within {0:?}: Kafka has them still; what came over ZMQ is lost"
+        "the last rows could not be stored within {0:?}: Kafka has them still, and a probe that keeps batches for this \
+         store; what came by a plain ZMQ subscription is lost"
     )]
     Drain(Duration),
 }
@@ -170,6 +174,7 @@ type Inputs = Vec<(Box<dyn Input>, Arc<InputStatus>, bool)>;
 
 fn inputs(settings: &Settings, store: &DuckDb) -> Result<Inputs, Error> {
     let mut inputs: Inputs = Vec::new();
+    let keys = settings.zmq_keys.as_deref().map(|file| Keys::read(&settings.store, file)).transpose()?;
     for endpoint in &settings.inputs {
         if let Some(sentence) = endpoint.deprecation() {
             tracing::warn!("{sentence}");
@@ -177,7 +182,9 @@ fn inputs(settings: &Settings, store: &DuckDb) -> Result<Inputs, Error> {
         let status = Arc::new(InputStatus::new(endpoint.to_string()));
         let prefix = &settings.topic_prefix;
         inputs.push(match endpoint {
-            Endpoint::Zmq(zmq) => (Box::new(Zmq::new(zmq.clone(), prefix)), status, false),
+            Endpoint::Zmq(zmq) => {
+                (Box::new(Zmq::new(zmq.clone(), prefix, store.id(), keys.as_ref())?), status, false)
+            }
             Endpoint::Kafka(kafka) => {
                 // Before the writer begins: the offsets are those of the last commit.
                 let offsets = store.all_offsets()?;

@@ -34,6 +34,11 @@ pub enum Error {
         /// Why not.
         cause: String,
     },
+    /// Nothing to encrypt with.
+    #[error(
+        "--zmq-encryption needs --zmq-encryption-key FILE: a file with the probe's public key, its zmq-key.pub"
+    )]
+    NoKey,
     /// No file.
     #[error("--config {path}: {source}; give a TOML file that this user may read")]
     Unreadable {
@@ -43,7 +48,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file with something else in it.
-    #[error("--config {path}: {cause}; the keys are input, store, http, topic-prefix, kafka-conf")]
+    #[error(
+        "--config {path}: {cause}; the keys are input, store, http, topic-prefix, kafka-conf, zmq-encryption, \
+         zmq-encryption-key"
+    )]
     File {
         /// As given.
         path: PathBuf,

@@ -65,6 +65,14 @@ pub struct Collect {
     #[arg(long, value_name = "KEY=VALUE|@FILE")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kafka_conf: Vec<String>,
+    /// Read encrypted ZMQ (CURVE); needs --zmq-encryption-key, which turns it on as well
+    #[arg(long)]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub zmq_encryption: bool,
+    /// File with the probe's public key (its zmq-key.pub), or lines 'zmq://HOST:PORT KEY' for several
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zmq_encryption_key: Option<PathBuf>,
     /// A TOML file with the same keys; the command line wins
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
@@ -179,6 +187,9 @@ struct File {
     http: String,
     topic_prefix: String,
     kafka_conf: Vec<String>,
+    zmq_encryption: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    zmq_encryption_key: Option<PathBuf>,
 }
 
 impl Default for File {
@@ -192,6 +203,8 @@ impl Default for File {
             http: HTTP.into(),
             topic_prefix: TOPIC_PREFIX.into(),
             kafka_conf,
+            zmq_encryption: false,
+            zmq_encryption_key: None,
         }
     }
 }
@@ -211,6 +224,8 @@ pub struct Settings {
     pub topic_prefix: String,
     /// Settings of librdkafka: security, time-outs. May hold secrets.
     pub kafka_conf: KafkaConf,
+    /// Public keys of the probes: ZMQ inputs are encrypted with them.
+    pub zmq_keys: Option<PathBuf>,
 }
 
 /// Ten years: each day is a file that is attached and looked through.
@@ -254,6 +269,9 @@ impl Settings {
         for endpoint in inputs.iter().filter_map(Endpoint::kafka) {
             kafka_conf.security_protocol(endpoint)?;
         }
+        if file.zmq_encryption && file.zmq_encryption_key.is_none() {
+            return Err(Error::NoKey);
+        }
         Ok(Self {
             inputs,
             store: file.store,
@@ -261,6 +279,7 @@ impl Settings {
             http: address(&file.http)?,
             topic_prefix: prefix,
             kafka_conf,
+            zmq_keys: file.zmq_encryption_key,
         })
     }
 }
@@ -356,7 +375,17 @@ mod tests {
                 (TOPIC_PREFIX, RETENTION_DAYS)
             );
         }
-        for key in ["input", "store", "retention", "http", "topic-prefix", "kafka-conf"] {
+        let keys = [
+            "input",
+            "store",
+            "retention",
+            "http",
+            "topic-prefix",
+            "kafka-conf",
+            "zmq-encryption",
+            "zmq-encryption-key",
+        ];
+        for key in keys {
             assert!(every.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
         }
     }
@@ -374,6 +403,9 @@ mod tests {
             assert!(matches!(read(&["-i", "zmq://a:1", "--retention", wrong]), Err(Error::Retention(_))));
         }
         assert_eq!(read(&["-i", "zmq://a:1", "--retention", "7d"]).unwrap().retention_days, 7);
+        assert!(matches!(read(&["-i", "zmq://a:1", "--zmq-encryption"]), Err(Error::NoKey)));
+        let keys = read(&["-i", "zmq://a:1", "--zmq-encryption-key", "/keys"]).unwrap().zmq_keys;
+        assert_eq!(keys.as_deref(), Some(std::path::Path::new("/keys")));
         let conf = |text: &str| read(&["-i", "zmq://a:1", "--kafka-conf", text]);
         assert_eq!(conf("sasl.password=a=b").unwrap().kafka_conf.get("sasl.password"), Some("a=b"));
         for wrong in ["group.id=x", "isolation.level=read_uncommitted", "no.such.key=s3cret", "s3cret"] {

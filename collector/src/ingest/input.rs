@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SendError, SyncSender};
+use std::sync::mpsc::{SendError, SyncSender, TrySendError};
 
 use flow_wire::fault::{Fault, Hop, take};
 
 use super::message::{Arrived, Content};
+use super::receipt::Receipt;
 use super::status::InputStatus;
 use crate::store::Offset;
 
 /// What an input tells the writer.
 #[derive(Debug)]
 pub enum Event {
-    /// A message, whatever became of it.
-    Message(Box<Arrived>),
+    /// A message, whatever became of it; and whom to tell that it is committed.
+    Message(Box<Arrived>, Option<Receipt>),
     /// All that was on the bus at this time, by this host's clock, has been sent before this.
     Drained(u64),
 }
@@ -28,6 +29,10 @@ pub struct Feed {
     pub status: Arc<InputStatus>,
 }
 
+/// A message that found the channel full.
+#[derive(Debug)]
+pub(super) struct Parked(Event);
+
 /// The writer is gone: there is nobody to read for.
 #[derive(Debug)]
 pub struct Gone;
@@ -38,30 +43,47 @@ impl Feed {
     }
 
     /// Hands a message over; waits while the channel is full.
-    pub(super) fn message(&self, mut arrived: Arrived) -> Result<(), Gone> {
+    pub(super) fn message(&self, arrived: Arrived) -> Result<(), Gone> {
+        let arrived = self.count(arrived)?;
+        self.send(Event::Message(Box::new(arrived), None))
+    }
+
+    /// Hands a message over, or gives it back where the channel is full: for [`Feed::retry`].
+    pub(super) fn offer(&self, arrived: Arrived, receipt: Option<Receipt>) -> Result<Option<Parked>, Gone> {
+        let arrived = self.count(arrived)?;
+        self.retry(Parked(Event::Message(Box::new(arrived), receipt)))
+    }
+
+    /// Hands over what there was no room for.
+    pub(super) fn retry(&self, parked: Parked) -> Result<Option<Parked>, Gone> {
+        match self.sender.try_send((self.input, parked.0)) {
+            Ok(()) => Ok(None),
+            Err(TrySendError::Full((_, event))) => Ok(Some(Parked(event))),
+            Err(TrySendError::Disconnected(_)) => Err(Gone),
+        }
+    }
+
+    /// In a build with faults: what came is counted, and then lost or handed over twice.
+    fn count(&self, mut arrived: Arrived) -> Result<Arrived, Gone> {
         self.status.count_message();
-        // In a build with faults: what came is counted, and then lost or handed over twice.
         match take_of_flows(&arrived) {
             None => {}
             Some(Fault::Lose) => arrived.content = Content::Nothing,
             Some(Fault::Double) => {
                 if let Content::Flows(batch) = &arrived.content {
-                    let again = Content::Flows(batch.clone());
-                    self.send(Event::Message(Box::new(Arrived {
-                        arrival: None,
-                        content: again,
-                        offset: None,
-                    })))?;
+                    let content = Content::Flows(batch.clone());
+                    let again = Arrived { arrival: None, content, offset: None };
+                    self.send(Event::Message(Box::new(again), None))?;
                 }
             }
         }
-        self.send(Event::Message(Box::new(arrived)))
+        Ok(arrived)
     }
 
     /// Says how far a partition is where no message says it.
     pub(super) fn position(&self, offset: Offset) -> Result<(), Gone> {
         let arrived = Arrived { arrival: None, content: Content::Nothing, offset: Some(offset) };
-        self.send(Event::Message(Box::new(arrived)))
+        self.send(Event::Message(Box::new(arrived), None))
     }
 
     pub(super) fn drained(&self, at_nanoseconds: u64) -> Result<(), Gone> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::counters::{Counters, ReasonLabel};
 use super::input::{Event, Feed, Stop};
 use super::message::{Arrived, Content};
+use super::receipt::Receipt;
 use super::status::{InputStatus, StoreStatus};
 use crate::store::{self, Intake};
 
@@ -56,6 +57,8 @@ pub struct Writer {
     refusals: Refusals,
     /// Messages that a stop left to a bus that keeps them.
     left: u64,
+    /// Of what was gathered and is not committed yet.
+    receipts: Vec<Receipt>,
 }
 
 /// Refused messages since the last report.
@@ -91,6 +94,7 @@ impl Writer {
             drained_at: Vec::new(),
             refusals: Refusals::default(),
             left: 0,
+            receipts: Vec::new(),
         }
     }
 
@@ -117,6 +121,7 @@ impl Writer {
                 }
                 self.status.set_caught_up(self.drained.iter().all(|drained| *drained));
             }
+            self.receipts.drain(..).for_each(Receipt::commit);
             if ended {
                 if self.left > 0 {
                     let messages = self.left;
@@ -144,10 +149,15 @@ impl Writer {
                     first.get_or_insert_with(Instant::now);
                     self.drained[input] = !keeps[input] || matches!(event, Event::Drained(_));
                     match event {
-                        Event::Message(arrived) => {
+                        Event::Message(arrived, receipt) => {
+                            let is_last = is_last_of_its_epoch(&arrived);
                             let (more_rows, more_octets) = self.add(&mut intake, *arrived);
                             rows += more_rows;
                             octets += more_octets;
+                            self.receipts.extend(receipt);
+                            if is_last {
+                                break;
+                            }
                         }
                         Event::Drained(at) => self.drained_at[input] = Some(at),
                     }
@@ -248,6 +258,11 @@ fn is_hopeless(error: &store::Error, attempts: u32) -> bool {
         store::Error::Space { .. } => false,
         _ => attempts == ATTEMPTS_MAX,
     }
+}
+
+/// A probe that stops waits a moment for the word that its last message is stored.
+fn is_last_of_its_epoch(arrived: &Arrived) -> bool {
+    matches!(&arrived.content, Content::Books(books) if books.message.closed)
 }
 
 /// By the clock of this host, for people and retention; nothing is ordered by it.
