@@ -3,6 +3,7 @@
 
 #[path = "../../../deploy/kafka/broker.rs"]
 pub(crate) mod broker;
+pub(crate) mod site;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -151,6 +152,16 @@ impl Collector {
     /// Sends it a signal and goes on.
     pub(crate) fn signal(&self, signal: Signal) {
         self.running.signal(signal);
+    }
+
+    /// What it said so far.
+    pub(crate) fn log(&self) -> String {
+        self.running.stderr()
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(self) {
+        self.running.kill().unwrap();
     }
 
     pub(crate) fn stop(self) {
