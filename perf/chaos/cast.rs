@@ -189,6 +189,8 @@ fn probe_of(site: &Site, url: &str, mutant: &'static str) -> Party {
             .env("GANNET_SEALED_LOG", &log)
             .args(["-i", "in", "--capture", "xdp", "--workers", "2", "--ntopng", &url])
             .args(TIMEOUTS)
+            // The collector is on another host.
+            .args(["--zmq-acknowledge", "require"])
             .args([Path::new("--state-dir"), &state, Path::new("--ledger"), &ledger])
     })
 }

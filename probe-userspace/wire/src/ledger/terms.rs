@@ -176,9 +176,10 @@ pub struct CursorTerms {
 pub enum Guarantee {
     /// Kafka with transactions, for readers of committed messages.
     ExactlyOnce,
-    /// Kafka where transactions are not permitted: duplicates carry the same stamp.
+    /// Kafka where transactions are not permitted, and a store that acknowledges on ZMQ: duplicates carry the same stamp, and
+    /// a gap is a residual.
     AtLeastOnce,
-    /// ZMQ: what a slow or absent subscriber misses is gone, and shows as a gap in the sequences.
+    /// Plain ZMQ: what a slow or absent subscriber misses is gone, and shows as a gap in the sequences.
     AtMostOnce,
 }
 
