@@ -146,6 +146,37 @@ fn what_the_broker_expired_unread_is_named_counted_and_no_residual() {
 }
 
 #[test]
+fn what_expires_while_the_collector_reads_is_named_as_well() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    broker.make_topics("gannet", 1);
+    let mut producer = Producer::new(&broker, "gannet", 1);
+    producer.send(2);
+    let collector = Collector::start(&directory.path().join("store"), &[&broker.url()]);
+    wait_until("the first batches are there", || collector.rows() == producer.rows());
+
+    // It is stopped for a while: a fetch that is under way brings the next batches at most, never the last ones.
+    collector.signal("STOP");
+    producer.send(1);
+    producer.send(6);
+    producer.send(1);
+    // 2 + 1 + 2 + 1, 1 + 1 + 1 + 1, 6 + 1, and five of six that were committed.
+    broker.expire_below("gannet", 22);
+    collector.signal("CONT");
+    producer.cut(true);
+    let ledger = collector.ask(&["ledger", "--check", "--wait", "60"]);
+    assert_eq!(
+        (&ledger["verdict"], &ledger["residual"]["packets"]),
+        (&"balanced".into(), &0.into()),
+        "{ledger:#}"
+    );
+    let fate = &ledger["epochs"][0]["streams"][0]["fates"][0];
+    assert_eq!((&fate["fate"], fate["batches"].as_u64().unwrap() >= 5), (&"expired".into(), true), "{fate}");
+    let lost = ledger["lost"]["records"].as_u64().unwrap();
+    assert_eq!(collector.rows() + lost, producer.rows());
+}
+
+#[test]
 fn a_store_made_after_the_log_was_shortened_says_what_is_not_in_it() {
     let broker = Broker::start();
     let directory = tempfile::tempdir().unwrap();

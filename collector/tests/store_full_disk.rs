@@ -9,7 +9,9 @@ mod support {
 use std::path::Path;
 use std::process::Command;
 
-use collector::store::{RESERVE_OCTETS, Room};
+use collector::store::duckdb::DuckDb;
+use collector::store::{Error, Intake, RESERVE_OCTETS, Room, Writer as _};
+use collector::testing::{batch, intake, record, stamp};
 use support::collector::{Collector, wait_until};
 use support::kafka::{Broker, Producer};
 
@@ -30,9 +32,9 @@ impl Disk {
         self.0.path()
     }
 
-    /// Leaves half of the reserve.
-    fn fill(&self) {
-        let ballast = Room::of(self.path()).unwrap().free - RESERVE_OCTETS / 2;
+    /// Leaves so many octets.
+    fn fill(&self, free: u64) {
+        let ballast = Room::of(self.path()).unwrap().free - free;
         let command = ["-l", &ballast.to_string()];
         let file = self.path().join("ballast");
         assert!(Command::new("fallocate").args(command).arg(file).status().unwrap().success());
@@ -59,7 +61,7 @@ fn a_full_disk_stops_consuming_visibly_until_there_is_room() {
     let collector = Collector::start(&disk.path().join("store"), &[&broker.url()]);
     wait_until("the first batches are there", || collector.rows() == producer.rows());
 
-    disk.fill();
+    disk.fill(RESERVE_OCTETS / 2);
     let before = collector.rows();
     producer.send(5);
     wait_until("it says so", || collector.get("/health").0 == 503);
@@ -79,4 +81,35 @@ fn a_full_disk_stops_consuming_visibly_until_there_is_room() {
         "{ledger:#}"
     );
     assert_eq!(collector.stop(), Some(0));
+}
+
+/// One batch on a day of its own.
+fn of_day(day: u64) -> Intake {
+    let now_nanoseconds = (20_000 + day) * 86_400_000_000_000;
+    Intake { now_nanoseconds, ..intake(vec![batch(stamp(0, day), &[record(day)])], vec![]) }
+}
+
+#[test]
+fn the_oldest_days_go_where_the_store_has_too_much_of_its_disk() {
+    let disk = Disk::mount();
+    let directory = disk.path().join("store");
+    let mut store = DuckDb::open(&directory, None).unwrap();
+    for day in 0..3 {
+        store.commit(&of_day(day)).unwrap();
+    }
+    let files = || {
+        let entries = std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path());
+        entries.filter(|path| path.extension().is_some_and(|extension| extension == "duckdb")).count()
+    };
+    assert_eq!(files(), 3);
+    // Less is free than a tenth of what the store has. It looks once a minute.
+    disk.fill(64 << 10);
+    let minutes_later = Intake { now_nanoseconds: of_day(2).now_nanoseconds + 300_000_000_000, ..of_day(3) };
+    assert!(matches!(store.commit(&minutes_later), Err(Error::Space { .. })), "that is not room enough");
+    assert!(files() < 3, "the oldest is gone");
+    disk.make_room();
+    store.commit(&minutes_later).unwrap();
+    let terms = store.reader().unwrap().books(true).unwrap();
+    let stream = &terms.epochs[0].streams[&stamp(0, 0).stream];
+    assert_eq!((stream.stored.records, terms.rows < 4), (4, true));
 }
