@@ -139,13 +139,13 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_replication: Option<u64>,
 
-    /// How long the topics keep messages where the probe makes them, e.g. 7d [default: the broker's]
+    /// How long topics that the probe makes keep messages, e.g. 7d [default: the broker's]
     #[arg(long, value_name = "TIME", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_retention: Option<String>,
 
     /// A setting of librdkafka, or a file of them: passwords belong there; repeatable
-    #[arg(long, value_name = "KEY=VALUE|@FILE", help_heading = "Output")]
+    #[arg(long, value_name = "K=V|@FILE", help_heading = "Output")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kafka_conf: Vec<String>,
 
