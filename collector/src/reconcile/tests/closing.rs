@@ -92,7 +92,9 @@ fn a_bound_is_reported_and_no_residual_but_deliveries_stay_exact() {
     assert_eq!((bound.verdict, bound.residual.packets), (Verdict::Open, 0), "the later start goes on");
     let epoch = bound.epochs.iter().find(|epoch| epoch.is_bound).unwrap();
     assert!(epoch.identities.iter().any(|line| !line.holds && line.is_bound), "it is reported");
-    assert_eq!(close_as(false, with_worker(2, 0)).hops[0], Hop::Receive);
+    let exact = close_as(false, with_worker(2, 0));
+    assert_eq!(exact.verdict, Verdict::Residual);
+    assert!(exact.hops.iter().all(|hop| *hop < Hop::Batch), "{:?}", exact.hops);
     // Of three batches that Kafka acknowledged one is not there: no bound excuses that.
     let short = close_as(true, with_worker(3, 0));
     assert_eq!((short.verdict, &short.hops[..]), (Verdict::Residual, &[Hop::Bus][..]));
