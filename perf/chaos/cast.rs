@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use flow_wire::fault::MUTANT_VARIABLE;
 use perf::kernel::{signal::Signal, thread};
@@ -14,18 +14,24 @@ use serde_json::Value;
 use super::party::{END_BOUND, Party, wait};
 use super::schedule::{Event, What, Whom};
 use super::site::{PROBE, Site};
-use super::traffic::Sent;
+use super::traffic::{RATE, Traffic};
 use super::{Bus, Settings, broker};
 
 /// Time-outs of the flow cache, so short that records flow all the time.
-const TIMEOUTS: [&str; 4] = ["-d", "2", "-t", "4"];
+const TIMEOUTS: [&str; 4] = ["-d", "1", "-t", "2"];
 
 /// A cold Java on a busy machine.
 const BROKER_BOUND: Duration = Duration::from_secs(120);
 
-/// Until everything that was sent is stored, once all is well again: a broker gives a dead producer up after 15 s, and a client
-/// waits up to 10 s before it looks for a broker again.
-const DRAIN_BOUND: Duration = Duration::from_secs(60);
+/// A question to the collector, which may wait 60 s itself.
+const ANSWER_BOUND: Duration = Duration::from_secs(120);
+
+/// Stops of the probe until its spool is empty. Each gives the bus some seconds; a broker gives a dead producer up after 15 s, and a
+/// client waits up to 10 s before it looks for a broker again.
+const STOPS_MAX: u32 = 20;
+
+/// How old a packet of an open flow can be: the active time-out, and a second for its record to be sealed.
+const OPEN_MAX: Duration = Duration::from_secs(4);
 
 /// Where the collector answers, in its own namespace.
 const HTTP: &str = "127.0.0.1:3000";
@@ -35,6 +41,8 @@ pub(crate) struct Cast {
     pub(crate) probe: Party,
     pub(crate) broker: Option<Party>,
     pub(crate) collector: Party,
+    /// When the probe was killed, and when the next one had said that it meters.
+    exposed: Vec<(Instant, Option<Instant>)>,
 }
 
 /// What the collector's check said at the end.
@@ -56,7 +64,7 @@ impl Cast {
         let mutant = settings.mutant.map_or("", |mutant| mutant.name());
         let probe = probe_of(&site, &url, mutant);
         let collector = collector_of(&site, &url, mutant);
-        Self { site, probe, broker, collector }
+        Self { site, probe, broker, collector, exposed: Vec::new() }
     }
 
     /// Everybody, in the order in which they need each other; the probe meters when this is over.
@@ -79,7 +87,13 @@ impl Cast {
         }
     }
 
-    pub(crate) fn begin(&mut self, event: &Event) {
+    /// A probe that is told to stop has metered all that was sent until then: nothing is sent while nobody listens.
+    pub(crate) fn begin(&mut self, event: &Event, traffic: &Traffic) {
+        match (event.whom, event.what) {
+            (Whom::Probe, What::Stop) => traffic.rest(),
+            (Whom::Probe, What::Kill) => self.exposed.push((Instant::now(), None)),
+            _ => {}
+        }
         match event.what {
             What::Fill => return self.site.disk(event.whom).fill(),
             What::Cut => return self.site.link(event.whom, "down"),
@@ -93,7 +107,15 @@ impl Cast {
         }
     }
 
-    pub(crate) fn mend(&mut self, event: &Event) {
+    pub(crate) fn mend(&mut self, event: &Event, traffic: &Traffic) {
+        self.end(event);
+        if (event.whom, event.what) == (Whom::Probe, What::Stop) {
+            self.probe.wait_until_ready();
+            traffic.go_on();
+        }
+    }
+
+    fn end(&mut self, event: &Event) {
         match event.what {
             What::Fill => self.site.disk(event.whom).free(),
             What::Cut => return self.site.link(event.whom, "up"),
@@ -112,9 +134,27 @@ impl Cast {
         party.start();
     }
 
-    /// The barrier: everybody is well and runs, everything that was sent is stored (or lost), the probe closes its books, and
-    /// the collector has read them.
-    pub(crate) fn drain(&mut self, sent: &Sent) -> Books {
+    /// Notes when the probe meters again; asked again and again.
+    pub(crate) fn look(&mut self) {
+        if let Some((_, metered @ None)) = self.exposed.last_mut()
+            && self.probe.is_ready()
+        {
+            *metered = Some(Instant::now());
+        }
+    }
+
+    /// Packets that may be lost: those that came while no probe metered, and those of flows that were open when one was killed.
+    pub(crate) fn exposed_packets(&self) -> u64 {
+        let second = |(killed, metered): &(Instant, Option<Instant>)| {
+            let dead = metered.unwrap_or_else(Instant::now).duration_since(*killed);
+            (dead + OPEN_MAX).as_millis() as u64
+        };
+        self.exposed.iter().map(second).sum::<u64>() * u64::from(RATE) / 1_000
+    }
+
+    /// The barrier: everybody is well and runs; the probe is stopped, and started again until its spool is empty; the collector has read
+    /// everything.
+    pub(crate) fn drain(&mut self) -> Books {
         let mut failures = Vec::new();
         if let Some(broker) = &mut self.broker {
             broker.start();
@@ -123,16 +163,8 @@ impl Cast {
         }
         self.collector.start();
         self.collector.wait_until_ready();
-        self.probe.start();
-        self.probe.wait_until_ready();
-        let stored = || {
-            self.ask(&["query", "top", "--measure", "packets", "--format", "json"]).1["total"]["packets"]
-                .as_u64()
-        };
-        // Where something is lost this does not come, and the verdict says what.
-        drop(wait("all packets are stored", DRAIN_BOUND, || stored() >= Some(sent.packets)));
-        self.probe.signal(Signal::Terminate);
-        failures.extend(self.probe.wait_for_the_end());
+        failures.extend((0..STOPS_MAX).find_map(|_| self.stop_probe().err()));
+        failures.extend(self.left_in_spool().map(|left| format!("not sent after {STOPS_MAX} stops: {left}")));
         let (code, ledger) = self.ask(&["ledger", "--check", "--wait", "60", "--format", "json"]);
         self.collector.signal(Signal::Terminate);
         failures.extend(self.collector.wait_for_the_end());
@@ -140,6 +172,30 @@ impl Cast {
             broker.kill();
         }
         Books { code, ledger, failures }
+    }
+
+    /// Starts the probe where it does not run, and stops it; once its spool is empty there is nothing more to do.
+    fn stop_probe(&mut self) -> Result<(), String> {
+        if self.probe.starts > 0 && !self.probe.notice_the_end(false) && self.left_in_spool().is_none() {
+            return Ok(());
+        }
+        self.probe.start();
+        self.probe.wait_until_ready();
+        self.look();
+        self.probe.signal(Signal::Terminate);
+        self.probe.wait_for_the_end().map_or(Ok(()), Err)
+    }
+
+    /// What still waits in the spool of a probe that ended, in the words of `gannet-probe spool list`.
+    fn left_in_spool(&self) -> Option<String> {
+        let program = Program::ours("gannet-probe").unwrap().args(["spool", "list", "--state-dir"]);
+        let finished = program.args([self.state()]).run(END_BOUND).unwrap();
+        let waits = |line: &&str| line.contains(" batches wait") && !line.contains(" in 0 batches wait");
+        finished.stdout.lines().find(waits).map(str::to_owned)
+    }
+
+    fn state(&self) -> PathBuf {
+        self.site.disk(Whom::Probe).path().join("state")
     }
 
     /// Leaves what everybody said and wrote for people to look at.
@@ -159,7 +215,7 @@ impl Cast {
     /// A question to the collector, and its answer.
     fn ask(&self, words: &[&str]) -> (i32, Value) {
         let program = Program::ours_in(&self.site.collector, "gannet-collector").unwrap();
-        let finished = program.args(words).args(["--http", HTTP]).run(DRAIN_BOUND + END_BOUND).unwrap();
+        let finished = program.args(words).args(["--http", HTTP]).run(ANSWER_BOUND).unwrap();
         (finished.code(), serde_json::from_str(&finished.stdout).unwrap_or_default())
     }
 }

@@ -41,11 +41,13 @@ pub(crate) enum Bus {
 }
 
 /// A run.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) bus: Bus,
+    /// Chooses the keys of the traffic.
     pub(crate) seed: u64,
-    pub(crate) events: usize,
+    /// What happens.
+    pub(crate) schedule: Vec<Event>,
     /// Probe and collector of a build that gets a step of the protocol wrong.
     pub(crate) mutant: Option<Mutant>,
 }
@@ -61,6 +63,8 @@ pub(crate) fn kinds(bus: Bus) -> Vec<(Whom, What)> {
         (Whom::Collector, Stop),
         (Whom::Collector, Pause),
         (Whom::Collector, Cut),
+        (Whom::Probe, Kill),
+        (Whom::Probe, Stop),
         (Whom::Probe, Pause),
         (Whom::Probe, Cut),
     ];
@@ -72,50 +76,56 @@ pub(crate) fn kinds(bus: Bus) -> Vec<(Whom, What)> {
 
 /// Runs to its verdict. What happens is said to `progress`, a line each.
 pub(crate) fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Verdict {
-    let schedule = schedule::make(settings.seed, settings.events, &kinds(settings.bus));
     let mut cast = Cast::new(settings);
     cast.start_all();
     let begin = Instant::now();
     let traffic = Traffic::start(&cast.site, settings.seed);
-    play(&mut cast, &schedule, |number, event| {
-        let (at, all) = (begin.elapsed().as_secs_f64(), schedule.len());
+    play(&mut cast, &traffic, &settings.schedule, |number, event| {
+        let (at, all) = (begin.elapsed().as_secs_f64(), settings.schedule.len());
         progress(&format!("{number:>4} of {all}, at {at:>7.1} s: {event}"));
     });
     let eventful = begin.elapsed();
     let sent = traffic.stop();
     progress(&format!("drain, at {:.1} s: {} rounds were sent", begin.elapsed().as_secs_f64(), sent.rounds));
-    let books = cast.drain(&sent);
-    Verdict::reach(settings, &schedule, &mut cast, &sent, books, [eventful, begin.elapsed()])
+    let books = cast.drain();
+    Verdict::reach(settings, &mut cast, &sent, books, [eventful, begin.elapsed()])
 }
 
 /// Begins each event when it is due, and mends it when it has lasted; one at a time for each party.
-fn play(cast: &mut Cast, schedule: &[Event], mut say: impl FnMut(usize, &Event)) {
+fn play(cast: &mut Cast, traffic: &Traffic, schedule: &[Event], mut say: impl FnMut(usize, &Event)) {
     let mut open: Vec<(Instant, Event)> = Vec::new();
     let mut due = Instant::now();
     for (number, event) in (1..).zip(schedule) {
         due += event.after;
         while Instant::now() < due {
-            mend(cast, &mut open, |until, _| until <= Instant::now());
+            mend(cast, traffic, &mut open, |until, _| until <= Instant::now());
+            cast.look();
             std::thread::park_timeout(TICK);
         }
-        mend(cast, &mut open, |_, other| other.whom == event.whom);
+        mend(cast, traffic, &mut open, |_, other| other.whom == event.whom);
         say(number, event);
-        cast.begin(event);
+        cast.begin(event, traffic);
         // A mend may have taken long: what is due is counted from now on.
         due = Instant::now();
         open.push((due + event.lasts, *event));
     }
     while !open.is_empty() {
-        mend(cast, &mut open, |until, _| until <= Instant::now());
+        mend(cast, traffic, &mut open, |until, _| until <= Instant::now());
+        cast.look();
         std::thread::park_timeout(TICK);
     }
 }
 
-fn mend(cast: &mut Cast, open: &mut Vec<(Instant, Event)>, is_due: impl Fn(Instant, &Event) -> bool) {
+fn mend(
+    cast: &mut Cast,
+    traffic: &Traffic,
+    open: &mut Vec<(Instant, Event)>,
+    is_due: impl Fn(Instant, &Event) -> bool,
+) {
     open.retain(|(until, event)| {
         let due = is_due(*until, event);
         if due {
-            cast.mend(event);
+            cast.mend(event, traffic);
         }
         !due
     });

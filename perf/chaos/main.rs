@@ -37,11 +37,12 @@ fn mutant(name: &str) -> Result<Mutant, String> {
 
 fn main() -> ExitCode {
     let Cli { bus, events, seed, mutant, schedule: only_schedule } = Cli::parse();
+    let schedule = schedule::make(seed, events, &chaos::kinds(bus));
     if only_schedule {
-        schedule::make(seed, events, &chaos::kinds(bus)).iter().for_each(|event| println!("{event}"));
+        schedule.iter().for_each(|event| println!("{event}"));
         return ExitCode::SUCCESS;
     }
-    let settings = Settings { bus, seed, events, mutant };
+    let settings = Settings { bus, seed, schedule, mutant };
     let verdict = chaos::run(&settings, |line| eprintln!("chaos: {line}"));
     println!("{verdict}");
     if verdict.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -88,6 +88,11 @@ impl Party {
         (!is_well).then_some(wrong)
     }
 
+    /// Whether this start works.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.stderr().contains(self.ready))
+    }
+
     /// Until this start works.
     pub(crate) fn wait_until_ready(&mut self) {
         if let Some(running) = &mut self.running {

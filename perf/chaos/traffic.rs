@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use perf::flows::{self, Flows};
 use perf::process::Program;
+use perf::wait::wait_until;
 use serde_json::Value;
 
 use super::site::Site;
@@ -17,7 +18,10 @@ const FLOWS: u32 = 100;
 const PACKETS: u32 = 10;
 
 /// Frames a second: a probe that stands still for seconds has room for them in its ring.
-const RATE: u32 = 1_000;
+pub(crate) const RATE: u32 = 1_000;
+
+/// Between two looks of a thread that rests.
+const REST: Duration = Duration::from_millis(10);
 
 /// A round takes a second, and more on a machine that does other things as well.
 const ROUND_BOUND: Duration = Duration::from_secs(60);
@@ -32,28 +36,56 @@ pub(crate) struct Sent {
 
 /// A thread that sends until it is stopped.
 pub(crate) struct Traffic {
-    stop: Arc<AtomicBool>,
+    control: Arc<Control>,
     thread: Option<JoinHandle<Sent>>,
+}
+
+/// What the thread is told, and what it tells.
+#[derive(Default)]
+struct Control {
+    stop: AtomicBool,
+    rest: AtomicBool,
+    /// Between two rounds, and told to rest.
+    rests: AtomicBool,
 }
 
 impl Traffic {
     /// `seed` chooses the keys.
     pub(crate) fn start(site: &Site, seed: u64) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (flag, namespace, truth) = (Arc::clone(&stop), site.sender.name().to_owned(), site.file("truth"));
+        let control = Arc::new(Control::default());
+        let (told, namespace, truth) =
+            (Arc::clone(&control), site.sender.name().to_owned(), site.file("truth"));
         let thread = std::thread::spawn(move || {
             let mut sent = Sent::default();
-            while !flag.load(Ordering::Relaxed) {
-                round(&namespace, &truth, seed << 20 | sent.rounds, &mut sent);
+            while !told.stop.load(Ordering::Relaxed) {
+                let rests = told.rest.load(Ordering::Acquire);
+                told.rests.store(rests, Ordering::Release);
+                if rests {
+                    std::thread::park_timeout(REST);
+                } else {
+                    round(&namespace, &truth, seed << 20 | sent.rounds, &mut sent);
+                }
             }
             sent
         });
-        Self { stop, thread: Some(thread) }
+        Self { control, thread: Some(thread) }
+    }
+
+    /// Sends nothing from the end of the round that runs, for which it waits, until [`Traffic::go_on`].
+    pub(crate) fn rest(&self) {
+        self.control.rest.store(true, Ordering::Release);
+        wait_until("a round is over", ROUND_BOUND, || self.control.rests.load(Ordering::Acquire)).unwrap();
+    }
+
+    pub(crate) fn go_on(&self) {
+        self.control.rest.store(false, Ordering::Release);
+        wait_until("the next round begins", ROUND_BOUND, || !self.control.rests.load(Ordering::Acquire))
+            .unwrap();
     }
 
     /// After the round that runs.
     pub(crate) fn stop(mut self) -> Sent {
-        self.stop.store(true, Ordering::Relaxed);
+        self.control.stop.store(true, Ordering::Relaxed);
         let thread = self.thread.take().unwrap();
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
@@ -61,7 +93,7 @@ impl Traffic {
 
 impl Drop for Traffic {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
+        self.control.stop.store(true, Ordering::Relaxed);
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::cast::{Books, Cast};
 use super::oracle::{self, Batches, Packets};
-use super::schedule::{Event, What, Whom};
+use super::schedule::{What, Whom};
 use super::traffic::Sent;
 use super::{Settings, store};
 
@@ -27,6 +27,8 @@ pub(crate) struct Verdict {
     /// Of the books: packets nobody can account for, and those that are counted as lost.
     pub(crate) residual: u64,
     pub(crate) counted_lost: u64,
+    /// Packets that may be lost, since a probe was killed.
+    exposed: u64,
     pub(crate) ledger: String,
     /// Everything that should not be, a line or more each.
     pub(crate) wrong: Vec<String>,
@@ -35,19 +37,18 @@ pub(crate) struct Verdict {
 impl Verdict {
     pub(super) fn reach(
         settings: &Settings,
-        schedule: &[Event],
         cast: &mut Cast,
         sent: &Sent,
         books: Books,
         durations: [Duration; 2],
     ) -> Self {
         let mut events = BTreeMap::new();
-        schedule.iter().for_each(|event| *events.entry((event.whom, event.what)).or_default() += 1);
+        settings.schedule.iter().for_each(|event| *events.entry((event.whom, event.what)).or_default() += 1);
         let stored = store::read(&cast.site.disk(Whom::Collector).path().join("store"));
         let stored = stored.unwrap_or_else(|error| panic!("the store cannot be read: {error}"));
         let number = |pointer| books.ledger.pointer(pointer).and_then(Value::as_u64).unwrap_or(u64::MAX);
         let mut verdict = Self {
-            settings: *settings,
+            settings: settings.clone(),
             events,
             durations,
             sent: [sent.flows.len() as u64, sent.packets],
@@ -56,13 +57,14 @@ impl Verdict {
             batches: oracle::batches(&cast.site.file("sealed"), &stored),
             residual: number("/residual/packets"),
             counted_lost: number("/lost/packets"),
+            exposed: cast.exposed_packets(),
             ledger: books.ledger["verdict"].as_str().unwrap_or("not there").to_owned(),
             wrong: books.failures.clone(),
         };
         verdict.judge(&books);
         let parties = [Some(&mut cast.probe), cast.broker.as_mut(), Some(&mut cast.collector)];
         parties.into_iter().flatten().for_each(|party| verdict.wrong.append(&mut party.deaths));
-        if !verdict.is_good() {
+        if !verdict.is_good() && settings.mutant.is_none() {
             verdict.wrong.push(format!("what everybody said lies in {}", cast.keep().display()));
         }
         verdict
@@ -79,11 +81,9 @@ impl Verdict {
         say(self.sent[1] == 0, "nothing was sent".to_owned());
         say(doubled > 0, format!("{doubled} packets are stored that nobody sent"));
         say(uneven > 0, format!("{uneven} flows have the packets, but not the octets that were sent"));
-        say(
-            lost != self.counted_lost,
-            format!("{lost} packets are lost, the books say {}", self.counted_lost),
-        );
-        say(lost > 0 && !killed, format!("{lost} packets are lost, and no probe was killed"));
+        let counted = self.counted_lost;
+        say(lost != counted && !killed, format!("{lost} packets are lost, the books say {counted}"));
+        say(lost > self.exposed, format!("{lost} packets are lost, at most {} were exposed", self.exposed));
         let Batches { missing, wrong, cut_off, .. } = &self.batches;
         say(!missing.is_empty(), format!("{} sealed batches are not stored: {missing:?}", missing.len()));
         say(
@@ -105,7 +105,7 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings { bus, seed, .. } = self.settings;
+        let Settings { bus, seed, .. } = &self.settings;
         let [eventful, all] = self.durations.map(|duration| duration.as_secs_f64());
         let word = |word: &dyn fmt::Debug| format!("{word:?}").to_lowercase();
         let events: Vec<_> = self
@@ -127,9 +127,10 @@ impl fmt::Display for Verdict {
         )?;
         writeln!(
             f,
-            "lost {} packets (counted {}), doubled {}, uneven {}; batches missing {}, cut off {}, wrong {}; residual {}, books {}",
+            "lost {} packets (counted {}, exposed {}), doubled {}, uneven {}; batches missing {}, cut off {}, wrong {}; residual {}, books {}",
             self.packets.lost,
             self.counted_lost,
+            self.exposed,
             self.packets.doubled,
             self.packets.uneven,
             self.batches.missing.len(),
