@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::party::{END_BOUND, Party, wait};
 use super::schedule::{Event, What, Whom};
 use super::site::{PROBE, Site};
-use super::traffic::{RATE, Traffic};
+use super::traffic::{RATE, Sent, Traffic};
 use super::{Bus, Settings, broker};
 
 /// Time-outs of the flow cache, so short that records flow all the time.
@@ -25,6 +25,9 @@ const BROKER_BOUND: Duration = Duration::from_secs(120);
 
 /// A question to the collector, which may wait 60 s itself.
 const ANSWER_BOUND: Duration = Duration::from_secs(120);
+
+/// Until everything that was sent is stored, where no probe was killed.
+const STORED_BOUND: Duration = Duration::from_secs(60);
 
 /// Stops of the probe until its spool is empty. Each gives the bus some seconds; a broker gives a dead producer up after 15 s, and a
 /// client waits up to 10 s before it looks for a broker again.
@@ -56,14 +59,16 @@ pub(crate) struct Books {
 impl Cast {
     pub(crate) fn new(settings: &Settings) -> Self {
         let site = Site::new();
-        let url = match settings.bus {
-            Bus::Kafka => broker::url(),
-            Bus::Zmq => format!("zmq://{PROBE}:5556"),
+        let zmq = format!("zmq://{PROBE}:5556");
+        let urls = match settings.bus {
+            Bus::Kafka => vec![broker::url()],
+            Bus::Zmq => vec![zmq],
+            Bus::Both => vec![broker::url(), zmq],
         };
-        let broker = (settings.bus == Bus::Kafka).then(|| broker_of(&site));
+        let broker = (settings.bus != Bus::Zmq).then(|| broker_of(&site));
         let mutant = settings.mutant.map_or("", |mutant| mutant.name());
-        let probe = probe_of(&site, &url, mutant);
-        let collector = collector_of(&site, &url, mutant);
+        let probe = probe_of(&site, &urls, mutant);
+        let collector = collector_of(&site, &urls, mutant);
         Self { site, probe, broker, collector, exposed: Vec::new() }
     }
 
@@ -154,7 +159,7 @@ impl Cast {
 
     /// The barrier: everybody is well and runs; the probe is stopped, and started again until its spool is empty; the collector has read
     /// everything.
-    pub(crate) fn drain(&mut self) -> Books {
+    pub(crate) fn drain(&mut self, sent: &Sent) -> Books {
         let mut failures = Vec::new();
         if let Some(broker) = &mut self.broker {
             broker.start();
@@ -163,6 +168,10 @@ impl Cast {
         }
         self.collector.start();
         self.collector.wait_until_ready();
+        if self.exposed.is_empty() {
+            // Where something is lost all the same this does not come, and the verdict says what.
+            drop(wait("all packets are stored", STORED_BOUND, || self.stored_packets() >= sent.packets));
+        }
         failures.extend((0..STOPS_MAX).find_map(|_| self.stop_probe().err()));
         failures.extend(self.left_in_spool().map(|left| format!("not sent after {STOPS_MAX} stops: {left}")));
         let (code, ledger) = self.ask(&["ledger", "--check", "--wait", "60", "--format", "json"]);
@@ -192,6 +201,11 @@ impl Cast {
         let finished = program.args([self.state()]).run(END_BOUND).unwrap();
         let waits = |line: &&str| line.contains(" batches wait") && !line.contains(" in 0 batches wait");
         finished.stdout.lines().find(waits).map(str::to_owned)
+    }
+
+    fn stored_packets(&self) -> u64 {
+        let (_, answer) = self.ask(&["query", "top", "--measure", "packets", "--format", "json"]);
+        answer["total"]["packets"].as_u64().unwrap_or(0)
     }
 
     fn state(&self) -> PathBuf {
@@ -234,16 +248,17 @@ fn broker_of(site: &Site) -> Party {
     Party::new("the broker", "Kafka Server started", move || broker::program(command(), &directory))
 }
 
-fn probe_of(site: &Site, url: &str, mutant: &'static str) -> Party {
+fn probe_of(site: &Site, urls: &[String], mutant: &'static str) -> Party {
     let (state, log, ledger) =
         (site.disk(Whom::Probe).path().join("state"), site.file("sealed"), site.file("ledger"));
     // The probe gives up root before it seals.
     open_to_all(&log);
-    let (namespace, url) = (in_namespace(&site.probe), url.to_owned());
+    let (namespace, outputs) = (in_namespace(&site.probe), each("--ntopng", urls));
     Party::new("the probe", "ready:", move || {
         ours("gannet-probe", namespace(), mutant)
             .env("GANNET_SEALED_LOG", &log)
-            .args(["-i", "in", "--capture", "xdp", "--workers", "2", "--ntopng", &url])
+            .args(["-i", "in", "--capture", "xdp", "--workers", "2"])
+            .args(&outputs)
             .args(TIMEOUTS)
             // The collector is on another host.
             .args(["--zmq-acknowledge", "require"])
@@ -251,14 +266,19 @@ fn probe_of(site: &Site, url: &str, mutant: &'static str) -> Party {
     })
 }
 
-fn collector_of(site: &Site, url: &str, mutant: &'static str) -> Party {
+fn collector_of(site: &Site, urls: &[String], mutant: &'static str) -> Party {
     let store = site.disk(Whom::Collector).path().join("store");
-    let (namespace, url) = (in_namespace(&site.collector), url.to_owned());
+    let (namespace, inputs) = (in_namespace(&site.collector), each("-i", urls));
     Party::new("the collector", "page and API", move || {
         ours("gannet-collector", namespace(), mutant)
-            .args(["-i", &url, "--http", HTTP, "--store"])
+            .args(&inputs)
+            .args(["--http", HTTP, "--store"])
             .args([&store])
     })
+}
+
+fn each(option: &str, values: &[String]) -> Vec<String> {
+    values.iter().flat_map(|value| [option.to_owned(), value.clone()]).collect()
 }
 
 /// Makes commands inside a namespace for as long as it is there.

@@ -38,6 +38,8 @@ pub(crate) use verdict::Verdict;
 pub(crate) enum Bus {
     Kafka,
     Zmq,
+    /// The probe sends everything twice, and the collector takes whatever comes first.
+    Both,
 }
 
 /// A run.
@@ -68,7 +70,7 @@ pub(crate) fn kinds(bus: Bus) -> Vec<(Whom, What)> {
         (Whom::Probe, Pause),
         (Whom::Probe, Cut),
     ];
-    if bus == Bus::Kafka {
+    if bus != Bus::Zmq {
         kinds.extend([Kill, Stop, Pause, Cut].map(|what| (Whom::Broker, what)));
     }
     kinds
@@ -87,7 +89,7 @@ pub(crate) fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Verdic
     let eventful = begin.elapsed();
     let sent = traffic.stop();
     progress(&format!("drain, at {:.1} s: {} rounds were sent", begin.elapsed().as_secs_f64(), sent.rounds));
-    let books = cast.drain();
+    let books = cast.drain(&sent);
     Verdict::reach(settings, &mut cast, &sent, books, [eventful, begin.elapsed()])
 }
 

@@ -20,7 +20,7 @@ fn a_seed_makes_the_same_schedule_and_another_makes_another() {
 
 #[test]
 fn every_kind_of_event_comes_equally_often() {
-    for bus in [Bus::Kafka, Bus::Zmq] {
+    for bus in [Bus::Kafka, Bus::Zmq, Bus::Both] {
         let kinds = kinds(bus);
         let mut times = BTreeMap::new();
         for event in schedule::make(7, 3 * kinds.len(), &kinds) {

@@ -10,8 +10,8 @@ use chaos::schedule::{self, Event, What, Whom};
 use chaos::{Bus, Settings, Verdict};
 use flow_wire::fault::Mutant;
 
-fn run(schedule: Vec<Event>, mutant: Option<Mutant>) -> Verdict {
-    let settings = Settings { bus: Bus::Kafka, seed: 1, schedule, mutant };
+fn run(bus: Bus, schedule: Vec<Event>, mutant: Option<Mutant>) -> Verdict {
+    let settings = Settings { bus, seed: 1, schedule, mutant };
     let verdict = chaos::run(&settings, |line| println!("{line}"));
     println!("{verdict}");
     verdict
@@ -19,19 +19,33 @@ fn run(schedule: Vec<Event>, mutant: Option<Mutant>) -> Verdict {
 
 #[test]
 fn whatever_happens_every_flow_is_stored_once() {
-    assert!(run(schedule::make(1, 14, &chaos::kinds(Bus::Kafka)), None).is_good());
+    assert!(run(Bus::Kafka, schedule::make(1, 14, &chaos::kinds(Bus::Kafka)), None).is_good());
+}
+
+fn event(after: u64, whom: Whom, what: What, lasts: u64) -> Event {
+    Event { after: Duration::from_secs(after), whom, what, lasts: Duration::from_secs(lasts) }
 }
 
 /// The probe dies while it cannot reach the broker: what it was handed then, and had not sent, is gone for such a probe.
 #[test]
 fn a_cursor_that_moves_before_the_acknowledgement_is_noticed() {
-    let event = |after, whom, what, lasts| Event {
-        after: Duration::from_secs(after),
-        whom,
-        what,
-        lasts: Duration::from_secs(lasts),
-    };
     let schedule = vec![event(6, Whom::Broker, What::Cut, 8), event(6, Whom::Probe, What::Kill, 1)];
-    let verdict = run(schedule, Some(Mutant::CursorFirst));
+    let verdict = run(Bus::Kafka, schedule, Some(Mutant::CursorFirst));
+    assert!(!verdict.batches.missing.is_empty(), "the mutant passes for sound");
+}
+
+/// Two buses bring everything twice.
+#[test]
+fn a_store_that_does_not_look_at_stamps_is_noticed() {
+    let verdict = run(Bus::Both, vec![event(3, Whom::Collector, What::Pause, 1)], Some(Mutant::NoDedupe));
+    assert!(verdict.packets.doubled > 0, "the mutant passes for sound");
+}
+
+/// What ZMQ brings while Kafka is cut off is newer than what Kafka brings then; what came while the collector was away, Kafka
+/// alone brings.
+#[test]
+fn a_high_water_mark_is_noticed() {
+    let schedule = vec![event(3, Whom::Broker, What::Cut, 6), event(1, Whom::Collector, What::Kill, 2)];
+    let verdict = run(Bus::Both, schedule, Some(Mutant::HighWaterMark));
     assert!(!verdict.batches.missing.is_empty(), "the mutant passes for sound");
 }
