@@ -29,6 +29,9 @@ const ANSWER_BOUND: Duration = Duration::from_secs(120);
 /// Until everything that was sent is stored, where no probe was killed.
 const STORED_BOUND: Duration = Duration::from_secs(60);
 
+/// The same for a mutant: it may wait in vain.
+const MUTANT_BOUND: Duration = Duration::from_secs(15);
+
 /// Stops of the probe until its spool is empty. Each gives the bus some seconds; a broker gives a dead producer up after 15 s, and a
 /// client waits up to 10 s before it looks for a broker again.
 const STOPS_MAX: u32 = 20;
@@ -46,6 +49,8 @@ pub(crate) struct Cast {
     pub(crate) collector: Party,
     /// When the probe was killed, and when the next one had said that it meters.
     exposed: Vec<(Instant, Option<Instant>)>,
+    /// How long what was sent may take.
+    patience: Duration,
 }
 
 /// What the collector's check said at the end.
@@ -67,9 +72,10 @@ impl Cast {
         };
         let broker = (settings.bus != Bus::Zmq).then(|| broker_of(&site));
         let mutant = settings.mutant.map_or("", |mutant| mutant.name());
+        let patience = if settings.mutant.is_some() { MUTANT_BOUND } else { STORED_BOUND };
         let probe = probe_of(&site, &urls, mutant);
         let collector = collector_of(&site, &urls, mutant);
-        Self { site, probe, broker, collector, exposed: Vec::new() }
+        Self { site, probe, broker, collector, exposed: Vec::new(), patience }
     }
 
     /// Everybody, in the order in which they need each other; the probe meters when this is over.
@@ -170,7 +176,7 @@ impl Cast {
         self.collector.wait_until_ready();
         if self.exposed.is_empty() {
             // Where something is lost all the same this does not come, and the verdict says what.
-            drop(wait("all packets are stored", STORED_BOUND, || self.stored_packets() >= sent.packets));
+            drop(wait("all packets are stored", self.patience, || self.stored_packets() >= sent.packets));
         }
         failures.extend((0..STOPS_MAX).find_map(|_| self.stop_probe().err()));
         failures.extend(self.left_in_spool().map(|left| format!("not sent after {STOPS_MAX} stops: {left}")));

@@ -43,9 +43,17 @@ fn a_store_that_does_not_look_at_stamps_is_noticed() {
 
 /// What ZMQ brings while Kafka is cut off is newer than what Kafka brings then; what came while the collector was away, Kafka
 /// alone brings.
+fn newer_first() -> Vec<Event> {
+    vec![event(3, Whom::Broker, What::Cut, 6), event(1, Whom::Collector, What::Kill, 2)]
+}
+
+#[test]
+fn two_buses_are_stored_as_one() {
+    assert!(run(Bus::Both, newer_first(), None).is_good());
+}
+
 #[test]
 fn a_high_water_mark_is_noticed() {
-    let schedule = vec![event(3, Whom::Broker, What::Cut, 6), event(1, Whom::Collector, What::Kill, 2)];
-    let verdict = run(Bus::Both, schedule, Some(Mutant::HighWaterMark));
+    let verdict = run(Bus::Both, newer_first(), Some(Mutant::HighWaterMark));
     assert!(!verdict.batches.missing.is_empty(), "the mutant passes for sound");
 }
