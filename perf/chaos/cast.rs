@@ -73,7 +73,7 @@ impl Cast {
         let broker = (settings.bus != Bus::Zmq).then(|| broker_of(&site));
         let mutant = settings.mutant.map_or("", |mutant| mutant.name());
         let patience = if settings.mutant.is_some() { MUTANT_BOUND } else { STORED_BOUND };
-        let probe = probe_of(&site, &urls, mutant);
+        let probe = probe_of(&site, &urls, settings.bus, mutant);
         let collector = collector_of(&site, &urls, mutant);
         Self { site, probe, broker, collector, exposed: Vec::new(), patience }
     }
@@ -254,7 +254,9 @@ fn broker_of(site: &Site) -> Party {
     Party::new("the broker", "Kafka Server started", move || broker::program(command(), &directory))
 }
 
-fn probe_of(site: &Site, urls: &[String], mutant: &'static str) -> Party {
+fn probe_of(site: &Site, urls: &[String], bus: Bus, mutant: &'static str) -> Party {
+    // The collector is on another host. Beside Kafka it is a second way, on which things may get lost.
+    let acknowledge = if bus == Bus::Both { "off" } else { "require" };
     let (state, log, ledger) =
         (site.disk(Whom::Probe).path().join("state"), site.file("sealed"), site.file("ledger"));
     // The probe gives up root before it seals.
@@ -266,8 +268,7 @@ fn probe_of(site: &Site, urls: &[String], mutant: &'static str) -> Party {
             .args(["-i", "in", "--capture", "xdp", "--workers", "2"])
             .args(&outputs)
             .args(TIMEOUTS)
-            // The collector is on another host.
-            .args(["--zmq-acknowledge", "require"])
+            .args(["--zmq-acknowledge", acknowledge])
             .args([Path::new("--state-dir"), &state, Path::new("--ledger"), &ledger])
     })
 }

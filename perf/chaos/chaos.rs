@@ -65,8 +65,6 @@ pub(crate) fn kinds(bus: Bus) -> Vec<(Whom, What)> {
         (Whom::Collector, Stop),
         (Whom::Collector, Pause),
         (Whom::Collector, Cut),
-        (Whom::Probe, Kill),
-        (Whom::Probe, Stop),
         (Whom::Probe, Pause),
         (Whom::Probe, Cut),
     ];
