@@ -134,7 +134,7 @@ named! {
 fn a_row_lost_by_the_store_is_seen_without_a_check() {
     let run = Run::new(format!("zmq://127.0.0.1:{}", free_port()), "gannet");
     let collector = run.collector("store:lose");
-    run.probe(ELSEWHERE[1], &[]);
+    run.probe(ELSEWHERE[0], &[]);
     perf::wait::wait_until("the plain ledger names the store", PATIENCE, || {
         let said = collector.ask(&["ledger", "--format", "json"]);
         let ledger: Value = serde_json::from_str(&said.stdout).unwrap_or_default();
