@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use collector::store::duckdb::DuckDb;
-use collector::store::{Error, Intake, RESERVE_OCTETS, Room, Writer as _};
+use collector::store::{Depth, Error, Intake, RESERVE_OCTETS, Room, Writer as _};
 use collector::testing::{batch, intake, record, stamp};
 use support::collector::{Collector, wait_until};
 use support::kafka::{Broker, Producer};
@@ -109,7 +109,7 @@ fn the_oldest_days_go_where_the_store_has_too_much_of_its_disk() {
     assert!(files() < 3, "the oldest is gone");
     disk.make_room();
     store.commit(&minutes_later).unwrap();
-    let terms = store.reader().unwrap().books(true).unwrap();
+    let terms = store.reader().unwrap().books(Depth::DoubledRows).unwrap();
     let stream = &terms.epochs[0].streams[&stamp(0, 0).stream];
     assert_eq!((stream.stored.records, terms.rows < 4), (4, true));
 }

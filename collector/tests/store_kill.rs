@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use collector::store::duckdb::DuckDb;
-use collector::store::{Intake, Offset, Writer};
+use collector::store::{Depth, Intake, Offset, Writer};
 use collector::testing::{batch, books, intake, message, record, stamp};
 use flow_wire::ledger::Amount;
 
@@ -18,7 +18,7 @@ const KILLS: u64 = 8;
 
 /// How far the store is, by everything that it says of itself; all of it must agree.
 fn sequences(store: &DuckDb) -> u64 {
-    let terms = store.reader().unwrap().books(true).unwrap();
+    let terms = store.reader().unwrap().books(Depth::DoubledRows).unwrap();
     assert_eq!(terms.doubled_rows, Some(0));
     let Some(epoch) = terms.epochs.first() else {
         assert_eq!((terms.rows, store.all_offsets().unwrap().len()), (0, 0));

@@ -9,6 +9,7 @@ use flow_wire::ledger::Amount;
 
 use super::service::{Problem, Service};
 use crate::reconcile::Ledger;
+use crate::store::Depth;
 
 /// Between two counts: so soon what went astray is on the page and in the metrics.
 const EVERY: Duration = Duration::from_secs(10);
@@ -67,7 +68,7 @@ impl Service {
     /// Closes the books from the rows, for all who ask without.
     fn count_rows(&self) -> Result<(), Problem> {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        let ledger = self.close(true, u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))?;
+        let ledger = self.close(Depth::Rows, u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))?;
         if ledger.residual != Amount::ZERO {
             tracing::error!(
                 packets = ledger.residual.packets,

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::ingest::StoreStatus;
-use crate::store::{Error, Reader, StoreTerms};
+use crate::store::{Depth, Error, Reader, StoreTerms};
 
 /// How old an answer may be: half of what the store itself gathers before it commits.
 const FRESH: Duration = Duration::from_millis(500);
@@ -43,15 +43,16 @@ impl Books {
         }
         // From when they are asked for, not from when they are there.
         let asked = Instant::now();
-        let known = Arc::new(read(reader, status, false)?);
+        let known = Arc::new(read(reader, status, Depth::Batches)?);
         *last = Some(Last { known: Arc::clone(&known), asked, cost: asked.elapsed() });
         Ok(known)
     }
 }
 
 /// Reads them now.
-pub(super) fn read(reader: &dyn Reader, status: &StoreStatus, from_rows: bool) -> Result<Known, Error> {
+pub(super) fn read(reader: &dyn Reader, status: &StoreStatus, depth: Depth) -> Result<Known, Error> {
     // Before the store: what it had caught up with then is in what is read.
-    let caught_up = status.caught_up();
-    Ok(Known { terms: reader.books(from_rows)?, caught_up })
+    // What it refuses to take is under way, and on a bus that keeps nothing nobody else has it.
+    let caught_up = status.caught_up() && status.error().is_none();
+    Ok(Known { terms: reader.books(depth)?, caught_up })
 }

@@ -11,7 +11,7 @@ use crate::ingest::{InputStatus, StoreStatus};
 use crate::query::BadParameter;
 use crate::query::words::Words;
 use crate::reconcile::{Ledger, state};
-use crate::store::{self, Reader};
+use crate::store::{self, Depth, Reader};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +72,7 @@ impl Service {
             }
             "/api/v1/ledger" => json(&self.ledger(&words)?),
             "/metrics" => {
-                let ledger = self.close(false, now_nanoseconds)?;
+                let ledger = self.close(Depth::Batches, now_nanoseconds)?;
                 Ok(metrics::text(&self.registry, &ledger, &self.inputs))
             }
             "/openapi.json" => Ok(super::OPENAPI.to_owned()),
@@ -91,13 +91,13 @@ impl Service {
     pub fn ledger(&self, words: &Words<'_>) -> Result<Ledger, Problem> {
         words.only(&["check"])?;
         let check = words.flag("check")?;
-        self.close(check, words.now_nanoseconds)
+        self.close(if check { Depth::DoubledRows } else { Depth::Batches }, words.now_nanoseconds)
     }
 
     /// Without the rows it says what the last count of them found.
-    pub(super) fn close(&self, from_rows: bool, now_nanoseconds: u64) -> Result<Ledger, Problem> {
-        if from_rows {
-            let known = books::read(&*self.reader, &self.store_status, true)?;
+    pub(super) fn close(&self, depth: Depth, now_nanoseconds: u64) -> Result<Ledger, Problem> {
+        if depth >= Depth::Rows {
+            let known = books::read(&*self.reader, &self.store_status, depth)?;
             let mut ledger = Ledger::close(&known.terms, known.caught_up, now_nanoseconds);
             self.audit.keep(&ledger, now_nanoseconds);
             ledger.rows_counted_nanoseconds = Some(now_nanoseconds);

@@ -9,7 +9,7 @@ use flow_wire::stamp::StreamId;
 
 use super::{Ledger, State, Verdict};
 use crate::store::duckdb::DuckDb;
-use crate::store::{Batch, Intake, Writer};
+use crate::store::{Batch, Depth, Intake, Writer};
 use crate::testing::{arrival, batch, books, intake, message, record, stamp};
 
 const ROWS: u64 = 10;
@@ -56,7 +56,7 @@ fn close(intakes: &[Intake], later_nanoseconds: u64) -> Ledger {
         store.commit(intake).unwrap();
     }
     let now = intakes.last().map_or(0, |intake| intake.now_nanoseconds) + later_nanoseconds;
-    Ledger::close(&store.reader().unwrap().books(true).unwrap(), true, now)
+    Ledger::close(&store.reader().unwrap().books(Depth::DoubledRows).unwrap(), true, now)
 }
 
 fn verdict(ledger: &Ledger) -> (Verdict, u64, &[Hop]) {
@@ -149,7 +149,7 @@ fn what_is_not_read_yet_leaves_the_books_open() {
     let directory = tempfile::tempdir().unwrap();
     let mut store = DuckDb::open(directory.path(), None).unwrap();
     store.commit(&Intake { drained: true, ..intake(vec![at(0)], vec![books(0, said(1, 0, true))]) }).unwrap();
-    let terms = store.reader().unwrap().books(false).unwrap();
+    let terms = store.reader().unwrap().books(Depth::Batches).unwrap();
     assert_eq!(Ledger::close(&terms, false, 0).verdict, Verdict::Open);
     assert_eq!(Ledger::close(&terms, true, 0).verdict, Verdict::Balanced);
 }

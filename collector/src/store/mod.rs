@@ -37,6 +37,17 @@ pub use tables::{
 
 use crate::query::{Flows, Timeseries, Top, answer};
 
+/// How deep the books are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Depth {
+    /// What the batches said when they were stored.
+    Batches,
+    /// Each stream's rows are summed again beside it: every row is read.
+    Rows,
+    /// And rows that are there twice are looked for: every row is held in memory, or on disk.
+    DoubledRows,
+}
+
 /// The one who writes. Each call to `commit` is one transaction: all of it is there afterwards, or nothing.
 pub trait Writer: Send {
     /// Takes in what is new; what is there already with the same CRC is counted and left out.
@@ -63,9 +74,8 @@ pub trait Reader: Send + Sync {
     /// A measure over time; `complete_until` is left to the caller, who knows the probes.
     fn timeseries(&self, query: &Timeseries) -> Result<answer::Timeseries, Error>;
 
-    /// Every epoch with its last ledger message and its streams. `from_rows`: sums each stream's rows again, beside what
-    /// the batches said when they were stored.
-    fn books(&self, from_rows: bool) -> Result<StoreTerms, Error>;
+    /// Every epoch with its last ledger message and its streams.
+    fn books(&self, depth: Depth) -> Result<StoreTerms, Error>;
 
     /// Rows, and when the last commit was: what health asks every few seconds.
     fn standing(&self) -> Result<(u64, u64), Error>;

@@ -7,7 +7,7 @@ use flow_wire::bus::Kind;
 use flow_wire::ledger::{Amount, Message};
 use flow_wire::stamp::{Epoch, ProbeId};
 
-use super::super::{Closing, EpochBooks, Error, Second, StoreTerms, StreamBooks};
+use super::super::{Closing, Depth, EpochBooks, Error, Second, StoreTerms, StreamBooks};
 use super::read::{collect, unsigned};
 use super::render::Sql;
 use super::stream;
@@ -25,10 +25,10 @@ struct Said {
 type Messages = HashMap<(ProbeId, Epoch), Said>;
 
 /// All of it, in the transaction of the connection.
-pub(super) fn books(connection: &Connection, from_rows: bool) -> Result<StoreTerms, Error> {
+pub(super) fn books(connection: &Connection, depth: Depth) -> Result<StoreTerms, Error> {
     let messages = messages(connection)?;
     let cuts = cuts_of(&messages);
-    let mut sums = Sums::read(connection, &cuts, from_rows)?;
+    let mut sums = Sums::read(connection, &cuts, depth)?;
     let drained: u64 = connection.query_row("SELECT drained_nanoseconds FROM meta", [], |row| row.get(0))?;
     let expired = expired_below(connection)?;
     let mut epochs: BTreeMap<(ProbeId, Epoch), EpochBooks> = BTreeMap::new();
@@ -54,7 +54,7 @@ pub(super) fn books(connection: &Connection, from_rows: bool) -> Result<StoreTer
     }
     let anything_expired = expired.values().any(|below| *below != 0);
     epochs.values_mut().for_each(|epoch| epoch.anything_expired = anything_expired);
-    if from_rows {
+    if depth >= Depth::Rows {
         let mut rows = recovered_rows(connection)?;
         for (key, epoch) in &mut epochs {
             epoch.recovered_rows = Some(rows.remove(key).unwrap_or_default());
@@ -69,7 +69,7 @@ pub(super) fn books(connection: &Connection, from_rows: bool) -> Result<StoreTer
         refused: refused(connection)?,
         rows,
         last_commit_nanoseconds,
-        doubled_rows: if from_rows { Some(doubled_rows(connection)?) } else { None },
+        doubled_rows: if depth == Depth::DoubledRows { Some(doubled_rows(connection)?) } else { None },
         anything_removed: anything_removed(connection)?,
     })
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use flow_wire::ledger::Amount;
 
-use super::super::{Batch, Intake, Offset, StoreTerms, Writer as _};
+use super::super::{Batch, Depth, Intake, Offset, StoreTerms, Writer as _};
 use super::{DuckDb, kill};
 use crate::query::words::Words;
 use crate::reconcile::{Ledger, Verdict};
@@ -51,7 +51,7 @@ fn store(directory: &Path) -> DuckDb {
 }
 
 fn terms(store: &DuckDb) -> StoreTerms {
-    store.reader().unwrap().books(true).unwrap()
+    store.reader().unwrap().books(Depth::DoubledRows).unwrap()
 }
 
 /// How many days are in it, by everything that it says of itself; all of it must agree.
@@ -156,7 +156,7 @@ fn queries_go_on_while_files_come_and_go() {
         let asking = scope.spawn(move || {
             let mut answers = 0;
             while asked.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty) {
-                let terms = reader.books(true).unwrap();
+                let terms = reader.books(Depth::DoubledRows).unwrap();
                 let stream = &terms.epochs[0].streams[&stamp(0, 0).stream];
                 assert_eq!(terms.rows + stream.removed_below_cut.records, stream.received.floor() * ROWS);
                 answers += 1;

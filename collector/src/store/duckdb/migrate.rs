@@ -68,7 +68,7 @@ pub(super) fn migrate(connection: &Connection, path: &Path, name: &str) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::Writer as _;
+    use super::super::super::{Depth, Writer as _};
     use super::super::DuckDb;
     use super::super::files::FIRST;
     use super::*;
@@ -156,7 +156,7 @@ CREATE TABLE kept_aside (
         assert_eq!((committed.rows, committed.duplicates), (1, 1));
         drop(store);
         let store = DuckDb::open(directory.path(), None).unwrap();
-        let books = store.reader().unwrap().books(true).unwrap();
+        let books = store.reader().unwrap().books(Depth::DoubledRows).unwrap();
         assert_eq!(
             (books.rows, books.epochs[0].streams[&stamp(0, 0).stream].again_at.text()),
             (3, "0-0".into())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use duckdb::types::{Value, ValueRef};
 use duckdb::{Connection, Row, Transaction, params_from_iter};
 
-use super::super::{COLUMNS, Column, Error, Kind, Lock, Reader, Second, StoreTerms};
+use super::super::{COLUMNS, Column, Depth, Error, Kind, Lock, Reader, Second, StoreTerms};
 use super::files::Gate;
 use super::render::{self, Sql};
 use super::{books, spread};
@@ -130,8 +130,8 @@ impl Reader for DuckDbReader {
         self.snapshot(|connection| spread::timeseries(connection, query))
     }
 
-    fn books(&self, from_rows: bool) -> Result<StoreTerms, Error> {
-        self.snapshot(|connection| books::books(connection, from_rows))
+    fn books(&self, depth: Depth) -> Result<StoreTerms, Error> {
+        self.snapshot(|connection| books::books(connection, depth))
     }
 
     fn standing(&self) -> Result<(u64, u64), Error> {

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use duckdb::Connection;
 use flow_wire::stamp::{Epoch, ProbeId, StreamId};
 
-use super::super::{Counted, Error, Stored, StreamBooks, StreamKey};
+use super::super::{Counted, Depth, Error, Stored, StreamBooks, StreamKey};
 use super::read::{collect, unsigned};
 use super::render::Sql;
 use super::stream::{self, Stream};
@@ -58,7 +58,7 @@ pub(super) struct Sums {
 }
 
 impl Sums {
-    pub(super) fn read(connection: &Connection, cuts: &str, from_rows: bool) -> Result<Self, Error> {
+    pub(super) fn read(connection: &Connection, cuts: &str, depth: Depth) -> Result<Self, Error> {
         let below = |from: &str, sums: &str| {
             summed(
                 connection,
@@ -83,7 +83,7 @@ impl Sums {
             removed_below_cut: below(&removed, OF_SUMS)?,
             arrived: below(&arrived, OF_SUMS)?,
             refused: below(&refused, OF_SUMS)?,
-            rows: if from_rows { Some(below(ROWS, OF_ROWS)?) } else { None },
+            rows: if depth >= Depth::Rows { Some(below(ROWS, OF_ROWS)?) } else { None },
         })
     }
 

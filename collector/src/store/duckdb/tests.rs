@@ -6,7 +6,9 @@ use flow_wire::ledger::Amount;
 use flow_wire::record::FlowRecord;
 use proptest::prelude::*;
 
-use super::super::{Arrival, Bus, Intake, Offset, Reader, Refusal, RefusalReason, Stored, StreamKey, Writer};
+use super::super::{
+    Arrival, Bus, Depth, Intake, Offset, Reader, Refusal, RefusalReason, Stored, StreamKey, Writer,
+};
 use super::DuckDb;
 use crate::query::answer::Cell;
 use crate::query::words::Words;
@@ -52,7 +54,7 @@ fn the_same_batch_is_stored_once() {
     assert_eq!((committed.rows, committed.batches, committed.duplicates), (2, 1, 1));
     let committed = store.commit(&intake(vec![once], vec![])).unwrap();
     assert_eq!((committed.rows, committed.batches, committed.duplicates), (0, 0, 1));
-    let books = store.reader().unwrap().books(true).unwrap();
+    let books = store.reader().unwrap().books(Depth::DoubledRows).unwrap();
     let stream = books.epochs[0].streams.values().next().unwrap();
     assert_eq!(
         (books.rows, books.doubled_rows, stream.again.batches, stream.duplicate.batches),
@@ -71,7 +73,7 @@ fn another_content_under_the_same_stamp_is_a_conflict_and_kept() {
     let kept: Vec<u8> =
         store.connection.query_row("SELECT body FROM kept_aside", [], |row| row.get(0)).unwrap();
     assert_eq!(kept, body);
-    assert_eq!(store.reader().unwrap().books(false).unwrap().refused["conflict"], 1);
+    assert_eq!(store.reader().unwrap().books(Depth::Batches).unwrap().refused["conflict"], 1);
 }
 
 #[test]
@@ -127,7 +129,7 @@ fn a_commit_that_fails_leaves_no_trace() {
     broken.rows = broken.rows.project(&[0, 1]).unwrap();
     let good = batch(stamp(0, 0), &[record(0)]);
     assert!(store.commit(&intake(vec![good.clone(), broken], vec![])).is_err());
-    assert!(store.reader().unwrap().books(true).unwrap().epochs.is_empty());
+    assert!(store.reader().unwrap().books(Depth::DoubledRows).unwrap().epochs.is_empty());
     assert_eq!(store.commit(&intake(vec![good], vec![])).unwrap().rows, 1);
 }
 
@@ -139,14 +141,14 @@ fn cuts_are_held_against_the_batches_below_them() {
     store.commit(&intake(vec![at(0), at(1), at(2)], vec![books(1, said.clone())])).unwrap();
     let older = message(&[(0, 1, 2, Amount::ZERO)], false);
     store.commit(&intake(vec![], vec![books(0, older)])).unwrap();
-    let found = store.reader().unwrap().books(true).unwrap();
+    let found = store.reader().unwrap().books(Depth::DoubledRows).unwrap();
     assert_eq!(found.epochs[0].message.as_ref(), Some(&said));
     let stream = &found.epochs[0].streams[&stamp(0, 0).stream];
     assert_eq!((stream.stored.records, stream.stored_below_cut.records), (6, 4));
     assert_eq!((stream.rows_below_cut, stream.arrived_below_cut.records), (Some(stream.stored_below_cut), 4));
     assert!(!found.epochs[0].drained);
     store.commit(&Intake { drained: true, ..intake(vec![], vec![]) }).unwrap();
-    assert!(store.reader().unwrap().books(false).unwrap().epochs[0].drained);
+    assert!(store.reader().unwrap().books(Depth::Batches).unwrap().epochs[0].drained);
     assert_eq!(store.reader().unwrap().seconds(0).unwrap().len(), 2);
 }
 
@@ -332,7 +334,7 @@ fn arrivals_that_never_reach_the_store_stay_visible() {
     lost.arrivals.push(arrival(stamp(0, 0), 5));
     lost.arrivals.push(Arrival { refused: true, ..arrival(stamp(0, 1), 4) });
     store.commit(&lost).unwrap();
-    let books = store.reader().unwrap().books(false).unwrap();
+    let books = store.reader().unwrap().books(Depth::Batches).unwrap();
     let stream = &books.epochs[0].streams[&stamp(0, 0).stream];
     assert_eq!((stream.arrived_below_cut.records, stream.refused_below_cut.records), (5, 4));
     assert_eq!(stream.stored, Stored::default());
