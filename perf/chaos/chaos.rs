@@ -59,17 +59,18 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// What can happen over a bus.
 pub(crate) fn kinds(bus: Bus) -> Vec<(Whom, What)> {
-    use What::{Cut, Kill, Pause, Stop};
+    use What::{Cut, Fill, Kill, Pause, Stop};
     let mut kinds = vec![
         (Whom::Collector, Kill),
         (Whom::Collector, Stop),
         (Whom::Collector, Pause),
         (Whom::Collector, Cut),
+        (Whom::Collector, Fill),
         (Whom::Probe, Pause),
         (Whom::Probe, Cut),
     ];
     if bus != Bus::Zmq {
-        kinds.extend([Kill, Stop, Pause, Cut].map(|what| (Whom::Broker, what)));
+        kinds.extend([Kill, Stop, Pause, Cut, Fill].map(|what| (Whom::Broker, what)));
     }
     kinds
 }
