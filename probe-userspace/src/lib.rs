@@ -1,7 +1,7 @@
 //! The probe: packets in, finished flows out.
 //!
 //! ```text
-//! source ─► packet ─► flow (meter) ─► worker ─► export ─► bus
+//! source ─► packet ─► flow (meter) ─► worker ─► export ─► spool ─► bus
 //!                                        └────► books ──┘
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -15,6 +15,7 @@ pub mod meter;
 pub mod packet;
 pub mod run;
 pub mod source;
+pub mod spool;
 pub mod survive;
 pub mod telemetry;
 pub mod worker;

@@ -45,6 +45,7 @@ pub(super) fn check(
         workers: workers(words)?,
         output: Output {
             sinks,
+            spool: super::spool::spool(words)?,
             kafka: kafka::options(words, settings_file)?,
             zmq: zmq::zmq(words),
             deprecations,

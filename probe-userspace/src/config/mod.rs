@@ -13,6 +13,7 @@ mod kafka;
 mod list;
 mod outputs;
 mod sinks;
+mod spool;
 mod words;
 mod zmq;
 
@@ -28,7 +29,8 @@ use uuid::Uuid;
 pub use check::MOST_WORKERS;
 pub use error::Error;
 pub use input::Input;
-pub use words::{AcknowledgeWord, CaptureWord, Words, XdpModeWord};
+pub use spool::Spool;
+pub use words::{AcknowledgeWord, CaptureWord, SpoolSyncWord, Words, XdpModeWord};
 pub use zmq::Zmq;
 
 use crate::export::kafka::Options;
@@ -44,6 +46,7 @@ Examples:
   gannet-probe -i eno1 --ntopng kafka://192.168.2.225      flows to a broker
   gannet-probe -i eno1,eno2 --ntopng zmq://127.0.0.1:1234  two interfaces, no broker
   gannet-probe -i trace.pcap --flows - --ledger books.json a capture file, flows on stdout
+  gannet-probe spool list                                  what the bus has not taken yet
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the books do not balance, 4 more lost than --max-loss.
 Stop it with Ctrl-C or SIGTERM: it drains within 10 seconds.";
@@ -65,6 +68,10 @@ pub struct CommandLine {
     #[arg(long, help_heading = "Running")]
     pub check_config: bool,
 
+    /// Look at what a probe keeps, instead of running one.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Print this page
     #[arg(short = 'h', long, action = clap::ArgAction::HelpShort, help_heading = "Running")]
     help: Option<bool>,
@@ -73,6 +80,40 @@ pub struct CommandLine {
     #[arg(short = 'V', long, action = clap::ArgAction::Version, help_heading = "Running")]
     version: Option<bool>,
 }
+
+/// What else the program does.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum Command {
+    /// Look at the spool: batches that a bus has not taken yet
+    Spool {
+        /// What to do.
+        #[command(subcommand)]
+        action: SpoolAction,
+    },
+}
+
+/// What can be done with a spool.
+#[derive(Clone, Debug, clap::Subcommand)]
+pub enum SpoolAction {
+    /// List its readers, and what waits for each
+    List {
+        /// The probe's state directory
+        #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+        state_dir: PathBuf,
+    },
+    /// Forget a reader: what waits for it is discarded, and counted as cursor_dropped
+    Drop {
+        /// As `spool list` writes it
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// The probe's state directory
+        #[arg(long, value_name = "DIR", default_value = STATE_DIR)]
+        state_dir: PathBuf,
+    },
+}
+
+/// Where a probe keeps its identity and its spool, unless it is told otherwise.
+pub const STATE_DIR: &str = "/var/lib/gannet";
 
 /// A configuration that can run: every value is in its range.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +130,7 @@ pub struct Config {
     pub output: Output,
     /// UUID that was asked for, else the one of the state directory.
     pub probe_id: Option<Uuid>,
-    /// Where the identity is kept.
+    /// Where identity and spool are kept.
     pub state_dir: PathBuf,
     /// Where flows are kept that survive a kill; `None` = they do not.
     pub recovery_dir: Option<PathBuf>,
@@ -151,6 +192,8 @@ pub struct Workers {
 pub struct Output {
     /// Buses.
     pub sinks: Vec<Endpoint>,
+    /// What waits for a bus is kept on disk; `None` = in memory alone.
+    pub spool: Option<Spool>,
     /// How topics are made, and further settings of the Kafka client.
     pub kafka: Options,
     /// Acknowledgements and encryption of ZMQ.

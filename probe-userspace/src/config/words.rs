@@ -124,6 +124,40 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_loss: Option<u64>,
 
+    /// Keep no spool: what waits when the probe stops or is killed is gone
+    #[arg(long, help_heading = "Output")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_spool: bool,
+
+    /// Disk space of the spool, e.g. 20G [default: 4G, half of what is free at most]
+    #[arg(long, value_name = "SIZE", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spool_size: Option<String>,
+
+    /// Discard what the bus has not taken for so long, e.g. 12h or 7d [default: 7d]
+    #[arg(long, value_name = "TIME", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spool_age: Option<String>,
+
+    /// When the spool is forced onto the disk, against a power cut [default: interval]
+    ///   none      never: the kernel writes within half a minute or so
+    ///   interval  once a second
+    ///   batch     before a batch goes to the bus
+    #[arg(
+        verbatim_doc_comment,
+        long,
+        value_name = "WHEN",
+        hide_possible_values = true,
+        help_heading = "Output"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spool_sync: Option<SpoolSyncWord>,
+
+    /// Forget a reader that has not come for so long, e.g. 30d [default: 7d]
+    #[arg(long, value_name = "TIME", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor_ttl: Option<String>,
+
     /// First part of the topics' names [default: gannet]
     #[arg(long, value_name = "WORD", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -189,7 +223,7 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub probe_id: Option<String>,
 
-    /// Where the probe keeps its identity [default: /var/lib/gannet]
+    /// Where the probe keeps its identity and its spool [default: /var/lib/gannet]
     #[arg(long, value_name = "DIR", help_heading = "Running")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<PathBuf>,
@@ -254,4 +288,17 @@ pub enum XdpModeWord {
     Copy,
     /// The stack runs the program on its socket buffers.
     Generic,
+}
+
+/// Values of `--spool-sync`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpoolSyncWord {
+    /// Never.
+    None,
+    /// Once a second.
+    #[default]
+    Interval,
+    /// Before a batch goes out.
+    Batch,
 }

@@ -10,11 +10,13 @@ use flow_wire::fault::{self, Hop};
 use flow_wire::ledger::{Amount, Discard, Message};
 use flow_wire::stamp::StreamId;
 
+use super::closing::Closing;
 use super::message::{Control, complete};
 use super::outbox::Outbox;
 use super::salvage::Salvage;
 use super::stream::Stream;
 use super::{Books, Identity, Pressure, Salvaged, copies, witness};
+use crate::spool::Note;
 use crate::survive::bank::Bank;
 use crate::survive::file::{LaneMemory, SEALED};
 use crate::survive::step;
@@ -47,6 +49,7 @@ pub(super) struct Exporter {
     control: Control,
     outbox: Arc<Outbox>,
     books: Box<dyn Books>,
+    closing: Closing,
     composed: Duration,
 }
 
@@ -69,10 +72,11 @@ impl Exporter {
         let lanes: Vec<_> = (0..).zip(lanes).map(lane).collect();
         let behind = StreamId(lanes.len() as u16);
         let salvage = salvaged.map(|salvaged| Salvage::new(identity, behind, salvaged));
-        (0..behind.0 + u16::from(salvage.is_some())).for_each(|stream| outbox.expect(StreamId(stream)));
+        let streams: Vec<_> = (0..behind.0 + u16::from(salvage.is_some())).map(StreamId).collect();
+        outbox.begin_epoch(identity.epoch, &streams);
         let control = Control::new(identity.clone());
-        let identity = identity.clone();
-        Self { lanes, salvage, identity, control, outbox, books, composed: Duration::ZERO }
+        let (identity, closing) = (identity.clone(), Closing::default());
+        Self { lanes, salvage, identity, control, outbox, books, closing, composed: Duration::ZERO }
     }
 
     /// Takes what the rings have, seals what is due, and makes a message when the workers' cuts are in. `false` = there was
@@ -94,9 +98,14 @@ impl Exporter {
     fn salvage(&mut self, now: Duration, wall_nanoseconds: u64) -> bool {
         let Some(salvage) = &mut self.salvage else { return false };
         let worked = salvage.turn(now, &self.outbox);
-        if let Some(message) = salvage.closing(&self.identity, wall_nanoseconds) {
+        if let Some(mut message) = salvage.closing(&self.identity, wall_nanoseconds) {
+            // Every message of one start that closes another's books counts alike: this one, and those with the cursors.
+            if let (Some(generation), Some(closes)) = (self.outbox.generation(), &mut message.closes) {
+                closes.generation = generation;
+            }
             if let Some(sealed) = self.control.seal(&message) {
-                self.outbox.append(&sealed);
+                witness::saw(&sealed);
+                self.outbox.append_books(&sealed, Note::ClosesAnother);
             }
             step();
             salvage.forget();
@@ -117,13 +126,25 @@ impl Exporter {
     /// Makes a message, sends it in-band and hands it to the books.
     pub(super) fn compose(&mut self, now: Duration, wall_nanoseconds: u64, closed: bool) -> Arc<Message> {
         self.composed = now;
-        let message = Arc::new(self.message(wall_nanoseconds, closed));
-        if let Some(sealed) = self.control.seal(&message) {
-            witness::saw(&sealed);
-            self.outbox.append(&sealed);
+        // First what former starts left open: their books do not wait for the first full second of this one. What is being
+        // salvaged is not said before it is known.
+        let is_salvaged = |epoch| self.salvage.as_ref().is_some_and(|salvage| salvage.is_pending(epoch));
+        for message in self.closing.due(&self.outbox, &self.identity, closed, is_salvaged) {
+            self.send(&message, Note::ClosesAnother);
         }
-        self.books.publish(&message);
+        let mut message = self.message(wall_nanoseconds, closed);
+        message.tombstones = self.outbox.take_tombstones();
+        self.send(&message, if closed { Note::ClosedBooks } else { Note::Books });
+        let message = Arc::new(message);
+        self.books.publish(&message, self.outbox.statistics());
         message
+    }
+
+    fn send(&mut self, message: &Message, note: Note) {
+        if let Some(sealed) = self.control.seal(message) {
+            witness::saw(&sealed);
+            self.outbox.append_books(&sealed, note);
+        }
     }
 
     /// A message that goes nowhere: what stands at the very end, behind the sinks.

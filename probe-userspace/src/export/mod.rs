@@ -3,11 +3,12 @@
 //! ```text
 //! ring of worker 0 ─► stream 0 ─┐ sealed                 ┌─► cursor ─► kafka       (a thread each)
 //! ring of worker 1 ─► stream 1 ─┼────────► outbox ───────┼─► cursor ─► zmq
-//! cuts of all ─► message ─► control ─┘  (bounded, octets) └─► cursor ─► json_lines
+//! cuts of all ─► message ─► control ─┘  (memory, spool)   └─► cursor ─► json_lines
 //! ```
 //!
 //! A cut of a worker closes its open batch, so that what it says is exact: metered = exported + open + discarded.
 
+mod closing;
 mod exporter;
 pub mod json_lines;
 pub mod kafka;
@@ -26,6 +27,7 @@ use flow_wire::fault::Fault;
 use flow_wire::ledger::{Guarantee, Message, QueueTerms};
 use flow_wire::stamp::{Epoch, ProbeId};
 
+use crate::spool::{Spool, Statistics};
 use crate::survive::Remains;
 use crate::survive::file::LaneMemory;
 use crate::worker::Cut;
@@ -52,8 +54,10 @@ pub struct Plan {
     pub sinks: Vec<Box<dyn Sink>>,
     /// The other side of the books.
     pub books: Box<dyn Books>,
-    /// Bound of the outbox, per sink.
+    /// Bound of the outbox in memory, per sink.
     pub outbox_octets: usize,
+    /// For sinks that are durable; `None` = all of them have memory alone.
+    pub spool: Option<Spool>,
     /// See [`DRAIN`].
     pub drain: Duration,
     /// What to do where a sink cannot follow.
@@ -100,8 +104,8 @@ pub trait Books: Send {
     /// cuts (downstream first).
     fn queues(&mut self, cuts: &[Cut]) -> Vec<QueueTerms>;
 
-    /// The newest message, once a second and at the end.
-    fn publish(&mut self, message: &Arc<Message>);
+    /// The newest message, once a second and at the end, and what the spool says of itself.
+    fn publish(&mut self, message: &Arc<Message>, spool: Option<Statistics>);
 }
 
 /// A place that batches go to. It has a thread of its own, and a cursor into the outbox.
@@ -114,6 +118,17 @@ pub trait Sink: Send {
 
     /// Called once before anything is appended: a sink that has readers of its own opens their cursors here.
     fn prepare(&mut self, _cursor: &Cursor) {}
+
+    /// Whether it acknowledges what has arrived, so that a spool keeps for it what has not, also over restarts.
+    fn is_durable(&self) -> bool {
+        false
+    }
+
+    /// Whether it opens further cursors while it runs, for readers that introduce themselves
+    /// ([`Outbox::open_cursor`](outbox::Outbox::open_cursor)): then there has to be a spool as well.
+    fn opens_cursors(&self) -> bool {
+        false
+    }
 
     /// Takes batches off the cursor until it says [`Next::End`](outbox::Next::End). Failures are its own affair: it reports,
     /// tries again, or refuses batches to the cursor with a reason.

@@ -98,6 +98,11 @@ impl Salvage {
         })
     }
 
+    /// Whether the books of that epoch are not closed yet.
+    pub(super) fn is_pending(&self, epoch: Epoch) -> bool {
+        self.left.iter().chain(&self.done).any(|remains| remains.owner.epoch == epoch)
+    }
+
     /// The closing message is in the outbox: the files are not needed any more.
     pub(super) fn forget(&mut self) {
         let packets: u64 = self.done.iter().map(|remains| remains.terms.recovered.packets).sum();

@@ -63,7 +63,7 @@ impl Books for Nobody {
         Vec::new()
     }
 
-    fn publish(&mut self, _message: &Arc<Message>) {}
+    fn publish(&mut self, _message: &Arc<Message>, _spool: Option<Statistics>) {}
 }
 
 impl ByHand {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use flow_wire::ledger::{Discard, Message};
 
 use super::exporter::Exporter;
-use super::outbox::{Cursor, Outbox};
+use super::outbox::{Cursor, Outbox, Wanted};
 use super::{Plan, Pressure, Sink};
 
 /// Time that sinks get to settle what they were handed: a transaction is committed or aborted within.
@@ -50,6 +50,8 @@ pub struct Finished {
     pub message: Arc<Message>,
     /// Names of sinks that did not come to their end in time.
     pub stuck: Vec<String>,
+    /// What waits in the spool for the next start: names of sinks, and records.
+    pub left: Vec<(String, u64)>,
 }
 
 /// Why an exporter cannot be started or joined.
@@ -73,8 +75,9 @@ pub enum Error {
 /// # Errors
 /// The system gives no thread.
 pub fn start(plan: Plan) -> Result<Handle, Error> {
-    let names: Vec<_> = plan.sinks.iter().map(|sink| (sink.name(), sink.guarantee())).collect();
-    let outbox = Outbox::new(&names, plan.outbox_octets);
+    let wanted: Vec<_> = plan.sinks.iter().map(|sink| Wanted::by(&**sink)).collect();
+    let outbox = Outbox::over(&wanted, plan.outbox_octets, plan.spool);
+    let keeper = Keeper::start(&outbox)?;
     let mut sinks = Vec::new();
     for (index, sink) in plan.sinks.into_iter().enumerate() {
         sinks.push(Running::start(sink, outbox.cursor(index))?);
@@ -91,7 +94,7 @@ pub fn start(plan: Plan) -> Result<Handle, Error> {
         run(&mut exporter, &flag, &forsaken);
         while !flag.load(Ordering::Relaxed) && !outbox.wait_empty(PATIENCE) {}
         let left = until.get().map(|until| until.saturating_duration_since(Instant::now()));
-        drain(exporter, &outbox, sinks, left.map_or(plan.drain, |left| left.max(DRAIN_LEAST)))
+        drain(exporter, &outbox, sinks, keeper, left.map_or(plan.drain, |left| left.max(DRAIN_LEAST)))
     })?;
     Ok(Handle { thread, is_hurried, forsakes, deadline })
 }
@@ -142,12 +145,18 @@ fn run(exporter: &mut Exporter, is_hurried: &AtomicBool, forsakes: &AtomicBool) 
     }
 }
 
-fn drain(mut exporter: Exporter, outbox: &Outbox, sinks: Vec<Running>, time: Duration) -> Finished {
+fn drain(
+    mut exporter: Exporter,
+    outbox: &Outbox,
+    sinks: Vec<Running>,
+    keeper: Keeper,
+    time: Duration,
+) -> Finished {
     outbox.hasten();
     if !outbox.wait_empty(time) {
         tracing::warn!(
             seconds = time.as_secs_f64(),
-            "sinks could not send everything in time: the rest is discarded"
+            "sinks could not send everything in time: what is in the spool stays there, the rest is discarded"
         );
         outbox.abandon(Discard::DrainTimeout);
         outbox.wait_empty(SETTLE);
@@ -157,8 +166,43 @@ fn drain(mut exporter: Exporter, outbox: &Outbox, sinks: Vec<Running>, time: Dur
     let until = Instant::now() + FAREWELL;
     let stuck = sinks.into_iter().filter_map(|sink| sink.join(until)).collect();
     outbox.abandon(Discard::DrainTimeout);
+    keeper.end(outbox);
+    let left = outbox.left();
+    for (sink, records) in &left {
+        tracing::warn!(
+            sink,
+            records,
+            "records wait in the spool: the next start with this state directory sends them"
+        );
+    }
+    outbox.close();
     // Whatever the farewell changed belongs into the local books as well.
-    Finished { message: Arc::new(exporter.message(wall_nanoseconds(), true)), stuck }
+    Finished { message: Arc::new(exporter.message(wall_nanoseconds(), true)), stuck, left }
+}
+
+/// The thread that waits for the spool's disk, so that nobody else does.
+struct Keeper {
+    thread: JoinHandle<()>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Keeper {
+    fn start(outbox: &Arc<Outbox>) -> Result<Self, Error> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let (outbox, flag) = (Arc::clone(outbox), Arc::clone(&is_over));
+        let thread = spawn("spool", move || outbox.keep(|| flag.load(Ordering::Relaxed)))?;
+        Ok(Self { thread, is_over })
+    }
+
+    /// A disk that does not answer holds up the end no longer than sinks do.
+    fn end(self, outbox: &Outbox) {
+        self.is_over.store(true, Ordering::Relaxed);
+        outbox.wake_keeper();
+        let until = Instant::now() + SETTLE;
+        while !self.thread.is_finished() && Instant::now() < until {
+            std::thread::park_timeout(IDLE);
+        }
+    }
 }
 
 /// A sink's thread.

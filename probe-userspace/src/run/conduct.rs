@@ -23,6 +23,7 @@ use crate::config::Flows;
 use crate::export::{self, Books, Identity, Pressure, Sink};
 use crate::flow::Cache;
 use crate::source::xdp::CaptureFilter;
+use crate::spool::Spool;
 use crate::survive::{Directory, Parts, Shape};
 use crate::telemetry::Board;
 use crate::worker::Clock;
@@ -66,6 +67,8 @@ pub(super) struct Stage {
     pub books: Box<dyn Books>,
     /// Where finished records go.
     pub sinks: Vec<Box<dyn Sink>>,
+    /// Where batches wait for sinks that are durable.
+    pub spool: Option<Spool>,
     /// Where time comes from, and with it whether anybody waits.
     pub clock: Clock,
 }
@@ -96,6 +99,8 @@ pub(super) struct Ended {
     pub failed: bool,
     /// The books were closed without a worker: what they say has a bound, and is not exact.
     pub is_bound: bool,
+    /// What waits in the spool for the next start: names of sinks, and records.
+    pub left: Vec<(String, u64)>,
 }
 
 /// Runs it all.
@@ -104,7 +109,8 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     let settings = crew::shard_settings(setting.flows, stage.posts.len());
     let shape = Shape { buckets: Cache::buckets_for(&settings), ring: RING_RECORDS };
     let workers = (stage.posts.len(), shape);
-    let memory = recovery::memory(setting.recovery.as_ref(), &setting.identity, workers)?;
+    let spool = stage.spool.as_ref();
+    let memory = recovery::memory(setting.recovery.as_ref(), &setting.identity, workers, spool)?;
     let mut lanes = Vec::with_capacity(workers.0);
     let mut posts = Vec::with_capacity(workers.0);
     for (post, Parts { shard, out, lane }) in stage.posts.into_iter().zip(memory.parts) {
@@ -118,6 +124,7 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
         sinks: stage.sinks,
         books: stage.books,
         outbox_octets: export::OUTBOX_OCTETS,
+        spool: stage.spool,
         drain: export::DRAIN,
         pressure,
     })?;
@@ -164,7 +171,7 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     let is_bound = !parted.stuck.is_empty();
     let stuck = is_bound || !finished.stuck.is_empty();
     let failed = stuck || parted.panicked || failed_doors || deserted || failures.count() > 0;
-    Ok(Ended { message: finished.message, failed, is_bound })
+    Ok(Ended { message: finished.message, failed, is_bound, left: finished.left })
 }
 
 fn open(doors: &mut [Box<dyn Door>]) -> Result<(), super::Error> {

@@ -67,6 +67,37 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] crate::spool::Error),
+    /// The spool cannot be given to the user that the process becomes.
+    #[error(
+        "the spool cannot be given to the user {uid}: {error}\n  mend: leave the probe CAP_CHOWN, run it with --user root, or \
+         --no-spool"
+    )]
+    SpoolOwner {
+        /// Whom.
+        uid: u32,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// No such cursor.
+    #[error("spool drop {name}: there is no such cursor\n  mend: name one of these: {known}")]
+    NoCursor {
+        /// As it was written.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// A cursor that a running probe uses.
+    #[error(
+        "spool drop {name}: a sink of the running probe uses it\n  mend: end the probe, or take the sink out of its \
+         configuration, first"
+    )]
+    CursorInUse {
+        /// As it was written.
+        name: String,
+    },
     /// Rights cannot be given up.
     #[error(transparent)]
     Privilege(#[from] host::PrivilegeError),
@@ -91,6 +122,7 @@ impl Error {
             Self::Config(_)
                 | Self::Fault(_)
                 | Self::Kafka(_)
+                | Self::NoCursor { .. }
                 | Self::Privilege(host::PrivilegeError::NoSuchUser(_))
         )
     }

@@ -21,6 +21,7 @@ use crate::source::Source;
 use crate::source::capture_file::{self, CaptureFile, STANDARD_INPUT};
 use crate::source::filtered::Filtered;
 use crate::source::xdp::CaptureFilter;
+use crate::spool::Statistics;
 use crate::telemetry::Board;
 use crate::worker::{Clock, Cut, Handover};
 
@@ -46,6 +47,7 @@ pub(super) fn stage(
         doors: Vec::new(),
         books: Box::new(FileBooks { board: board.clone() }),
         sinks,
+        spool: None,
         clock: Clock::OfPackets,
     })
 }
@@ -103,7 +105,7 @@ impl Books for FileBooks {
         books::merge(cuts.iter().flat_map(|cut| cut.sources.iter().cloned()))
     }
 
-    fn publish(&mut self, message: &Arc<Message>) {
-        self.board.put(message.clone());
+    fn publish(&mut self, message: &Arc<Message>, spool: Option<Statistics>) {
+        self.board.put(message.clone(), spool);
     }
 }

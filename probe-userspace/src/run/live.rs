@@ -20,6 +20,7 @@ use crate::export::{Books, Sink};
 use crate::source::Source;
 use crate::source::filtered::{Filtered, InForce};
 use crate::source::packet::PacketSocket;
+use crate::spool::Statistics;
 use crate::telemetry::Board;
 use crate::worker::{Clock, Cut, Handover};
 
@@ -51,6 +52,7 @@ pub(super) fn stage(
             audit: Audit::default(),
         }),
         sinks,
+        spool: None,
         clock,
     })
 }
@@ -149,11 +151,11 @@ impl Books for LiveBooks {
         books::merge(sockets.into_iter().chain(parts))
     }
 
-    fn publish(&mut self, message: &Arc<Message>) {
+    fn publish(&mut self, message: &Arc<Message>, spool: Option<Statistics>) {
         for sentence in self.audit.judge(message) {
             tracing::error!("the books do not balance {sentence}");
         }
-        self.board.put(message.clone());
+        self.board.put(message.clone(), spool);
     }
 }
 

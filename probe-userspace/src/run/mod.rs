@@ -26,6 +26,7 @@ pub mod plan;
 mod recovery;
 mod reload;
 mod screen;
+mod spool;
 pub mod warnings;
 mod watch;
 mod xdp;
@@ -35,13 +36,12 @@ use std::sync::Arc;
 
 use flow_wire::endpoint::Endpoint;
 use flow_wire::ledger::{Discard, Message, of_probe, residual};
-use flow_wire::stamp::ProbeId;
 
 pub use error::Error;
 pub use exit::Exit;
 
-use crate::config::{Capture, CaptureWord, CommandLine, Config, Input, XdpModeWord};
-use crate::export::Identity;
+use crate::config::{Capture, CaptureWord, Command, CommandLine, Config, Input, XdpModeWord};
+use crate::export::{Identity, Sink};
 use crate::source::filtered::InForce;
 use crate::telemetry::{Board, Server, losses, summary};
 use crate::worker::Clock;
@@ -68,6 +68,9 @@ pub fn run(command_line: &CommandLine) -> Exit {
 }
 
 fn begin(command_line: &CommandLine) -> Result<Exit, Error> {
+    if let Some(Command::Spool { action }) = &command_line.command {
+        return spool::command(action).map(|()| Exit::Done);
+    }
     let interfaces = host::interfaces().map_err(crate::config::Error::from)?;
     let config = command_line.config(&interfaces)?;
     let brokers = config.output.sinks.iter().filter_map(Endpoint::kafka);
@@ -134,7 +137,12 @@ fn attempt(
     let filter = Arc::new(InForce::new(config.capture.filter.clone()));
     // Files are read to their end with the filter that they began with.
     let reload = if plan.ports.is_empty() { None } else { Reload::of(command_line, &filter)? };
-    let stage = stage(config, plan, identity.probe, (board, &filter), (&stop, signals), clock)?;
+    let sinks = outputs::sinks(config, identity.probe)?;
+    let spool = spool::open(config, identity.probe, &sinks)?;
+    let mut stage = stage(config, plan, sinks, (board, &filter), (&stop, signals), clock)?;
+    // The folder stays open until the run has ended: with it the lock.
+    let (spool, folder) = spool.map(spool::Opened::apart).unzip();
+    stage.spool = spool;
     say(plan, &config.capture);
     let setting = Setting {
         recovery: recovery::directory(config, clock != Clock::OfPackets, &identity),
@@ -145,7 +153,11 @@ fn attempt(
         screen: Screen::new(config.output.flows.as_deref()),
         board: board.clone(),
         reload,
-        give_up_rights: &mut || Ok(user.map_or(Ok(()), User::become_for_good)?),
+        give_up_rights: &mut || {
+            let Some(user) = user else { return Ok(()) };
+            folder.as_ref().map_or(Ok(()), |folder| spool::give_to(folder, user))?;
+            Ok(user.become_for_good()?)
+        },
         what: config.inputs.iter().map(Input::name).collect::<Vec<_>>().join(", "),
     };
     conduct::conduct(stage, setting)
@@ -188,12 +200,11 @@ fn serve(config: &Config, board: &Board) -> Result<(), Error> {
 fn stage(
     config: &Config,
     plan: &Plan,
-    probe: ProbeId,
+    sinks: Vec<Box<dyn Sink>>,
     (board, filter): (&Board, &Arc<InForce>),
     ends: (&Stop, &Signals),
     clock: Clock,
 ) -> Result<Stage, Error> {
-    let sinks = outputs::sinks(config, probe)?;
     if !plan.ports.is_empty() {
         return live::stage(plan, &config.capture, sinks, (board, filter), clock);
     }
@@ -214,7 +225,7 @@ fn say(plan: &Plan, capture: &Capture) {
 }
 
 fn finish(config: &Config, ended: Ended, ledger: Option<LedgerFile>) -> Result<Exit, Error> {
-    let Ended { message, failed, is_bound } = ended;
+    let Ended { message, failed, is_bound, left } = ended;
     let identities = of_probe(&message, None);
     let left_over = residual(&identities);
     // Packets, or octets where only they are left over, as in the ledger file.
@@ -222,7 +233,7 @@ fn finish(config: &Config, ended: Ended, ledger: Option<LedgerFile>) -> Result<E
     if let Some(ledger) = ledger {
         ledger.write(&message)?;
     }
-    eprintln!("{}", summary(&message, left_over));
+    eprintln!("{}", summary(&message, left_over, &left));
     for identity in flow_wire::ledger::broken(&identities) {
         tracing::error!("the books do not balance at the hop {}: {}", identity.hop, identity.equation());
     }
@@ -253,6 +264,17 @@ fn describe(config: &Config, plan: &Plan) {
     println!("time-outs      active {:?}, idle {:?}", flows.active_timeout, flows.idle_timeout);
     for sink in &config.output.sinks {
         println!("sink           {sink}, topics {}.*", config.output.kafka.prefix);
+    }
+    match &config.output.spool {
+        Some(spool) if !config.output.sinks.is_empty() => {
+            let size = spool
+                .size_octets
+                .map_or("up to 4096 MB, at most half of what is free".to_owned(), |octets| {
+                    format!("up to {} MB", octets >> 20)
+                });
+            println!("spool          {} in {}, {:?} at most", size, config.state_dir.display(), spool.age);
+        }
+        _ => println!("spool          none"),
     }
     for (name, path) in [("flows to", &config.output.flows), ("ledger to", &config.output.ledger)] {
         if let Some(path) = path {

@@ -8,6 +8,7 @@ use flow_wire::stamp::Epoch;
 use super::Error;
 use crate::config::Config;
 use crate::export::{Identity, Salvaged};
+use crate::spool::Spool;
 use crate::survive::directory::Own;
 use crate::survive::file::Owner;
 use crate::survive::{Directory, Parts, Refusal, Remains, Shape};
@@ -48,9 +49,11 @@ pub(super) fn memory(
     directory: Option<&Directory>,
     identity: &Identity,
     (workers, shape): (usize, Shape),
+    spool: Option<&Spool>,
 ) -> Result<Memory, Error> {
     // Before new files take the room that the old ones still have.
-    let remains = directory.map(|directory| directory.remains(&|_, _| None)).unwrap_or_default();
+    let spooled = |epoch, stream| spool.and_then(|spool| spool.sealed(epoch, stream));
+    let remains = directory.map(|directory| directory.remains(&spooled)).unwrap_or_default();
     describe(&remains);
     let mut own = Own::default();
     let survivable = directory.map(|directory| in_files(directory, identity, (workers, shape), &mut own));

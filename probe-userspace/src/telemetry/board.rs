@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use flow_wire::ledger::{Message, of_probe, residual};
 
+use crate::spool::Statistics;
+
 /// The newest books.
 #[derive(Clone, Debug, Default)]
 pub struct Board(Arc<Mutex<Books>>);
@@ -13,27 +15,34 @@ pub struct Board(Arc<Mutex<Books>>);
 struct Books {
     newest: Option<Arc<Message>>,
     before: Option<Arc<Message>>,
+    spool: Option<Statistics>,
     changed: Instant,
 }
 
 impl Default for Books {
     fn default() -> Self {
-        Self { newest: None, before: None, changed: Instant::now() }
+        Self { newest: None, before: None, spool: None, changed: Instant::now() }
     }
 }
 
 impl Board {
-    /// Hangs up newer ones.
-    pub fn put(&self, message: Arc<Message>) {
+    /// Hangs up newer ones, and what the spool says of itself where there is one.
+    pub fn put(&self, message: Arc<Message>, spool: Option<Statistics>) {
         // A panic elsewhere cannot have left half of a pointer here.
         let mut books = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         books.before = books.newest.replace(message);
+        books.spool = spool;
         books.changed = Instant::now();
     }
 
     /// The newest, if there are any yet.
     pub fn get(&self) -> Option<Arc<Message>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).newest.clone()
+    }
+
+    /// The spool of the newest.
+    pub fn spool(&self) -> Option<Statistics> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).spool
     }
 
     /// How long the newest hang there; before there are any, how long the board does.

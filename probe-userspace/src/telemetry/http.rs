@@ -77,7 +77,7 @@ impl Server {
             ("GET", "/health", Some(_)) => ("200 OK", TEXT, "metering\n".into()),
             ("GET", "/health" | "/metrics", None) => ("503 Service Unavailable", TEXT, "starting\n".into()),
             ("GET", "/metrics", Some(message)) => {
-                ("200 OK", OPEN_METRICS, metrics::page(&message, self.board.residual()))
+                ("200 OK", OPEN_METRICS, metrics::page(&message, self.board.residual(), self.board.spool()))
             }
             ("GET", _, _) => ("404 Not Found", TEXT, "/metrics and /health are here\n".into()),
             _ => ("405 Method Not Allowed", TEXT, "GET only\n".into()),
@@ -149,19 +149,22 @@ mod tests {
         let address = server.address().unwrap();
         server.start().unwrap();
         assert!(get(address, "GET /health").starts_with("HTTP/1.1 503"));
-        board.put(Arc::new(Message {
-            version: 1,
-            exporter: String::new(),
-            epoch_start_nanoseconds: 0,
-            time_nanoseconds: 0,
-            active_timeout_seconds: 120,
-            queues: vec![],
-            workers: vec![],
-            cursors: vec![],
-            cuts: vec![],
-            closed: false,
-            ..Message::default()
-        }));
+        board.put(
+            Arc::new(Message {
+                version: 1,
+                exporter: String::new(),
+                epoch_start_nanoseconds: 0,
+                time_nanoseconds: 0,
+                active_timeout_seconds: 120,
+                queues: vec![],
+                workers: vec![],
+                cursors: vec![],
+                cuts: vec![],
+                closed: false,
+                ..Message::default()
+            }),
+            None,
+        );
         assert!(get(address, "GET /health").starts_with("HTTP/1.1 200"));
         assert!(get(address, "GET /metrics").ends_with("# EOF\n"));
         assert!(get(address, "GET /secrets").starts_with("HTTP/1.1 404"));

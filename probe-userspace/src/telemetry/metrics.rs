@@ -12,13 +12,14 @@ use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
 
 use super::rates::word;
+use crate::spool::Statistics;
 
 type Labels = Vec<(&'static str, String)>;
 type Counters = Family<Labels, Counter>;
 type Gauges = Family<Labels, Gauge>;
 
 /// The page of `GET /metrics` (OpenMetrics text); `residual` is what the books cannot account for.
-pub(super) fn page(message: &Message, residual: u64) -> String {
+pub(super) fn page(message: &Message, residual: u64, spool: Option<Statistics>) -> String {
     let mut registry = Registry::with_prefix("probe");
     let mut metrics = Metrics::new(&mut registry);
     message.queues.iter().for_each(|queue| metrics.queue(queue));
@@ -26,6 +27,9 @@ pub(super) fn page(message: &Message, residual: u64) -> String {
     let mut sinks: Vec<&str> = Vec::new();
     for cursor in &message.cursors {
         metrics.cursor(cursor, sink_label(&cursor.sink, &mut sinks));
+    }
+    if let Some(spool) = spool {
+        super::spool::register(&mut registry, &spool);
     }
     let left_over = Gauge::<i64>::default();
     left_over.set(i64::try_from(residual).unwrap_or(i64::MAX));
@@ -254,7 +258,7 @@ mod tests {
             closed: false,
             ..Message::default()
         };
-        let page = page(&message, 3);
+        let page = page(&message, 3, None);
         for line in [
             "probe_source_seen_packets_total{interface=\"eno1\",queue=\"3\"} 10",
             "probe_source_seen_bytes_total{interface=\"eno1\",queue=\"3\"} 1000",

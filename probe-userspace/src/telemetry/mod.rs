@@ -13,6 +13,7 @@ mod line;
 mod metrics;
 mod number;
 mod rates;
+mod spool;
 mod summary;
 
 pub use board::Board;

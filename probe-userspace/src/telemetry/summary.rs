@@ -7,8 +7,8 @@ use flow_wire::ledger::{Amount, Message};
 use super::number::{grouped, si};
 use super::rates::{by_word, losses, lost_records, records, seen};
 
-/// A few lines: what was seen, what became of it, what was lost, and by what.
-pub fn summary(message: &Message, residual: u64) -> String {
+/// A few lines: what was seen, what became of it, what was lost, and by what; and what waits in the spool, by sink.
+pub fn summary(message: &Message, residual: u64, left: &[(String, u64)]) -> String {
     let mut text = String::new();
     let total = seen(message);
     let seconds = message.time_nanoseconds.saturating_sub(message.epoch_start_nanoseconds) as f64 / 1e9;
@@ -31,6 +31,10 @@ pub fn summary(message: &Message, residual: u64) -> String {
     let _ = writeln!(text, "lost       {} packets{in_records}", grouped(losses.values().sum()));
     for (reason, packets) in losses {
         let _ = writeln!(text, "  {reason:<28} {}", grouped(packets));
+    }
+    for (sink, records) in left {
+        let records = grouped(*records);
+        let _ = writeln!(text, "in spool   {records} records wait for {sink}: the next start sends them");
     }
     let _ = write!(text, "residual   {residual}");
     text
@@ -115,7 +119,7 @@ mod tests {
             closed: true,
             ..Message::default()
         };
-        let text = summary(&message, 0);
+        let text = summary(&message, 0, &[("kafka://b".to_owned(), 1_500)]);
         for part in [
             "1,200 packets, 120 kB in 2.5 s",
             "1,196",
@@ -123,6 +127,7 @@ mod tests {
             "passed own",
             "4 packets",
             "lost       9 packets, 1 records of a sink among them\n",
+            "in spool   1,500 records wait for kafka://b",
             "residual   0",
         ] {
             assert!(text.contains(part), "{part:?} in\n{text}");

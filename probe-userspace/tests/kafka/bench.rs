@@ -98,6 +98,11 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(sink: Box<Kafka>) -> Self {
         let outbox = Outbox::new(&[(sink.name(), sink.guarantee())], usize::MAX);
+        Self::over(sink, outbox)
+    }
+
+    /// Its cursor is the first one of the outbox.
+    pub(crate) fn over(sink: Box<Kafka>, outbox: Arc<Outbox>) -> Self {
         let (cursor, said) = (outbox.cursor(0), Said::default());
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(said.clone()).finish();
         let run = move || tracing::subscriber::with_default(subscriber, || sink.run(cursor));
@@ -152,6 +157,17 @@ impl Running {
         self.thread.join().unwrap();
         self.outbox.abandon(Discard::DrainTimeout);
         (balanced(&self.outbox), self.said.text())
+    }
+
+    /// Nothing more is sent: what waits stays in the spool, which is closed. Gives the records.
+    pub(crate) fn leave(self) -> u64 {
+        self.outbox.abandon(Discard::DrainTimeout);
+        self.outbox.end();
+        self.thread.join().unwrap();
+        balanced(&self.outbox);
+        let left = self.outbox.left().into_iter().map(|(_, records)| records).sum();
+        self.outbox.close();
+        left
     }
 }
 

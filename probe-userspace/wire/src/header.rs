@@ -165,6 +165,16 @@ impl Header {
 
     /// From a ZMQ frame and the body behind it, which is checked.
     pub fn from_frame(frame: &[u8], body: &[u8]) -> Result<Self, Error> {
+        let (header, announced) = Self::from_frame_alone(frame)?;
+        if announced != body.len() {
+            return Err(Error::Length { found: body.len(), announced });
+        }
+        header.check(body)?;
+        Ok(header)
+    }
+
+    /// From a frame alone, with the length that it announces: the caller has checked the body otherwise, or does not have it.
+    pub fn from_frame_alone(frame: &[u8]) -> Result<(Self, usize), Error> {
         let frame: &[u8; FRAME_OCTETS] = frame.try_into().map_err(|_| Error::FrameLength(frame.len()))?;
         if frame[0..4] != MAGIC {
             return Err(Error::Magic);
@@ -182,22 +192,21 @@ impl Header {
                 value: frame[6].to_string(),
                 expected: "0 (flows) or 1 (ledger)",
             })?;
-        let announced = u32::from_be_bytes(part(frame, 60)) as usize;
-        if announced != body.len() {
-            return Err(Error::Length { found: body.len(), announced });
-        }
         let stamp = Stamp {
             probe: ProbeId(Uuid::from_bytes(part(frame, 8))),
             epoch: Epoch(Uuid::from_bytes(part(frame, 24))),
             stream: StreamId(u16::from_be_bytes(part(frame, 40))),
             sequence: Sequence(u64::from_be_bytes(part(frame, 48))),
         };
-        let rows = u32::from_be_bytes(part(frame, 44));
-        let crc32c = u32::from_be_bytes(part(frame, 56));
-        let sink = u16::from_be_bytes(part(frame, 42));
-        let header = Self { version, kind, stamp, rows, crc32c, sink };
-        header.check(body)?;
-        Ok(header)
+        let header = Self {
+            version,
+            kind,
+            stamp,
+            rows: u32::from_be_bytes(part(frame, 44)),
+            crc32c: u32::from_be_bytes(part(frame, 56)),
+            sink: u16::from_be_bytes(part(frame, 42)),
+        };
+        Ok((header, u32::from_be_bytes(part(frame, 60)) as usize))
     }
 }
 

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use flow_wire::fault::Hop;
 use flow_wire::ledger::{
-    Amount, CursorTerms, Discard, Guarantee, IN_FLIGHT_PACKETS_MAX, Message, MessageError, Pass, QueueTerms,
-    Refuse, StoredStream, StreamCut, WorkerTerms, broken, cursor_of, lost_on_bus, of_probe, of_stream,
-    residual,
+    Amount, Closes, CursorTerms, Discard, Guarantee, IN_FLIGHT_PACKETS_MAX, Message, MessageError, Pass,
+    QueueTerms, Refuse, StoredStream, StreamCut, WorkerTerms, broken, cursor_of, lost_on_bus, of_probe,
+    of_stream, residual,
 };
-use flow_wire::stamp::{Sequence, StreamId};
+use flow_wire::stamp::{Epoch, Sequence, StreamId};
 use xdp_abi::headers::{NonFlow, Undecodable};
 
 fn amount(packets: u64) -> Amount {
@@ -86,6 +86,18 @@ fn sound() -> Message {
 
 fn named(message: &Message) -> Option<Hop> {
     broken(&of_probe(message, None)).first().map(|identity| identity.hop)
+}
+
+#[test]
+fn books_closed_with_a_bound_may_have_had_packets_in_flight() {
+    let mut message = sound();
+    message.queues[0].seen += Amount::one(60);
+    assert_ne!(residual(&of_probe(&message, None)), Amount::ZERO);
+    let closes = Closes { epoch: Epoch(uuid::Uuid::nil()), generation: 2, is_bound: true };
+    message.closes = Some(closes);
+    assert_eq!(residual(&of_probe(&message, None)), Amount::ZERO);
+    message.closes = Some(Closes { is_bound: false, ..closes });
+    assert_ne!(residual(&of_probe(&message, None)), Amount::ZERO);
 }
 
 #[test]

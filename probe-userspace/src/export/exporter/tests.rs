@@ -54,7 +54,7 @@ impl Books for Published {
         cuts.iter().flat_map(|cut| cut.sources.clone()).collect()
     }
 
-    fn publish(&mut self, message: &Arc<Message>) {
+    fn publish(&mut self, message: &Arc<Message>, _spool: Option<crate::spool::Statistics>) {
         self.0.lock().unwrap().push(Arc::clone(message));
     }
 }

@@ -12,6 +12,7 @@ use rdkafka::producer::{BaseProducer, Producer};
 use super::Options;
 use super::failure::Failure;
 use super::notes::{Context, Notes, Producing};
+use super::place::Place;
 use super::topics::{self, Topic};
 
 /// Time after which the broker aborts a transaction that its producer left open: so long a killed probe holds up readers of
@@ -35,6 +36,8 @@ pub(super) struct Client {
     pub(super) transaction_timeout: Duration,
     /// Number of the sink, for the headers.
     pub(super) sink: u16,
+    /// Where the broker keeps the spool's cursor; `None` = there is none, or it is not permitted.
+    pub(super) place: Option<Place>,
     flow: Topic,
     ledger: Topic,
 }
@@ -58,7 +61,7 @@ impl Client {
                 .map_err(|error| Failure::of(&error, producer.context().notes.connection()))?;
         }
         let transaction_timeout = transaction_timeout(&config);
-        Ok(Self { producer, transactional, transaction_timeout, sink, flow, ledger })
+        Ok(Self { producer, transactional, transaction_timeout, sink, place: None, flow, ledger })
     }
 
     pub(super) fn topic(&self, kind: Kind) -> &Topic {
@@ -160,7 +163,7 @@ fn transaction_timeout(config: &ClientConfig) -> Duration {
     asked.map_or(TRANSACTION_TIMEOUT, Duration::from_millis)
 }
 
-fn client_config(pairs: &[(String, String)]) -> ClientConfig {
+pub(super) fn client_config(pairs: &[(String, String)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     for (key, value) in pairs {
         config.set(key, value);

@@ -2,8 +2,8 @@
 //! once, whatever happens to probe, network or broker.
 //!
 //! ```text
-//! connect   topics (made when missing) ─► init_transactions: what a former run left open is aborted
-//! serve     some batches of the cursor ─► one transaction ─┬─ committed ─► acknowledge
+//! connect   topics (made when missing) ─► init_transactions: what a former run left open is aborted ─► the spool's cursor read back
+//! serve     some batches of the cursor ─► one transaction, with the cursor ─┬─ committed ─► acknowledge
 //!                                                          ├─ aborted ───► give back, the same batches again
 //!                                                          └─ fatal ─────► give back, connect anew
 //! ```
@@ -14,12 +14,14 @@ mod bootstrap;
 mod client;
 mod failure;
 mod notes;
+mod place;
 mod report;
 mod topics;
 mod transaction;
 
 use std::time::{Duration, Instant};
 
+use flow_wire::bus::Kind;
 use flow_wire::endpoint;
 use flow_wire::kafka_conf::KafkaConf;
 use flow_wire::ledger::{Discard, Guarantee};
@@ -29,6 +31,7 @@ use super::Sink;
 use super::outbox::{Cursor, Next};
 use client::Client;
 use failure::Failure;
+use place::Place;
 use report::Reporter;
 use transaction::Outcome;
 
@@ -160,11 +163,20 @@ impl Kafka {
             let config = self.config(transactional);
             let mut is_over = || limit.is_over(cursor);
             match Client::connect(&config, transactional, cursor.number(), &self.options, &mut is_over) {
-                Ok(client) => {
-                    cursor.set_guarantee(guarantee(transactional));
-                    reporter.connected(&client);
-                    return Some(client);
-                }
+                Ok(mut client) => match self.find_place(&config, &mut client, cursor, &mut is_over) {
+                    Ok(is_kept) => {
+                        if !is_kept {
+                            reporter.no_place();
+                        }
+                        cursor.set_guarantee(guarantee(transactional && is_kept));
+                        reporter.connected(&client);
+                        return Some(client);
+                    }
+                    Err(failure) => {
+                        reporter.trouble(&failure);
+                        limit.wait(cursor, &failure);
+                    }
+                },
                 Err(Failure::NoTransactions(reason)) if transactional => {
                     reporter.no_transactions(&reason);
                     transactional = false;
@@ -174,6 +186,36 @@ impl Kafka {
                     limit.wait(cursor, &failure);
                 }
             }
+        }
+    }
+
+    /// Where the spool's cursor is kept with the batches, it is read back, and holds. `false` = the broker does not permit that:
+    /// then the cursor's file alone knows what has arrived, up to a second before a crash.
+    fn find_place(
+        &self,
+        config: &[(String, String)],
+        client: &mut Client,
+        cursor: &Cursor,
+        is_over: &mut dyn FnMut() -> bool,
+    ) -> Result<bool, Failure> {
+        let Some(spool) = cursor.spool().filter(|_| client.transactional) else { return Ok(true) };
+        let group = format!("{}{}/{}", place::GROUP_PREFIX, self.probe.0, self.endpoint.bootstrap_servers());
+        let topic = client.topic(Kind::Ledger).name.clone();
+        match Place::find(config, (&group, &topic, spool), is_over) {
+            Ok((place, committed)) => {
+                let arrived = committed.map_or(0, |position| cursor.resume(position));
+                if arrived > 0 {
+                    tracing::info!(
+                        sink = self.name,
+                        batches = arrived,
+                        "batches had arrived, as the broker says"
+                    );
+                }
+                client.place = Some(place);
+                Ok(true)
+            }
+            Err(Failure::NotPermitted(_)) => Ok(false),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -189,7 +231,8 @@ impl Kafka {
                 }
                 Next::End => return false,
             };
-            let failure = match client.transact(&batches, || limit.is_over(cursor), reporter) {
+            let position = cursor.position_after(batches.len());
+            let failure = match client.transact(&batches, position, || limit.is_over(cursor), reporter) {
                 Outcome::Committed => {
                     cursor.acknowledge(batches.len());
                     limit.contact();
@@ -230,6 +273,10 @@ impl Sink for Kafka {
         Guarantee::ExactlyOnce
     }
 
+    fn is_durable(&self) -> bool {
+        true
+    }
+
     fn run(self: Box<Self>, cursor: Cursor) {
         let mut limit = Limit::new(self.patience);
         let mut reporter = Reporter::new(self.name.clone(), self.patience);
@@ -242,7 +289,10 @@ impl Sink for Kafka {
             if cursor.is_ending() || !limit.is_out_of_patience() {
                 return;
             }
-            reporter.gave_up(discard_waiting(&cursor));
+            match cursor.leave() {
+                Some(records) => reporter.left(records),
+                None => reporter.gave_up(discard_waiting(&cursor)),
+            }
             limit.give_up();
         }
     }

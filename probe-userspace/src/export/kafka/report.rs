@@ -74,8 +74,8 @@ impl Reporter {
         if let (1, Some(patience)) = (times, self.patience) {
             tracing::warn!(
                 sink = self.sink,
-                "a capture file waits {} s for a broker that takes nothing; then what waits is discarded, and counted as \
-                 drain_timeout",
+                "a capture file waits {} s for a broker that takes nothing; then what waits stays in the spool, or without \
+                 one is counted as drain_timeout",
                 patience.as_secs()
             );
         }
@@ -93,6 +93,26 @@ impl Reporter {
             sink,
             batches,
             "the broker took nothing in time: what waited is discarded, and counted as drain_timeout"
+        );
+    }
+
+    /// The same where a spool keeps it.
+    pub(super) fn left(&self, records: u64) {
+        let sink = &self.sink;
+        tracing::warn!(
+            sink,
+            records,
+            "the broker took nothing in time: what waits stays in the spool, and goes out at the next start with this state \
+             directory"
+        );
+    }
+
+    /// The cursor's file is up to a second behind what has arrived.
+    pub(super) fn no_place(&self) {
+        tracing::warn!(
+            sink = self.sink,
+            "the broker does not keep the spool's cursor (permit Read on the groups gannet-spool/*): a probe that is killed \
+             sends what it sent in its last second once more, and readers must deduplicate by the stamp in the headers"
         );
     }
 

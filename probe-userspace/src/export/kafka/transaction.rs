@@ -15,6 +15,7 @@ use super::failure::{Failure, is_for_good};
 use super::report::Reporter;
 use super::topics;
 use crate::export::copies;
+use crate::spool::Position;
 
 /// Time for one try of a call that is then tried again: so soon the end of the run is noticed.
 const TRY: Duration = Duration::from_millis(200);
@@ -51,15 +52,17 @@ pub(super) enum Outcome {
 }
 
 impl Client {
-    /// Sends the batches and waits for the broker, for as long as it takes or until `is_over`.
+    /// Sends the batches, with the spool's position behind them, and waits for the broker, for as long as it takes or until
+    /// `is_over`.
     pub(super) fn transact(
         &self,
         batches: &[Arc<Sealed>],
+        position: Option<Position>,
         mut is_over: impl FnMut() -> bool,
         reporter: &mut Reporter,
     ) -> Outcome {
         let begun = Instant::now();
-        match self.send_together(batches, &mut is_over, reporter) {
+        match self.send_together(batches, position, &mut is_over, reporter) {
             Outcome::Aborted(Failure::Fenced(reason)) if begun.elapsed() >= self.transaction_timeout => {
                 aborted(Failure::Expired(reason))
             }
@@ -70,6 +73,7 @@ impl Client {
     fn send_together(
         &self,
         batches: &[Arc<Sealed>],
+        position: Option<Position>,
         is_over: &mut impl FnMut() -> bool,
         reporter: &mut Reporter,
     ) -> Outcome {
@@ -83,6 +87,9 @@ impl Client {
             if let Err(error) = self.produce(sealed, is_over) {
                 return self.abort(Failure::of(&error, None), is_over);
             }
+        }
+        if let Err(error) = self.commit_place(position, is_over, TRY) {
+            return self.abort(Failure::of(&error, None), is_over);
         }
         if self.transactional { self.commit(is_over, reporter) } else { self.deliver(is_over, reporter) }
     }

@@ -1,13 +1,17 @@
 //! A sink's view of the outbox.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
 use flow_wire::batch::Sealed;
+use flow_wire::fault::{self, Mutant};
 use flow_wire::ledger::{Discard, Guarantee};
 use flow_wire::stamp::Stamp;
+use uuid::Uuid;
 
-use super::Outbox;
+use super::seat::Seat;
+use super::{Outbox, State};
+use crate::spool::{CursorId, Position, Spool, Sync};
 
 /// Where one sink stands.
 #[derive(Debug)]
@@ -34,6 +38,28 @@ pub enum Next {
     End,
 }
 
+impl State {
+    /// The cursor in the spool, where the seat has one.
+    fn kept(&mut self, seat: usize) -> Option<(&mut Spool, CursorId)> {
+        match (&self.seats[seat], &mut self.spool) {
+            (Seat::Kept(kept), Some(spool)) => Some((spool, kept.id)),
+            _ => None,
+        }
+    }
+
+    /// Nothing more comes for this seat: all is handed, or the rest is left to the next start.
+    fn is_over(&self, seat: usize) -> bool {
+        let (Seat::Kept(kept), Some(spool)) = (&self.seats[seat], &self.spool) else { return self.ended };
+        let awaits_sync = spool.options().sync == Sync::Batch && !spool.unsynced().is_empty();
+        self.ended && (self.leaving || kept.is_left || !awaits_sync)
+    }
+
+    /// What waits is left to the next start, from now on.
+    fn is_leaving(&self, seat: usize) -> bool {
+        matches!(&self.seats[seat], Seat::Kept(kept) if self.ended && (self.leaving || kept.is_left))
+    }
+}
+
 impl Cursor {
     pub(super) fn new(outbox: Arc<Outbox>, sink: usize) -> Self {
         Self { outbox, sink }
@@ -46,7 +72,7 @@ impl Cursor {
 
     /// The number of its sink, as in the terms: what it sends carries it.
     pub fn number(&self) -> u16 {
-        u16::try_from(self.sink + 1).unwrap_or(0)
+        self.outbox.lock().seats[self.sink].number()
     }
 
     /// The batches behind those that were handed: at least one, else as many as both bounds let through. Waits for the first.
@@ -54,11 +80,15 @@ impl Cursor {
         let until = Instant::now() + timeout;
         let mut state = self.outbox.lock();
         loop {
-            let handed = state.queues[self.sink].hand(batches, octets);
+            if state.is_leaving(self.sink) {
+                return Next::End;
+            }
+            let handed;
+            (state, handed) = self.take(state, batches, octets);
             if !handed.is_empty() {
                 return Next::Batches(handed);
             }
-            if state.ended {
+            if state.is_over(self.sink) {
                 return Next::End;
             }
             if Instant::now() >= until {
@@ -68,44 +98,155 @@ impl Cursor {
         }
     }
 
+    /// What there is now. The disk is read without the lock, so that nobody who appends waits for it.
+    fn take<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        batches: usize,
+        octets: usize,
+    ) -> (MutexGuard<'a, State>, Vec<Arc<Sealed>>) {
+        loop {
+            if let Seat::Memory(queue) = &mut state.seats[self.sink] {
+                let handed = queue.hand(batches, octets);
+                return (state, handed);
+            }
+            let source = state.kept(self.sink).and_then(|(spool, id)| spool.look(id, batches, octets));
+            let Some(source) = source else { return (state, Vec::new()) };
+            drop(state);
+            let fetched = source.fetch();
+            state = self.outbox.lock();
+            let handed = state.kept(self.sink).and_then(|(spool, id)| spool.hand(id, fetched));
+            // Nothing: the cursor was moved meanwhile, or there were only notes of the spool's own.
+            if let Some(handed) = handed.filter(|handed| !handed.is_empty()) {
+                if fault::is(Mutant::CursorFirst) {
+                    state
+                        .kept(self.sink)
+                        .into_iter()
+                        .for_each(|(spool, id)| spool.acknowledge(id, handed.len()));
+                }
+                return (state, handed);
+            }
+        }
+    }
+
     /// The first `count` of the handed batches have arrived.
     pub fn acknowledge(&self, count: usize) {
-        self.outbox.lock().queues[self.sink].acknowledge(count);
+        let mut state = self.outbox.lock();
+        match &mut state.seats[self.sink] {
+            Seat::Memory(queue) => queue.acknowledge(count),
+            Seat::Kept(kept) => kept.is_left = false,
+        }
+        if let Some((spool, id)) = state.kept(self.sink) {
+            spool.acknowledge(id, count);
+        }
+        drop(state);
         self.outbox.changed.notify_all();
     }
 
     /// None of the handed batches has arrived: [`Cursor::next`] hands them again.
     pub fn give_back(&self) {
-        self.outbox.lock().queues[self.sink].give_back();
+        let mut state = self.outbox.lock();
+        if let Seat::Memory(queue) = &mut state.seats[self.sink] {
+            queue.give_back();
+        }
+        if let Some((spool, id)) = state.kept(self.sink) {
+            spool.give_back(id);
+        }
+        drop(state);
         self.outbox.changed.notify_all();
     }
 
-    /// This batch will never arrive: it is counted under the reason.
+    /// This batch will never arrive: it is counted under the reason. Of a cursor in the spool it must be one that is handed.
     pub fn discard(&self, stamp: Stamp, reason: Discard) {
-        self.outbox.lock().queues[self.sink].discard(stamp, reason);
+        let mut state = self.outbox.lock();
+        if let Seat::Memory(queue) = &mut state.seats[self.sink] {
+            queue.discard(stamp, reason);
+        }
+        if let Some((spool, id)) = state.kept(self.sink) {
+            spool.discard(id, stamp, reason);
+        }
+        drop(state);
         self.outbox.changed.notify_all();
     }
 
     /// Gives it the name of the reader for whom it was kept before anybody knew who that would be.
     pub fn rename(&self, name: &str) {
-        self.outbox.lock().queues[self.sink].rename(name);
+        let mut state = self.outbox.lock();
+        let state = &mut *state;
+        match (&mut state.seats[self.sink], &mut state.spool) {
+            (Seat::Memory(queue), _) => queue.rename(name),
+            (Seat::Kept(kept), Some(spool)) => {
+                if spool.rename_cursor(&kept.name, name) {
+                    name.clone_into(&mut kept.name);
+                }
+            }
+            (Seat::Kept(_), None) => {}
+        }
     }
 
     /// Whether its terms stand in the books. A cursor that nobody ever read, where others of the same bus are read, is no
     /// reader's loss.
     pub fn set_listed(&self, is_listed: bool) {
-        self.outbox.lock().queues[self.sink].set_listed(is_listed);
+        match &mut self.outbox.lock().seats[self.sink] {
+            Seat::Memory(queue) => queue.set_listed(is_listed),
+            Seat::Kept(kept) => kept.is_listed = is_listed,
+        }
     }
 
     /// Ends it: nobody came for whom it was kept. What it holds is forgotten, and so are its terms.
     pub fn withdraw(self) {
-        self.outbox.lock().queues[self.sink].withdraw();
+        let mut state = self.outbox.lock();
+        if let Some((spool, id)) = state.kept(self.sink) {
+            spool.detach(id);
+            spool.drop_cursor(id);
+        }
+        match &mut state.seats[self.sink] {
+            Seat::Memory(queue) => queue.withdraw(),
+            Seat::Kept(kept) => (kept.is_read, kept.is_listed) = (false, false),
+        }
+        drop(state);
         self.outbox.changed.notify_all();
+    }
+
+    /// Nobody need wait for this sink any longer: what it has not sent stays in the spool for the next start, unless it takes
+    /// something again. Gives the records that wait; `None` = they are in memory, and would be gone.
+    pub fn leave(&self) -> Option<u64> {
+        self.give_back();
+        let mut state = self.outbox.lock();
+        let (spool, id) = state.kept(self.sink)?;
+        let waiting = spool.cursors().into_iter().find(|cursor| cursor.id == id)?.waiting.records;
+        if let Seat::Kept(kept) = &mut state.seats[self.sink] {
+            kept.is_left = true;
+        }
+        drop(state);
+        self.outbox.changed.notify_all();
+        Some(waiting)
+    }
+
+    /// Behind the first `count` of the handed batches, for a bus that can keep it with them. `None` = there is no spool, or
+    /// nothing is handed.
+    pub fn position_after(&self, count: usize) -> Option<Position> {
+        self.outbox.lock().kept(self.sink).and_then(|(spool, id)| spool.position_after(id, count))
+    }
+
+    /// The bus says that everything below this position has arrived. It is believed where it is ahead; gives the batches
+    /// that are now known to have arrived.
+    pub fn resume(&self, position: Position) -> u64 {
+        let mut state = self.outbox.lock();
+        let arrived = state.kept(self.sink).map_or(0, |(spool, id)| spool.resume(id, position));
+        drop(state);
+        self.outbox.changed.notify_all();
+        arrived
+    }
+
+    /// Which spool positions are of; `None` = there is none.
+    pub fn spool(&self) -> Option<Uuid> {
+        self.outbox.lock().kept(self.sink).map(|(spool, _)| spool.identity().spool)
     }
 
     /// What acknowledgements promise from now on.
     pub fn set_guarantee(&self, guarantee: Guarantee) {
-        self.outbox.lock().queues[self.sink].set_guarantee(guarantee);
+        self.outbox.lock().seats[self.sink].set_guarantee(guarantee);
     }
 
     /// Whether the time to drain runs: there is not much of it.

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use flow_wire::batch::Sealed;
 use flow_wire::bus::Kind;
 use flow_wire::fault::{self, Mutant};
-use flow_wire::ledger::{Amount, ByReason, CursorTerms, Discard, Guarantee};
+use flow_wire::ledger::{CursorTerms, Discard, Guarantee};
 use flow_wire::stamp::{Stamp, StreamId};
 
 use super::LEDGER_OCTETS;
+use crate::spool::{Tally, Terms};
 
 /// One sink's part of the outbox.
 #[derive(Debug)]
@@ -29,33 +30,6 @@ pub(super) struct Queue {
     is_listed: bool,
     /// It takes nothing any more.
     is_withdrawn: bool,
-}
-
-/// In records; of the discarded ones with what is in them.
-#[derive(Debug, Default)]
-struct Terms {
-    out: u64,
-    acknowledged: u64,
-    waiting: u64,
-    discarded: BTreeMap<Discard, u64>,
-    discarded_amounts: ByReason<Discard>,
-    discarded_batches: u64,
-}
-
-/// What a stream brought, whoever took it.
-#[derive(Debug, Default)]
-pub(super) struct Appended {
-    records: u64,
-    amount: Amount,
-    batches: u64,
-}
-
-impl Appended {
-    pub(super) fn count(&mut self, sealed: &Sealed) {
-        self.records += u64::from(sealed.header.rows);
-        self.amount += sealed.exported;
-        self.batches += 1;
-    }
 }
 
 impl Queue {
@@ -84,41 +58,39 @@ impl Queue {
         self.streams.entry(stream).or_default();
     }
 
+    pub(super) fn number(&self) -> u16 {
+        self.number
+    }
+
     pub(super) fn sink(&self) -> &str {
         &self.sink
     }
 
     /// Nobody listened for it while this was appended.
-    pub(super) fn begin_behind(&mut self, stream: StreamId, before: &Appended) {
+    pub(super) fn begin_behind(&mut self, stream: StreamId, before: Tally) {
         let terms = self.streams.entry(stream).or_default();
-        if before.batches == 0 {
-            return;
+        if before.batches > 0 {
+            terms.append_discarded(before, Discard::NoSubscriber);
         }
-        terms.out = before.records;
-        terms.discarded.insert(Discard::NoSubscriber, before.records);
-        terms.discarded_amounts.insert(Discard::NoSubscriber, before.amount);
-        terms.discarded_batches = before.batches;
     }
 
     pub(super) fn append(&mut self, sealed: &Arc<Sealed>) {
         if self.is_withdrawn {
             return;
         }
-        let octets = sealed.body.len();
-        let terms = self.streams.entry(sealed.header.stamp.stream).or_default();
-        terms.out += u64::from(sealed.header.rows);
+        let (octets, tally) = (sealed.body.len(), Tally::of(sealed));
         if self.capacity.is_none() {
-            return terms.discard(sealed, Discard::NoSink);
+            return self.terms_of(sealed).append_discarded(tally, Discard::NoSink);
         }
         match sealed.header.kind {
             Kind::Flows if self.has_room(octets) => self.flow_octets += octets,
-            Kind::Flows => return self.terms_of(sealed).discard(sealed, Discard::OutboxFull),
+            Kind::Flows => return self.terms_of(sealed).append_discarded(tally, Discard::OutboxFull),
             Kind::Ledger => {
                 self.make_room_for_ledger(octets);
                 self.ledger_octets += octets;
             }
         }
-        self.terms_of(sealed).waiting += u64::from(sealed.header.rows);
+        self.terms_of(sealed).append(tally);
         self.batches.push_back(Arc::clone(sealed));
     }
 
@@ -153,7 +125,7 @@ impl Queue {
         for _ in 0..count.min(self.handed) {
             self.handed -= 1;
             if let Some(sealed) = self.take(0) {
-                self.terms_of(&sealed).acknowledged += u64::from(sealed.header.rows);
+                self.terms_of(&sealed).acknowledge(Tally::of(&sealed));
             }
         }
     }
@@ -200,19 +172,7 @@ impl Queue {
     pub(super) fn terms(&self) -> impl Iterator<Item = CursorTerms> {
         // The control stream carries no records; what it dropped shows as gaps in its sequences.
         let flows = self.streams.iter().filter(|(stream, _)| self.is_listed && **stream != StreamId::CONTROL);
-        flows.map(|(stream, terms)| CursorTerms {
-            sink: self.sink.clone(),
-            number: self.number,
-            read_here: false,
-            stream: *stream,
-            guarantee: self.guarantee,
-            records_out: terms.out,
-            acknowledged: terms.acknowledged,
-            in_spool: terms.waiting,
-            discarded: terms.discarded.clone(),
-            discarded_amounts: terms.discarded_amounts.clone(),
-            discarded_batches: terms.discarded_batches,
-        })
+        flows.map(|(stream, terms)| terms.to_message(&self.sink, self.number, self.guarantee, *stream))
     }
 
     fn make_room_for_ledger(&mut self, octets: usize) {
@@ -231,7 +191,7 @@ impl Queue {
             self.handed -= 1;
         }
         if let Some(sealed) = self.take(index) {
-            self.terms_of(&sealed).discard(&sealed, reason);
+            self.terms_of(&sealed).discard(Tally::of(&sealed), reason);
         }
     }
 
@@ -241,19 +201,10 @@ impl Queue {
             Kind::Flows => self.flow_octets -= sealed.body.len(),
             Kind::Ledger => self.ledger_octets -= sealed.body.len(),
         }
-        self.terms_of(&sealed).waiting -= u64::from(sealed.header.rows);
         Some(sealed)
     }
 
     fn terms_of(&mut self, sealed: &Sealed) -> &mut Terms {
         self.streams.entry(sealed.header.stamp.stream).or_default()
-    }
-}
-
-impl Terms {
-    fn discard(&mut self, sealed: &Sealed, reason: Discard) {
-        *self.discarded.entry(reason).or_default() += u64::from(sealed.header.rows);
-        *self.discarded_amounts.entry(reason).or_insert(Amount::ZERO) += sealed.exported;
-        self.discarded_batches += 1;
     }
 }

@@ -130,7 +130,7 @@ fn without_a_sink_records_are_counted_as_such() {
 #[test]
 fn a_cursor_that_comes_later_begins_behind_what_was_appended() {
     let outbox = two(usize::MAX);
-    outbox.expect(StreamId(0));
+    outbox.begin_epoch(Epoch(Uuid::nil()), &[StreamId(0)]);
     outbox.append(&flows(0));
     let late = outbox.cursor(0).outbox().open_cursor("late", Guarantee::ExactlyOnce).unwrap();
     assert!(outbox.open_cursor("late", Guarantee::ExactlyOnce).is_none(), "two readers of one cursor");

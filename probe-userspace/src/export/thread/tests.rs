@@ -16,7 +16,7 @@ impl Books for NoQueues {
         Vec::new()
     }
 
-    fn publish(&mut self, _message: &Arc<Message>) {}
+    fn publish(&mut self, _message: &Arc<Message>, _spool: Option<crate::spool::Statistics>) {}
 }
 
 /// Takes nothing before the end, then everything or nothing.
@@ -59,6 +59,7 @@ fn start_with(sink: Late, pressure: Pressure) -> (Handle, Producer) {
         sinks: vec![Box::new(sink)],
         books: Box::new(NoQueues),
         outbox_octets: usize::MAX,
+        spool: None,
         drain: Duration::from_millis(20),
         pressure,
     };

@@ -42,6 +42,11 @@ impl User {
         entry(&passwd, name).ok_or_else(|| Error::NoSuchUser(name.to_string()))
     }
 
+    /// Numbers of the user and its group.
+    pub fn ids(self) -> (u32, u32) {
+        (self.uid, self.gid)
+    }
+
     /// Becomes that user for good, in all threads (glibc sees to that), with its own group only. Linux takes all
     /// capabilities from a process whose user ids all become non-zero (capabilities(7)).
     ///

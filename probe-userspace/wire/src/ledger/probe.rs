@@ -55,8 +55,14 @@ pub fn of_probe(message: &Message, previous: Option<&Message>) -> Vec<Identity> 
     identities
 }
 
+/// Whether everything stood still when the terms were read. Books that somebody else closes with a bound are those of a moment in the
+/// middle of things.
+fn is_exact(message: &Message) -> bool {
+    message.closed && !message.closes.is_some_and(|closes| closes.is_bound)
+}
+
 fn queue_bound(message: &Message, previous: Option<&Message>, queue: &QueueTerms) -> RangeInclusive<i64> {
-    if message.closed {
+    if is_exact(message) {
         return 0..=0;
     }
     let same = |other: &&QueueTerms| other.interface == queue.interface && other.queue == queue.queue;
@@ -143,8 +149,7 @@ fn handover(message: &Message, previous: Option<&Message>) -> Identity {
     let since = handed_over(message).saturating_sub(previous.map_or(0, handed_over));
     let in_flight = pairs.saturating_mul(HANDOVER_PACKETS_MAX).saturating_add(since);
     // What was crossing when a process was killed arrived nowhere.
-    let is_exact = message.closed && message.closes.is_none();
-    let crossing = if is_exact { 0 } else { signed(in_flight) };
+    let crossing = if is_exact(message) && message.closes.is_none() { 0 } else { signed(in_flight) };
     Identity::new("handed_over", Hop::Meter, "", Unit::PacketsAndOctets)
         .within(-crossing..=crossing)
         .left("handed_over", total(message, |worker| worker.handed_over))

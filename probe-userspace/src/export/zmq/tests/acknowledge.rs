@@ -16,7 +16,7 @@ impl Running {
     fn start(acknowledge: Acknowledge) -> Self {
         let (mut sink, address) = publisher_with(SEND_QUEUE_MESSAGES, &options(acknowledge));
         let outbox = Outbox::new(&[(sink.name(), sink.guarantee())], usize::MAX);
-        outbox.expect(StreamId(0));
+        outbox.begin_epoch(flow_wire::stamp::Epoch(uuid::Uuid::nil()), &[StreamId(0)]);
         let cursor = outbox.cursor(0);
         sink.prepare(&cursor);
         let thread = std::thread::spawn(move || sink.run(cursor));

@@ -25,7 +25,7 @@ fn a_flood_of_stores_gets_no_more_cursors_than_there_may_be() {
     };
     (0..8).for_each(|number| assert!(said(number).is_ok()));
     (8..10_000).for_each(|number| assert_eq!(said(number), Err(No::TooManyStores)));
-    outbox.expect(StreamId(0));
+    outbox.begin_epoch(flow_wire::stamp::Epoch(uuid::Uuid::nil()), &[StreamId(0)]);
     assert_eq!(outbox.terms().len(), 1 + 8);
     assert_eq!(stores.noise(), 9_992);
 }
@@ -33,7 +33,7 @@ fn a_flood_of_stores_gets_no_more_cursors_than_there_may_be() {
 #[test]
 fn a_store_that_never_came_back_makes_room_for_another_one() {
     let (mut stores, outbox, cursor) = stores(Acknowledge::Auto);
-    outbox.expect(StreamId(0));
+    outbox.begin_epoch(flow_wire::stamp::Epoch(uuid::Uuid::nil()), &[StreamId(0)]);
     let begin = Instant::now();
     let mut said = |number, now| {
         let hello = named(number).to_octets();
@@ -78,7 +78,7 @@ fn without_encryption_only_this_host_may_acknowledge() {
 fn a_store_is_served_while_others_talk_nonsense() {
     let (mut sink, address) = publisher_with(SEND_QUEUE_MESSAGES, &options(Acknowledge::Auto));
     let outbox = Outbox::new(&[(sink.name(), sink.guarantee())], usize::MAX);
-    outbox.expect(StreamId(0));
+    outbox.begin_epoch(flow_wire::stamp::Epoch(uuid::Uuid::nil()), &[StreamId(0)]);
     let cursor = outbox.cursor(0);
     let hostile = Store::connect(&address, named(1)).socket;
     let oversized = Store::connect(&address, named(2)).socket;

@@ -1,0 +1,137 @@
+//! The books of earlier starts: a message for each epoch that could not close its own, or of which batches still waited.
+//!
+//! ```text
+//! newest message of the epoch + sums and cursors of the spool ─► message with `closes`, on the control stream of this epoch
+//! ```
+
+use std::collections::BTreeMap;
+
+use flow_wire::ledger::{Amount, Closes, CursorTerms, Discard, Message, QueueTerms, StreamCut, WorkerTerms};
+use flow_wire::stamp::{Epoch, StreamId};
+
+use super::Identity;
+use super::outbox::{Earlier, Outbox};
+
+/// What has been said of earlier epochs.
+#[derive(Debug, Default)]
+pub(super) struct Closing {
+    said: BTreeMap<Epoch, Vec<CursorTerms>>,
+}
+
+impl Closing {
+    /// The messages that are due: at the beginning, whenever the discards of a cursor have changed, and at the end if anything has.
+    /// Epochs that somebody else will close first (`is_pending`) have to wait.
+    pub(super) fn due(
+        &mut self,
+        outbox: &Outbox,
+        identity: &Identity,
+        is_end: bool,
+        is_pending: impl Fn(Epoch) -> bool,
+    ) -> Vec<Message> {
+        let mut messages = Vec::new();
+        for earlier in outbox.earlier().into_iter().filter(|earlier| !is_pending(earlier.epoch.epoch)) {
+            let is_due = match self.said.get(&earlier.epoch.epoch) {
+                None => true,
+                Some(said) if is_end => *said != earlier.cursors,
+                Some(said) => discarded(said) != discarded(&earlier.cursors),
+            };
+            if is_due {
+                messages.push(message(&earlier, outbox, identity));
+                self.said.insert(earlier.epoch.epoch, earlier.cursors);
+            }
+        }
+        messages
+    }
+}
+
+fn discarded(cursors: &[CursorTerms]) -> Vec<(u16, StreamId, &BTreeMap<Discard, u64>)> {
+    cursors.iter().map(|cursor| (cursor.number, cursor.stream, &cursor.discarded)).collect()
+}
+
+/// The books of one earlier epoch as they stand now.
+fn message(earlier: &Earlier, outbox: &Outbox, identity: &Identity) -> Message {
+    let newest = earlier.epoch.newest.as_ref().and_then(|sealed| Message::decode(&sealed.body).ok());
+    let mut message = newest.unwrap_or_else(|| unheard(identity));
+    let is_bound = match message.closes {
+        Some(closes) => closes.is_bound,
+        None => !message.closed,
+    };
+    if !message.closed {
+        let open = |cut: &StreamCut| close_worker(&mut message, cut);
+        earlier.epoch.cuts.iter().for_each(open);
+    }
+    message.cursors = cursors(&message, earlier, &outbox.numbers());
+    message.cuts.clone_from(&earlier.epoch.cuts);
+    message.tombstones.clear();
+    message.closed = true;
+    message.closes = Some(Closes { epoch: earlier.epoch.epoch, generation: earlier.generation, is_bound });
+    message
+}
+
+/// Of an epoch that was killed before its first message.
+fn unheard(identity: &Identity) -> Message {
+    Message {
+        version: Message::VERSION,
+        exporter: identity.exporter.clone(),
+        active_timeout_seconds: u32::try_from(identity.active_timeout.as_secs()).unwrap_or(u32::MAX),
+        ..Message::default()
+    }
+}
+
+/// Brings a worker's terms up to what was sealed of its stream. What was open in its last cut and has not been sealed since is lost; what
+/// was sealed beyond it was metered after that cut, by this worker, and came through some queue. A bound, and said to be one.
+fn close_worker(message: &mut Message, cut: &StreamCut) {
+    let index = message.workers.iter().position(|worker| worker.worker == cut.stream.0);
+    let index = index.unwrap_or_else(|| {
+        message.workers.push(WorkerTerms { worker: cut.stream.0, ..WorkerTerms::default() });
+        message.workers.len() - 1
+    });
+    let worker = &mut message.workers[index];
+    let open = worker.open + worker.in_record_ring;
+    let since = less(cut.exported, worker.exported);
+    let later = less(since, open);
+    worker.lost_at_crash += less(open, since);
+    (worker.open, worker.in_record_ring, worker.open_flows) = (Amount::ZERO, Amount::ZERO, 0);
+    (worker.exported, worker.records) = (cut.exported, cut.records);
+    worker.metered += later;
+    worker.received += later;
+    if later == Amount::ZERO {
+        return;
+    }
+    if message.queues.is_empty() {
+        message.queues.push(QueueTerms { interface: "unknown".to_owned(), ..QueueTerms::default() });
+    }
+    let queue = &mut message.queues[0];
+    queue.received += later;
+    queue.redirected += later;
+    queue.seen += later;
+    queue.offered = queue.offered.map(|offered| offered + later);
+}
+
+/// Those of the spool as they stand now; those of other sinks as they stood, with what was sealed since as sent: nobody knows, and
+/// on a bus without acknowledgement the gaps tell.
+fn cursors(message: &Message, earlier: &Earlier, numbers: &[(String, u16)]) -> Vec<CursorTerms> {
+    let mut all = earlier.cursors.clone();
+    let is_kept = |sink: &str| earlier.cursors.iter().any(|cursor| cursor.sink == sink);
+    for cursor in message.cursors.iter().filter(|cursor| !is_kept(&cursor.sink)) {
+        let mut cursor = cursor.clone();
+        let cut = earlier.epoch.cuts.iter().find(|cut| cut.stream == cursor.stream);
+        let records = cut.map_or(cursor.records_out, |cut| cut.records);
+        let known = numbers.iter().find(|(name, _)| *name == cursor.sink);
+        cursor.number = known.map_or(0, |(_, number)| *number);
+        cursor.acknowledged += cursor.in_spool + records.saturating_sub(cursor.records_out);
+        (cursor.records_out, cursor.in_spool) = (records, 0);
+        all.push(cursor);
+    }
+    all
+}
+
+fn less(one: Amount, other: Amount) -> Amount {
+    Amount {
+        packets: one.packets.saturating_sub(other.packets),
+        octets: one.octets.saturating_sub(other.octets),
+    }
+}
+
+#[cfg(test)]
+mod tests;
