@@ -17,8 +17,8 @@ use super::site::{PROBE, Site};
 use super::traffic::{RATE, Sent, Traffic};
 use super::{Bus, Settings, broker};
 
-/// Time-outs of the flow cache, so short that records flow all the time.
-const TIMEOUTS: [&str; 4] = ["-d", "1", "-t", "2"];
+/// Time-outs so short that records flow all the time, and a cache that a small disk holds twice.
+const FLOWS: [&str; 6] = ["-d", "1", "-t", "2", "-M", "10000"];
 
 /// A cold Java on a busy machine.
 const BROKER_BOUND: Duration = Duration::from_secs(120);
@@ -36,8 +36,8 @@ const MUTANT_BOUND: Duration = Duration::from_secs(15);
 /// client waits up to 10 s before it looks for a broker again.
 const STOPS_MAX: u32 = 20;
 
-/// How old a packet of an open flow can be: the active time-out, and a second for its record to be sealed.
-const OPEN_MAX: Duration = Duration::from_secs(4);
+/// What a probe that is killed has not metered yet: a worker that does not get its core looks into its ring late.
+const UNMETERED_MAX: Duration = Duration::from_millis(500);
 
 /// Where the collector answers, in its own namespace.
 const HTTP: &str = "127.0.0.1:3000";
@@ -154,11 +154,11 @@ impl Cast {
         }
     }
 
-    /// Packets that may be lost: those that came while no probe metered, and those of flows that were open when one was killed.
+    /// Packets that may be lost: those that came while no probe metered, and those in the rings of one that was killed.
     pub(crate) fn exposed_packets(&self) -> u64 {
         let second = |(killed, metered): &(Instant, Option<Instant>)| {
             let dead = metered.unwrap_or_else(Instant::now).duration_since(*killed);
-            (dead + OPEN_MAX).as_millis() as u64
+            (dead + UNMETERED_MAX).as_millis() as u64
         };
         self.exposed.iter().map(second).sum::<u64>() * u64::from(RATE) / 1_000
     }
@@ -259,6 +259,8 @@ fn probe_of(site: &Site, urls: &[String], bus: Bus, mutant: &'static str) -> Par
     let acknowledge = if bus == Bus::Both { "off" } else { "require" };
     let (state, log, ledger) =
         (site.disk(Whom::Probe).path().join("state"), site.file("sealed"), site.file("ledger"));
+    // On a tmpfs, too.
+    let recovery = site.disk(Whom::Probe).path().join("recovery");
     // The probe gives up root before it seals.
     open_to_all(&log);
     let (namespace, outputs) = (in_namespace(&site.probe), each("--ntopng", urls));
@@ -267,9 +269,10 @@ fn probe_of(site: &Site, urls: &[String], bus: Bus, mutant: &'static str) -> Par
             .env("GANNET_SEALED_LOG", &log)
             .args(["-i", "in", "--capture", "xdp", "--workers", "2"])
             .args(&outputs)
-            .args(TIMEOUTS)
+            .args(FLOWS)
             .args(["--zmq-acknowledge", acknowledge])
             .args([Path::new("--state-dir"), &state, Path::new("--ledger"), &ledger])
+            .args([Path::new("--recovery-dir"), &recovery])
     })
 }
 

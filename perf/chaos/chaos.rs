@@ -66,6 +66,8 @@ pub(crate) fn kinds(bus: Bus) -> Vec<(Whom, What)> {
         (Whom::Collector, Pause),
         (Whom::Collector, Cut),
         (Whom::Collector, Fill),
+        (Whom::Probe, Kill),
+        (Whom::Probe, Stop),
         (Whom::Probe, Pause),
         (Whom::Probe, Cut),
     ];
