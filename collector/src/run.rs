@@ -83,6 +83,9 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         .enable_all()
         .build()
         .map_err(system("threads"))?;
+    // First of all: a store of months takes its time to open, and who stops it meanwhile shall not leave it to the next start.
+    let stop = Stop::default();
+    runtime.block_on(async { stop_on_signal(&stop) }).map_err(system("signals"))?;
     let listened = runtime.block_on(tokio::net::TcpListener::bind(settings.http));
     let listener = listened.map_err(|source| Error::Listen { address: settings.http, source })?;
     let address = listener.local_addr().map_err(system("the address"))?;
@@ -90,8 +93,7 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     let store =
         DuckDb::open(&settings.store, Some(&address.to_string()))?.with_retention(settings.retention_days);
     let reader = store.reader()?;
-    let (mut registry, store_status, stop) =
-        (Registry::default(), Arc::new(StoreStatus::default()), Stop::default());
+    let (mut registry, store_status) = (Registry::default(), Arc::new(StoreStatus::default()));
     let counters = Counters::register(&mut registry);
     let inputs = inputs(settings, &store)?;
     let statuses: Vec<_> = inputs.iter().map(|(_, status, _)| Arc::clone(status)).collect();
@@ -127,7 +129,6 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     for (input, feed) in fed {
         spawn("input", read(input, feed, stop.clone()))?;
     }
-    runtime.spawn(stop_on_signal(stop.clone()));
     tell(&[sd_notify::NotifyState::Ready]);
     let result = wait(&written, &stop).and_then(|()| ended_by_signal(&stop, &watched));
     goodbye.notify_one();
@@ -228,17 +229,18 @@ async fn serve(
     }
 }
 
-async fn stop_on_signal(stop: Stop) {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return tracing::error!("no signals: only SIGKILL ends this process");
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    stop.set();
+/// From here on a signal stops in order.
+fn stop_on_signal(stop: &Stop) -> std::io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.set();
+    });
+    Ok(())
 }
 
 /// A service manager that does not listen is its own problem.
