@@ -68,6 +68,16 @@ impl Books for Nobody {
 
 impl ByHand {
     pub(crate) fn new(epoch: Epoch, lanes: Vec<LaneMemory>, salvaged: Option<Salvaged>) -> Self {
+        let outbox = Outbox::new(&[("sink".to_owned(), Guarantee::ExactlyOnce)], usize::MAX);
+        Self::over(epoch, lanes, salvaged, outbox)
+    }
+
+    pub(crate) fn over(
+        epoch: Epoch,
+        lanes: Vec<LaneMemory>,
+        salvaged: Option<Salvaged>,
+        outbox: Arc<Outbox>,
+    ) -> Self {
         let identity = Identity {
             probe: ProbeId(Uuid::from_u128(1)),
             epoch,
@@ -75,7 +85,6 @@ impl ByHand {
             exporter: "host".to_owned(),
             active_timeout: Duration::from_secs(120),
         };
-        let outbox = Outbox::new(&[("sink".to_owned(), Guarantee::ExactlyOnce)], usize::MAX);
         let cursor = outbox.cursor(0);
         Self { exporter: Exporter::new(&identity, lanes, salvaged, outbox, Box::new(Nobody)), cursor }
     }
@@ -91,9 +100,10 @@ impl ByHand {
 
     /// Everything that was put behind the cursor: records of flows, and messages.
     pub(crate) fn sent(&self) -> (Vec<Arc<Sealed>>, Vec<Message>) {
-        let Next::Batches(all) = self.cursor.next(usize::MAX, usize::MAX, Duration::ZERO) else {
-            return Default::default();
-        };
+        let mut all = Vec::new();
+        while let Next::Batches(batches) = self.cursor.next(usize::MAX, usize::MAX, Duration::ZERO) {
+            all.extend(batches);
+        }
         let (flows, ledger): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|sealed| sealed.header.kind == Kind::Flows);
         (flows, ledger.iter().map(|sealed| Message::decode(&sealed.body).unwrap()).collect())

@@ -3,7 +3,7 @@
 use std::io;
 
 use flow_wire::ledger::Amount;
-use flow_wire::stamp::Epoch;
+use flow_wire::stamp::{Epoch, Sequence};
 
 use super::Error;
 use crate::config::Config;
@@ -52,7 +52,8 @@ pub(super) fn memory(
     spool: Option<&Spool>,
 ) -> Result<Memory, Error> {
     // Before new files take the room that the old ones still have.
-    let spooled = |epoch, stream| spool.and_then(|spool| spool.sealed(epoch, stream));
+    // An epoch that the spool knows nothing of has put nothing into it.
+    let spooled = |epoch, stream| spool.map(|spool| spool.sealed(epoch, stream).unwrap_or(Sequence(0)));
     let remains = directory.map(|directory| directory.remains(&spooled)).unwrap_or_default();
     describe(&remains);
     let mut own = Own::default();

@@ -4,23 +4,27 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flow_wire::batch::{Sealed, decode, records};
-use flow_wire::ledger::{Amount, Message, of_probe, residual};
+use flow_wire::ledger::{Amount, Guarantee, Message, WorkerTerms, of_probe, residual};
 use flow_wire::record::FlowRecord;
 use flow_wire::stamp::{Epoch, ProbeId, Sequence, StreamId};
 use uuid::Uuid;
 
-use super::file::Owner;
+use super::file::{LaneMemory, Owner};
 use super::remains::amount;
 use super::*;
 use crate::export::Salvaged;
+use crate::export::outbox::{Outbox, Wanted};
 use crate::export::tests::ByHand;
 use crate::flow::{Budget, Cache, Settings};
 use crate::meter::Shard;
 use crate::source::{Frame, LinkLayer};
-use crate::worker::{Handover, Outlet, WhenFull};
+use crate::spool::testing::MemoryDisk;
+use crate::spool::{Options, Spool, Sync};
+use crate::worker::{Cut, Handover, Outlet, WhenFull};
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_700_000_000 * SECOND;
@@ -115,11 +119,15 @@ struct Run {
 }
 
 fn run(place: &Place, kill_after: u64) -> Run {
+    run_over(place, kill_after, |lane| ByHand::new(OLD, vec![lane], None))
+}
+
+fn run_over(place: &Place, kill_after: u64, exporter: impl FnOnce(LaneMemory) -> ByHand) -> Run {
     let Parts { shard, out, lane } = place.make("old", owner(OLD, 0), shape());
     let mut shard = Shard::new(0, &SETTINGS, shard);
     let alone = Handover::mesh(1).unwrap().pop().unwrap();
     let mut out = Outlet::new(out, WhenFull::Discard, alone);
-    let mut exporter = ByHand::new(OLD, vec![lane], None);
+    let mut exporter = exporter(lane);
     let (whole, given) = (Cell::new(0), Cell::new(0));
     let ended = kill::after(kill_after, || {
         for (number, (at, ports)) in bursts().into_iter().enumerate() {
@@ -257,6 +265,61 @@ fn a_recovery_that_is_killed_is_continued_and_nothing_comes_twice() {
             assert_eq!(closing.workers, std::slice::from_ref(&whole.terms));
             assert_eq!(residual(&of_probe(closing, None)), Amount::ZERO);
             assert!(!place.path("old").exists());
+            break;
+        }
+    }
+}
+
+fn spool(disk: &MemoryDisk) -> Spool {
+    let week = Duration::from_secs(7 * 86_400);
+    let options = Options {
+        quota_octets: 64 << 20,
+        segment_octets: 4 << 20,
+        age: week,
+        cursor_ttl: week,
+        memory_octets: 1 << 20,
+        sync: Sync::None,
+    };
+    Spool::over(Box::new(disk.clone()), ProbeId(Uuid::from_u128(1)), options).unwrap()
+}
+
+fn outbox(spool: Spool) -> Arc<Outbox> {
+    let (name, guarantee) = ("kafka://a".to_owned(), Guarantee::ExactlyOnce);
+    Outbox::over(
+        &[Wanted { name, guarantee, is_durable: true, opens_cursors: false }],
+        usize::MAX,
+        Some(spool),
+    )
+}
+
+#[test]
+fn spool_and_memory_together_give_everything_once_and_exact_books() {
+    let place = Place::new();
+    for kill_after in (0..).step_by(173) {
+        let disk = MemoryDisk::default();
+        let first = |lane| ByHand::over(OLD, vec![lane], None, outbox(spool(&disk)));
+        let ended = run_over(&place, kill_after, first).ended;
+        let spool = spool(&disk.copy());
+        let spooled = |epoch, stream| Some(spool.sealed(epoch, stream).unwrap_or(Sequence(0)));
+        let remains = place.read("old", &spooled).unwrap();
+        let terms = remains.terms.clone();
+        let lane = place.make("new", owner(NEW, 1), Shape { buckets: 0, ring: 1 }).lane;
+        let salvaged = Salvaged { remains: vec![remains], lane, generation: 2 };
+        let (mut worker, lane) = crate::export::tests::lane(RING);
+        let mut second = ByHand::over(NEW, vec![lane], Some(salvaged), outbox(spool));
+        let worker_terms = WorkerTerms::default();
+        let cut = Cut { time_nanoseconds: 7, worker: worker_terms, sources: Vec::new(), last: false };
+        worker.push_cut(Box::new(cut)).unwrap();
+        second.step(Duration::ZERO);
+        let (flows, messages) = second.sent();
+        let discarded = terms.discarded.values().fold(Amount::ZERO, |sum, amount| sum + *amount);
+        assert_eq!(sum(&rows(&flows)) + discarded, terms.metered, "kill {kill_after}");
+        let closing: Vec<_> = messages.iter().filter(|message| message.closes.is_some()).collect();
+        let last = closing.last().unwrap();
+        assert_eq!(last.closes.map(|closes| (closes.epoch, closes.is_bound)), Some((OLD, false)));
+        assert_eq!(last.workers, [terms], "kill {kill_after}");
+        assert_eq!(residual(&of_probe(last, None)), Amount::ZERO, "kill {kill_after}: {last:?}");
+        if ended {
             break;
         }
     }
