@@ -165,6 +165,12 @@ impl Outbox {
         Some(Cursor::new(Arc::clone(self), seat))
     }
 
+    /// Whether the spool has a cursor of this name that no sink reads now: its reader came in an earlier run, and is waited for.
+    pub fn keeps_for_later(&self, name: &str) -> bool {
+        let waits = |seat: &Seat| matches!(seat, Seat::Kept(kept) if kept.name == name && !kept.is_read);
+        self.lock().seats.iter().any(waits)
+    }
+
     /// Gives a cursor of the spool that no sink reads another name: one that was reserved for a reader before its name was known.
     /// `false` = there is none such, or the new name is taken.
     pub fn rename_cursor(&self, from: &str, to: &str) -> bool {

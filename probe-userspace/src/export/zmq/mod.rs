@@ -231,6 +231,10 @@ impl Sink for Zmq {
         Guarantee::AtMostOnce
     }
 
+    fn opens_cursors(&self) -> bool {
+        self.acknowledge != Acknowledge::Off
+    }
+
     fn prepare(&mut self, cursor: &Cursor) {
         let is_kept_for_first = match self.acknowledge {
             Acknowledge::Require => true,

@@ -205,9 +205,13 @@ impl Stores {
         true
     }
 
-    /// What was kept for the first store, or a new one.
+    /// What waits for it since an earlier run, else what was kept for the first store, or a new one.
     fn cursor_for(&mut self, store: Uuid, cursor: &Cursor) -> Option<Cursor> {
         let name = format!("{}/{store}", self.sink);
+        if cursor.outbox().keeps_for_later(&name) {
+            // Its own has all that was kept for a first one, behind what an earlier run left.
+            self.await_no_longer();
+        }
         match self.awaited.take() {
             Some(awaited) => {
                 awaited.rename(&name);
