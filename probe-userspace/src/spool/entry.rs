@@ -81,27 +81,31 @@ pub(super) fn footprint(body_octets: usize) -> u64 {
 }
 
 impl Head {
-    /// Head and body as they are written, padded.
-    pub(super) fn to_octets(&self, body: &[u8]) -> Vec<u8> {
-        let length = HEAD_OCTETS + body.len();
-        let mut octets = Vec::with_capacity(footprint(body.len()) as usize);
-        // Below ENTRY_OCTETS_MAX.
-        octets.extend_from_slice(&(length as u32).to_be_bytes());
-        octets.extend_from_slice(&[0; 4]);
-        octets.extend_from_slice(&self.position.0.to_be_bytes());
-        octets.extend_from_slice(&self.time_nanoseconds.to_be_bytes());
+    /// As it is written before a body with this sum. The body itself is not touched: it may be long.
+    pub(super) fn to_octets(&self, body_crc32c: u32) -> [u8; HEAD_OCTETS] {
+        let mut octets = [0; HEAD_OCTETS];
         let (kind, reason) = kind_octets(self.kind);
-        octets.extend_from_slice(&[kind, self.note as u8, reason, 0, 0, 0, 0, 0]);
-        octets.extend_from_slice(&self.exported.packets.to_be_bytes());
-        octets.extend_from_slice(&self.exported.octets.to_be_bytes());
-        octets.extend_from_slice(&self.covered.to_be_bytes());
-        octets.extend_from_slice(&[0; 8]);
-        octets.extend_from_slice(&self.frame);
-        octets.extend_from_slice(body);
-        let crc = crc(&octets);
+        // Below ENTRY_OCTETS_MAX.
+        let length = (HEAD_OCTETS + self.body_octets) as u32;
+        octets[0..4].copy_from_slice(&length.to_be_bytes());
+        octets[8..16].copy_from_slice(&self.position.0.to_be_bytes());
+        octets[16..24].copy_from_slice(&self.time_nanoseconds.to_be_bytes());
+        octets[24..27].copy_from_slice(&[kind, self.note as u8, reason]);
+        octets[32..40].copy_from_slice(&self.exported.packets.to_be_bytes());
+        octets[40..48].copy_from_slice(&self.exported.octets.to_be_bytes());
+        octets[48..56].copy_from_slice(&self.covered.to_be_bytes());
+        octets[64..].copy_from_slice(&self.frame);
+        let crc = crc32c::crc32c_combine(crc(&octets), body_crc32c, self.body_octets);
         octets[4..8].copy_from_slice(&crc.to_be_bytes());
-        octets.resize(footprint(body.len()) as usize, 0);
         octets
+    }
+
+    /// The sum of the body: a batch was sealed with it.
+    pub(super) fn body_crc32c(&self, body: &[u8]) -> u32 {
+        match (self.kind, self.header()) {
+            (Kind::Batch, Ok(header)) => header.crc32c,
+            _ => crc32c::crc32c(body),
+        }
     }
 
     /// The length that an entry begins with; `None` = nothing follows.

@@ -149,10 +149,12 @@ impl Segment {
         Place { segment: self.first, offset: self.end }
     }
 
-    /// Writes an entry behind the others, and counts it.
+    /// Writes an entry behind the others, and counts it. The head comes last: without its length there is no entry.
     pub(super) fn write(&mut self, head: &Head, body: &[u8]) -> io::Result<()> {
-        let octets = head.to_octets(body);
-        self.blob.write_at(&octets, self.end)?;
+        if !body.is_empty() {
+            self.blob.write_at(body, self.end + HEAD_OCTETS as u64)?;
+        }
+        self.blob.write_at(&head.to_octets(head.body_crc32c(body)), self.end)?;
         self.count(head);
         Ok(())
     }
