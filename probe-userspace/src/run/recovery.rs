@@ -81,8 +81,8 @@ fn salvaged(
 ) -> Result<Salvaged, Error> {
     let made = directory.and_then(|directory| directory.make(owner(identity, workers), SALVAGE, own).ok());
     let parts = made.map_or_else(|| Parts::anonymous(SALVAGE).map_err(Error::FlowMemory), Ok)?;
-    // Starts are told apart by their time until something counts them.
-    Ok(Salvaged { remains, lane: parts.lane, generation: identity.epoch_start_nanoseconds })
+    // Starts are counted by the spool: without one, any closing that has a spool behind it knows more.
+    Ok(Salvaged { remains, lane: parts.lane, generation: 0 })
 }
 
 fn in_files(

@@ -6,11 +6,13 @@ use flow_wire::batch::Sealed;
 use flow_wire::ledger::{Discard, StreamCut, Tombstone};
 use flow_wire::stamp::{Epoch, Sequence, StreamId};
 
-use super::cursor_file;
+use super::directory::CURSORS;
+use super::keep::CLOCK_SET_NANOSECONDS;
 use super::log::{CursorId, Spool, Sync};
 use super::reader::Reader;
 use super::segment::Place;
 use super::terms::{Tally, Terms};
+use super::{cursor_file, directory};
 
 /// So often a cursor in use says so in its file.
 const USED_SECONDS: u64 = 3_600;
@@ -139,10 +141,13 @@ impl Spool {
         self.write_cursors();
     }
 
+    /// A request is there by its name: who made it may be another user, whose files cannot be read.
     fn drop_requested(&mut self) {
+        let requests = self.disk.names(CURSORS).unwrap_or_default();
+        let requests: Vec<_> = requests.iter().map(|file| directory::within(CURSORS, file)).collect();
         for index in 0..self.readers.len() {
             let request = cursor_file::drop_path(&self.readers[index].name);
-            if self.readers[index].is_dropped || !matches!(self.disk.read(&request), Ok(Some(_))) {
+            if self.readers[index].is_dropped || !requests.contains(&request) {
                 continue;
             }
             let name = self.readers[index].name.clone();
@@ -158,7 +163,11 @@ impl Spool {
     fn drop_unused(&mut self, now_seconds: u64) {
         let ttl = self.options.cursor_ttl.as_secs();
         for index in 0..self.readers.len() {
-            let reader = &self.readers[index];
+            let reader = &mut self.readers[index];
+            if reader.used_seconds < CLOCK_SET_NANOSECONDS / 1_000_000_000 {
+                // Its file was damaged, or written before the clock was set: its time begins now.
+                (reader.used_seconds, reader.is_changed) = (now_seconds, true);
+            }
             let unused = now_seconds.saturating_sub(reader.used_seconds);
             if reader.is_attached || reader.is_dropped || unused <= ttl {
                 continue;

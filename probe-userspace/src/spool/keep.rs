@@ -16,7 +16,7 @@ use super::terms::Tally;
 type Lost = (Key, (u64, u64), Tally);
 
 /// Before this (2020-01-01) a clock has not been set yet: what was appended then is of unknown age.
-const CLOCK_SET_NANOSECONDS: u64 = 1_577_836_800_000_000_000;
+pub(super) const CLOCK_SET_NANOSECONDS: u64 = 1_577_836_800_000_000_000;
 
 impl Spool {
     /// Takes away the segments that no cursor needs.

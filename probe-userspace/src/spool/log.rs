@@ -139,6 +139,15 @@ impl Spool {
         }
     }
 
+    /// Writes down that the epoch has begun. From here on a next start that does not find a batch of it knows that it was never
+    /// appended; of an epoch that it had never heard of it could not tell.
+    pub fn write_epoch(&mut self, now_nanoseconds: u64) {
+        if self.readers.iter().any(|reader| !reader.is_dropped) {
+            // What stands against it is said, and met again by the first batch.
+            let _the_first_batch_tries_again = self.roll(now_nanoseconds);
+        }
+    }
+
     /// Puts a batch behind all others; when this returns it is in the kernel's hands, and outlives the process. What does
     /// not fit pushes out the oldest. `covered` is noted with it, for whoever appended it to find again.
     pub fn append(

@@ -63,6 +63,8 @@ pub(super) struct Segment {
     pub(super) spans: BTreeMap<(Epoch, StreamId), Span>,
     /// Nothing is appended any more.
     pub(super) is_closed: bool,
+    /// An fsync of it has failed: what the disk says of it now is not believed any more.
+    pub(super) is_distrusted: bool,
 }
 
 /// The first octets of a segment.
@@ -136,6 +138,7 @@ impl Segment {
             next: head.first,
             spans: BTreeMap::new(),
             is_closed: false,
+            is_distrusted: false,
         }
     }
 

@@ -55,15 +55,18 @@ impl Spool {
             return;
         }
         let error = match result {
-            Ok(()) => {
+            Ok(()) if !segment.is_distrusted => {
                 segment.synced = segment.synced.max(what.end);
                 return;
             }
+            Ok(()) => io::Error::other("an earlier fsync of it had failed"),
             Err(error) => error,
         };
         self.failed("fsync", &error);
-        if !self.segments[index].is_closed {
-            self.segments[index].close();
+        let segment = &mut self.segments[index];
+        segment.is_distrusted = true;
+        if !segment.is_closed {
+            segment.close();
         }
         match self.rewrite(index, now_nanoseconds) {
             Ok(()) => tracing::error!(

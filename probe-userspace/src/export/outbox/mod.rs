@@ -145,6 +145,7 @@ impl Outbox {
         }
         if let Some(spool) = &mut state.spool {
             spool.begin_epoch(epoch, streams.iter().copied());
+            spool.write_epoch(now_nanoseconds());
         }
     }
 
@@ -169,20 +170,6 @@ impl Outbox {
     pub fn keeps_for_later(&self, name: &str) -> bool {
         let waits = |seat: &Seat| matches!(seat, Seat::Kept(kept) if kept.name == name && !kept.is_read);
         self.lock().seats.iter().any(waits)
-    }
-
-    /// Gives a cursor of the spool that no sink reads another name: one that was reserved for a reader before its name was known.
-    /// `false` = there is none such, or the new name is taken.
-    pub fn rename_cursor(&self, from: &str, to: &str) -> bool {
-        let mut state = self.lock();
-        let state = &mut *state;
-        let idle = |seat: &&mut Seat| matches!(seat, Seat::Kept(kept) if kept.name == from && !kept.is_read);
-        let Some(Seat::Kept(kept)) = state.seats.iter_mut().find(idle) else { return false };
-        let renamed = state.spool.as_mut().is_some_and(|spool| spool.rename_cursor(from, to));
-        if renamed {
-            to.clone_into(&mut kept.name);
-        }
-        renamed
     }
 
     /// Puts a batch behind every cursor. When it returns, the batch is in the spool where there is one: in the kernel's hands, so
@@ -334,8 +321,11 @@ impl State {
         let cursors = self.spool.as_ref().map(Spool::cursors).unwrap_or_default();
         for cursor in cursors.into_iter().filter(|cursor| !cursor.is_attached) {
             let Ok(number) = u16::try_from(self.seats.len() + 1) else { return };
-            // A guarantee is worth what the bus is worth: only cursors that were acknowledged stay in a spool.
-            let guarantee = Guarantee::ExactlyOnce;
+            // Only cursors that were acknowledged stay in a spool: by a broker in transactions, or by a store of ours.
+            let guarantee = match cursor.name.starts_with("zmq") {
+                true => Guarantee::AtLeastOnce,
+                false => Guarantee::ExactlyOnce,
+            };
             let (id, name) = (cursor.id, cursor.name);
             self.seats.push(Seat::Kept(Kept {
                 id,
