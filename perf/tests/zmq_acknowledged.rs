@@ -8,6 +8,7 @@ use std::path::Path;
 use perf::kernel::signal::Signal;
 use perf::kernel::thread::in_network;
 use perf::netns::{End, Netns, Wire};
+use perf::process::Program;
 use perf::wait::wait_until;
 use serde_json::Value;
 use whole::site::{FLOOD, FLOWS, STRETCH_PACKETS, STRETCH_RECORDS, Site, wait_for_rows};
@@ -101,7 +102,43 @@ fn required_batches_wait_for_the_first_collector() {
     drop(folder);
 }
 
-/// Its outbox dies with it, which is no residual: nobody closed its books. The next start is another epoch, and whole.
+/// Of the batches that wait for a store, so many records.
+fn waiting(site: &Site) -> u64 {
+    let state = site.folder.path().join("state");
+    let words = [Path::new("spool"), Path::new("list"), Path::new("--state-dir"), &state];
+    let said = Program::ours("gannet-probe").unwrap().args(words).run(PATIENCE).unwrap().stdout;
+    let of_store = said.lines().find(|line| line.starts_with("cursor") && !line.contains("first-store"));
+    let count = of_store.and_then(|line| line.split_once(": ")?.1.split(' ').next()?.parse().ok());
+    count.unwrap_or_else(|| panic!("no cursor of a store in\n{said}"))
+}
+
+/// The store has a name by then: what waits under it is not what is kept for a first store.
+#[test]
+fn a_probe_that_is_killed_keeps_what_waits_for_a_store_that_it_knew() {
+    let require = ["--zmq-acknowledge", "require"];
+    let (mut site, first) = Site::start(&require);
+    site.send();
+    wait_for_rows(&first, FLOWS);
+    first.stop();
+    site.wait_for("the store's connection is closed", 1);
+    site.send();
+    wait_until("the second stretch is in the spool", PATIENCE, || waiting(&site) == STRETCH_RECORDS).unwrap();
+    let (folder, url) = site.kill();
+    let mut site = Site::alone(folder, url, &require);
+    let collector = site.collector(&[]);
+    site.send();
+    let folder = site.end();
+    // Of the second stretch the last packet was in an open flow: that of a capture file can be read again.
+    wait_for_rows(&collector, FLOWS + 2 * STRETCH_RECORDS);
+    let (code, ledger) = collector.check();
+    assert_eq!(
+        (code, &ledger["residual"]["packets"], &ledger["doubled"]["batches"]),
+        (0, &0.into(), &0.into())
+    );
+    drop((collector, folder));
+}
+
+/// What it had not sealed is lost, which is no residual: the next start, another epoch, closes its books with a bound.
 #[test]
 fn a_probe_that_is_killed_leaves_its_epoch_open_and_the_next_one_is_whole() {
     let (mut site, collector) = Site::start(&[]);
