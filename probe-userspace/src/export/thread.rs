@@ -208,6 +208,8 @@ impl Keeper {
 /// A sink's thread.
 struct Running {
     name: String,
+    /// What it has not sent stays in the spool.
+    is_kept: bool,
     thread: JoinHandle<()>,
 }
 
@@ -215,15 +217,24 @@ impl Running {
     fn start(mut sink: Box<dyn Sink>, cursor: Cursor) -> Result<Self, Error> {
         let name = sink.name();
         sink.prepare(&cursor);
+        let is_kept = cursor.spool().is_some();
         // The kernel shows 15 characters of a thread's name.
         let short: String = format!("sink-{name}").chars().take(15).collect();
         let thread = spawn(&short, move || sink.run(cursor))?;
-        Ok(Self { name, thread })
+        Ok(Self { name, is_kept, thread })
     }
 
-    /// `Some(name)` = it is stuck in a call that does not come back (a pipe that nobody reads); it ends with the process.
+    /// `Some(name)` = it is stuck in a call that does not come back (a pipe that nobody reads); it ends with the process. One whose
+    /// broker does not answer just now has left everything to the next start: that is a stop in order.
     fn join(self, until: Instant) -> Option<String> {
         while !self.thread.is_finished() {
+            if Instant::now() >= until && self.is_kept {
+                tracing::warn!(
+                    sink = self.name,
+                    "the bus does not answer: what it has not taken stays in the spool"
+                );
+                return None;
+            }
             if Instant::now() >= until {
                 tracing::error!(sink = self.name, "the sink did not end in time");
                 return Some(self.name);
