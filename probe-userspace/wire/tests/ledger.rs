@@ -91,6 +91,7 @@ fn named(message: &Message) -> Option<Hop> {
 #[test]
 fn books_closed_with_a_bound_may_have_had_packets_in_flight() {
     let mut message = sound();
+    message.queues[0].offered = None;
     message.queues[0].seen += Amount::one(60);
     assert_ne!(residual(&of_probe(&message, None)), Amount::ZERO);
     let closes = Closes { epoch: Epoch(uuid::Uuid::nil()), generation: 2, is_bound: true };
