@@ -7,8 +7,8 @@
 //! ingest     arrived = handed + refused.*
 //! store      handed  = stored + removed (rows counted in the database; what its retention removed)
 //!            exported = stored + removed (packets and octets summed in the database)
-//! ```
 //!            recovered = rows                                       of a killed epoch: rows of later ones that name it
+//! ```
 //!
 //! All terms are of the batches below the cut's `next`: the collector must have nothing to do with later ones yet.
 
