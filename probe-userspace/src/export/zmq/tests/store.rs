@@ -76,6 +76,17 @@ impl Store {
         }
     }
 
+    /// Whether a batch comes within so many milliseconds of silence. A HELLO that was said twice has two answers: those are none.
+    pub(super) fn gets_another_within(&self, milliseconds: i32) -> bool {
+        self.socket.set_rcvtimeo(milliseconds).unwrap();
+        let mut frames = std::iter::from_fn(|| self.socket.recv_multipart(0).ok());
+        let is_batch =
+            |frames: Vec<Vec<u8>>| matches!(Downstream::read(&frames[1]), Ok(Downstream::Delivery(_)));
+        let found = frames.any(is_batch);
+        self.socket.set_rcvtimeo(PATIENCE_MS).unwrap();
+        found
+    }
+
     pub(super) fn acknowledge(&self, received: u64, committed: u64) {
         let (store, session, credit) = (self.hello.store, self.session, self.hello.credit);
         let ack = Ack { store, session, credit, received, committed };
