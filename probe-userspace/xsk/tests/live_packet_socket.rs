@@ -139,7 +139,7 @@ fn shares_and_keeps_flows_together(spread: &Spread) {
         let mut members = [(); 2].map(|()| Socket::open(&options).expect("member"));
         members.iter().for_each(|member| member.start().expect("start"));
         let sender = Sender::new(&outside);
-        (0..1_280).for_each(|index| sender.send(&udp((index / 2 % 64) as u8, index % 2 == 1, index)));
+        (0..1_280).for_each(|index| sender.send(&udp((index / 2 % 64 + 2) as u8, index % 2 == 1, index)));
         let mut seen = [Vec::new(), Vec::new()];
         for (member, seen) in members.iter_mut().zip(&mut seen) {
             drain(member, |packet| {
