@@ -208,6 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg_attr(miri, ignore = "asks the kernel")]
     fn the_loopback_has_no_counters_and_says_so() {
         let lo = Ethtool::of("lo").expect("a socket");
         assert!(lo.counters().is_err());
@@ -215,6 +216,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "asks the kernel")]
     fn a_device_that_is_not_there_is_an_error() {
         assert!(Ethtool::of("nosuchdevice0").expect("a socket").receive_queues().is_err());
         assert!(Ethtool::of("a-name-that-is-too-long").is_err());
