@@ -84,22 +84,27 @@ impl Place {
 }
 
 impl Client {
-    /// Puts the cursor into the transaction that is open. A call that was not answered may be made again.
+    /// Puts the cursor into the transaction that is open. A call that was not answered may be made again, as long as `goes_on`,
+    /// which is asked with what the call said.
     pub(super) fn commit_place(
         &self,
         position: Option<Position>,
-        is_over: &mut impl FnMut() -> bool,
         each: Duration,
+        mut goes_on: impl FnMut(&KafkaError) -> bool,
     ) -> Result<(), KafkaError> {
         let (Some(place), Some(position)) = (&self.place, position) else { return Ok(()) };
         let offsets = place.offsets(position)?;
         loop {
             match self.producer.send_offsets_to_transaction(&offsets, &place.group, each) {
-                Err(KafkaError::Transaction(cause)) if cause.is_retriable() && !is_over() => {}
+                Err(error) if is_retriable(&error) && goes_on(&error) => {}
                 result => return result,
             }
         }
     }
+}
+
+fn is_retriable(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(cause) if cause.is_retriable())
 }
 
 fn of_consumer(pairs: &[(String, String)], group: &str) -> ClientConfig {

@@ -88,8 +88,14 @@ impl Client {
                 return self.abort(Failure::of(&error, None), is_over);
             }
         }
-        if let Err(error) = self.commit_place(position, is_over, TRY) {
-            return self.abort(Failure::of(&error, None), is_over);
+        let (mut waiting, mut gone) = (Waiting::new(), None);
+        let placed = self.commit_place(position, TRY, |error| {
+            let failure = Failure::of(error, self.notes().connection());
+            gone = self.look(failure, &mut waiting, reporter);
+            gone.is_none() && !is_over()
+        });
+        if let Err(error) = placed {
+            return self.abort(gone.unwrap_or_else(|| Failure::of(&error, None)), is_over);
         }
         if self.transactional { self.commit(is_over, reporter) } else { self.deliver(is_over, reporter) }
     }
