@@ -16,8 +16,9 @@ const FLOWS: u16 = 1_500;
 /// Both users may do what the guide says they need.
 fn grant(broker: &Broker) {
     let prefixed = ["--resource-pattern-type", "prefixed"];
-    let probe = ["--producer", "--topic", "gannet.", "--transactional-id", "gannet/"];
-    broker.acl("--add", &[&probe[..], &["--allow-principal", "User:probe"], &prefixed].concat());
+    let probe = ["--producer", "--consumer", "--topic", "gannet.", "--transactional-id", "gannet/"];
+    let probe = [&probe[..], &["--group", "gannet-spool/", "--allow-principal", "User:probe"]].concat();
+    broker.acl("--add", &[&probe[..], &prefixed].concat());
     let collector = ["--consumer", "--topic", "gannet.", "--group", "gannet-collector-"];
     broker.acl("--add", &[&collector[..], &["--allow-principal", "User:collector"], &prefixed].concat());
 }
@@ -46,6 +47,7 @@ fn over_tls_and_sasl_the_books_balance_and_no_password_is_seen() {
     let words = ["--ntopng", &url, "--kafka-conf", &conf, "--ledger", books.to_str().unwrap()];
     let probe = reader(&file, None, &words).env("GANNET_LOG", "debug").run(PATIENCE).unwrap();
     assert_eq!(probe.code(), 0, "{}", probe.stderr);
+    assert!(!probe.stderr.contains("permit"), "the guide's rights are not enough: {}", probe.stderr);
 
     let conf = login(folder.path(), broker, "collector");
     let store = folder.path().join("store");

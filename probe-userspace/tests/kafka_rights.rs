@@ -29,7 +29,8 @@ fn granted() -> &'static Broker {
     let broker = secure();
     GRANT.call_once(|| {
         // All that the guide says a probe needs.
-        let names = ["--producer", "--topic", GRANTED, "--transactional-id", "gannet/"];
+        let names = ["--producer", "--consumer", "--topic", GRANTED, "--transactional-id", "gannet/"];
+        let names = [&names[..], &["--group", "gannet-spool/"]].concat();
         let who = ["--allow-principal", "User:probe", "--resource-pattern-type", "prefixed"];
         broker.acl("--add", &[&names[..], &who].concat());
     });
@@ -117,6 +118,43 @@ fn without_the_right_to_transactions_it_is_at_least_once_and_says_so() {
     assert_eq!((terms.guarantee, terms.acknowledged), (Guarantee::AtLeastOnce, 30));
     let seen = committed(&broker.bootstrap, &format!("{prefix}.flow"));
     assert_eq!(seen.sequences[&(epoch, StreamId(0))], all_below(30));
+}
+
+#[test]
+fn a_cursor_that_the_broker_may_not_keep_is_told_and_holds_nothing_up() {
+    let (broker, prefix) = (secure(), "no-cursor");
+    let who = ["--allow-principal", "User:collector", "--resource-pattern-type", "prefixed"];
+    let permit = |words: &[&str]| broker.acl("--add", &[words, &who].concat());
+    let url = broker.url_of("sasl_ssl");
+    let folder = tempfile::tempdir().unwrap();
+    let send = |expected: Guarantee| {
+        let epoch = new_epoch();
+        let password = broker.password("collector");
+        let options = login(prefix, "collector", "SCRAM-SHA-512", &password);
+        let running = Running::spooled(sink_at(&url, options), folder.path());
+        running.outbox.begin_epoch(epoch, &[StreamId(0)]);
+        running.append(epoch, 0, 0..30);
+        running.wait_acknowledged(30);
+        let is_told = running.said().contains("the broker does not keep the spool's cursor");
+        assert_eq!(is_told, expected == Guarantee::AtLeastOnce, "{}", running.said());
+        assert_eq!(running.outbox.terms()[0].guarantee, expected, "{}", running.said());
+        running.leave();
+        let seen = committed(&broker.bootstrap, &format!("{prefix}.flow"));
+        assert_eq!(seen.sequences[&(epoch, StreamId(0))], all_below(30));
+    };
+    permit(&["--producer", "--topic", prefix, "--transactional-id", "gannet/"]);
+    // The group is hidden; it may be read and not written; the topic that lends its name may not be read.
+    send(Guarantee::AtLeastOnce);
+    permit(&["--operation", "Describe", "--group", "gannet-spool/"]);
+    send(Guarantee::AtLeastOnce);
+    permit(&["--operation", "Read", "--group", "gannet-spool/"]);
+    send(Guarantee::AtLeastOnce);
+    permit(&["--operation", "Read", "--topic", prefix]);
+    send(Guarantee::ExactlyOnce);
+    assert_eq!(committed(&broker.bootstrap, &format!("{prefix}.flow")).rows, 120);
+    for (what, name) in [("--transactional-id", "gannet/"), ("--group", "gannet-spool/")] {
+        broker.acl("--remove", &[&[what, name][..], &who].concat());
+    }
 }
 
 #[test]

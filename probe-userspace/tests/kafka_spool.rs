@@ -13,33 +13,15 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use bench::{PROBE, Running, all_below, new_epoch, new_prefix, sealed, sink};
+use bench::{Running, all_below, new_epoch, new_prefix, sealed, sink};
 use broker::{Broker, shared};
 use flow_wire::stamp::{Epoch, StreamId};
-use probe::export::outbox::{Outbox, Wanted};
-use probe::spool::{Options, Spool, Sync};
 use reader::committed;
 use uuid::Uuid;
 
-const DAY: Duration = Duration::from_secs(86_400);
-
-fn options() -> Options {
-    Options {
-        quota_octets: 256 << 20,
-        segment_octets: 2 << 20,
-        age: 7 * DAY,
-        cursor_ttl: 7 * DAY,
-        memory_octets: 1 << 20,
-        sync: Sync::Interval,
-    }
-}
-
 /// A sink over a spool in this folder.
 fn start(bootstrap: &str, prefix: &str, folder: &Path) -> Running {
-    let sink = sink(bootstrap, prefix);
-    let (spool, _folder) = Spool::open(folder, PROBE, options()).unwrap();
-    let outbox = Outbox::over(&[Wanted::by(&*sink)], usize::MAX, Some(spool));
-    Running::over(sink, outbox)
+    Running::spooled(sink(bootstrap, prefix), folder)
 }
 
 /// The child process of the test below: seals and sends until it is killed.

@@ -1,6 +1,7 @@
 //! Batches, a sink in a thread of its own, and what it has acknowledged.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,11 @@ use flow_wire::record::{FlowEndReason, FlowRecord};
 use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 use probe::export::Sink;
 use probe::export::kafka::{Kafka, Options};
-use probe::export::outbox::Outbox;
+use probe::export::outbox::{Outbox, Wanted};
+use probe::spool::{self, Spool};
 use uuid::Uuid;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 pub(crate) const PROBE: ProbeId = ProbeId(Uuid::from_u128(0x0102_0304_0506_4708_890a_0b0c_0d0e_0f10));
 
@@ -98,6 +102,21 @@ pub(crate) struct Running {
 impl Running {
     pub(crate) fn start(sink: Box<Kafka>) -> Self {
         let outbox = Outbox::new(&[(sink.name(), sink.guarantee())], usize::MAX);
+        Self::over(sink, outbox)
+    }
+
+    /// Over a spool in this folder.
+    pub(crate) fn spooled(sink: Box<Kafka>, folder: &Path) -> Self {
+        let options = spool::Options {
+            quota_octets: 256 << 20,
+            segment_octets: 2 << 20,
+            age: 7 * DAY,
+            cursor_ttl: 7 * DAY,
+            memory_octets: 1 << 20,
+            sync: spool::Sync::Interval,
+        };
+        let (spool, _folder) = Spool::open(folder, PROBE, options).unwrap();
+        let outbox = Outbox::over(&[Wanted::by(&*sink)], usize::MAX, Some(spool));
         Self::over(sink, outbox)
     }
 

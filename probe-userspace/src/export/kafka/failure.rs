@@ -66,6 +66,9 @@ pub(super) enum Failure {
         "the broker does not permit it ({0}): permit Write and Describe on the topics and on the transactional id gannet/*"
     )]
     NotPermitted(String),
+    /// The broker does not let this user commit the spool's cursor.
+    #[error("the spool's cursor is not permitted: {0}")]
+    NoPlace(String),
     /// The broker has no transactions for this user.
     #[error("no transactions: {0}")]
     NoTransactions(String),
@@ -115,7 +118,12 @@ impl Failure {
     pub(super) fn needs_new_producer(&self) -> bool {
         !matches!(
             self,
-            Self::Aborted(_) | Self::Away(_) | Self::Tls(_) | Self::Login(_) | Self::TopicUnfit(_)
+            Self::Aborted(_)
+                | Self::Away(_)
+                | Self::Tls(_)
+                | Self::Login(_)
+                | Self::TopicUnfit(_)
+                | Self::NoPlace(_)
         )
     }
 
@@ -127,7 +135,7 @@ impl Failure {
     /// Time before the next try.
     pub(super) fn pause(&self) -> Duration {
         match self {
-            Self::NoTransactions(_) => Duration::ZERO,
+            Self::NoTransactions(_) | Self::NoPlace(_) => Duration::ZERO,
             Self::Aborted(_) => ABORTED_PAUSE,
             Self::Fenced(_) => FENCED_PAUSE,
             _ => PAUSE,
@@ -167,7 +175,7 @@ fn is_transactions_refused(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-fn is_denied(code: RDKafkaErrorCode) -> bool {
+pub(super) fn is_denied(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
         RDKafkaErrorCode::TopicAuthorizationFailed

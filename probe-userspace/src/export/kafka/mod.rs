@@ -164,11 +164,11 @@ impl Kafka {
             let mut is_over = || limit.is_over(cursor);
             match Client::connect(&config, transactional, cursor.number(), &self.options, &mut is_over) {
                 Ok(mut client) => match self.find_place(&config, &mut client, cursor, &mut is_over) {
-                    Ok(is_kept) => {
-                        if !is_kept {
-                            reporter.no_place();
+                    Ok(refused) => {
+                        if let Some(reason) = &refused {
+                            reporter.no_place(reason);
                         }
-                        cursor.set_guarantee(guarantee(transactional && is_kept));
+                        cursor.set_guarantee(guarantee(transactional && refused.is_none()));
                         reporter.connected(&client);
                         return Some(client);
                     }
@@ -189,16 +189,16 @@ impl Kafka {
         }
     }
 
-    /// Where the spool's cursor is kept with the batches, it is read back, and holds. `false` = the broker does not permit that:
-    /// then the cursor's file alone knows what has arrived, up to a second before a crash.
+    /// Where the spool's cursor is kept with the batches, it is read back, and holds. `Some` = the broker does not permit that,
+    /// and why: then the cursor's file alone knows what has arrived, up to a second before a crash.
     fn find_place(
         &self,
         config: &[(String, String)],
         client: &mut Client,
         cursor: &Cursor,
         is_over: &mut dyn FnMut() -> bool,
-    ) -> Result<bool, Failure> {
-        let Some(spool) = cursor.spool().filter(|_| client.transactional) else { return Ok(true) };
+    ) -> Result<Option<String>, Failure> {
+        let Some(spool) = cursor.spool().filter(|_| client.transactional) else { return Ok(None) };
         let group = format!("{}{}/{}", place::GROUP_PREFIX, self.probe.0, self.endpoint.bootstrap_servers());
         let topic = client.topic(Kind::Ledger).name.clone();
         match Place::find(config, (&group, &topic, spool), is_over) {
@@ -212,15 +212,21 @@ impl Kafka {
                     );
                 }
                 client.place = Some(place);
-                Ok(true)
+                Ok(None)
             }
-            Err(Failure::NotPermitted(_)) => Ok(false),
+            Err(Failure::NotPermitted(reason)) => Ok(Some(reason)),
             Err(failure) => Err(failure),
         }
     }
 
     /// Sends until the producer is of no use any more (`true` = connect anew) or the end has come.
-    fn serve(&self, client: &Client, cursor: &Cursor, limit: &mut Limit, reporter: &mut Reporter) -> bool {
+    fn serve(
+        &self,
+        client: &mut Client,
+        cursor: &Cursor,
+        limit: &mut Limit,
+        reporter: &mut Reporter,
+    ) -> bool {
         loop {
             let count = if limit.singly > 0 { 1 } else { TRANSACTION_BATCHES };
             let batches = match cursor.next(count, TRANSACTION_OCTETS, LOOK) {
@@ -255,6 +261,12 @@ impl Kafka {
                 Outcome::Aborted(failure) => failure,
             };
             cursor.give_back();
+            if let Failure::NoPlace(reason) = &failure {
+                client.place = None;
+                cursor.set_guarantee(Guarantee::AtLeastOnce);
+                reporter.no_place(reason);
+                continue;
+            }
             reporter.trouble(&failure);
             limit.wait(cursor, &failure);
             if failure.needs_new_producer() {
@@ -282,7 +294,8 @@ impl Sink for Kafka {
         let mut reporter = Reporter::new(self.name.clone(), self.patience);
         loop {
             let client = self.connect(&cursor, &mut limit, &mut reporter);
-            let again = client.is_some_and(|client| self.serve(&client, &cursor, &mut limit, &mut reporter));
+            let again =
+                client.is_some_and(|mut client| self.serve(&mut client, &cursor, &mut limit, &mut reporter));
             if again {
                 continue;
             }

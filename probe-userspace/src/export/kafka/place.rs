@@ -5,7 +5,7 @@
 //! group gannet-spool/PROBE/BROKERS, partition 0 of the ledger topic: offset = position behind the last batch, metadata = spool UUID
 //! ```
 //! The topic only lends its name: it is there, it is ours, and where it is deleted its offsets go with it. Then, and where the
-//! UUID is that of another spool, the cursor's own file counts.
+//! UUID is that of another spool, the cursor's own file counts. Who may not do that (Read on group and topic) sends without it.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use uuid::Uuid;
 
 use super::client::{Client, client_config, patiently};
-use super::failure::Failure;
+use super::failure::{Failure, is_denied};
 use crate::spool::Position;
 
 /// First part of the group's name: what has to be permitted.
@@ -58,7 +58,11 @@ impl Place {
             list.add_partition(topic, PARTITION);
             list
         };
-        let found = patiently(is_over, |time| consumer.committed_offsets(asked(), time)).map_err(failed)?;
+        let found = patiently(is_over, |time| match denial(&consumer) {
+            Some(error) => Err(error),
+            None => consumer.committed_offsets(asked(), time),
+        });
+        let found = found.map_err(failed)?;
         let elements = found.elements();
         let committed = elements.first().map(|element| element.error().map(|()| element));
         let committed = committed.transpose().map_err(failed)?;
@@ -101,6 +105,13 @@ impl Client {
             }
         }
     }
+}
+
+/// Whether the broker has refused the group. Who asks for its offsets is not told so, and waits for a coordinator that librdkafka
+/// will never be shown; the refusal is an event of the consumer.
+fn denial(consumer: &BaseConsumer) -> Option<KafkaError> {
+    let error = consumer.poll(Duration::ZERO)?.err()?;
+    error.rdkafka_error_code().is_some_and(is_denied).then_some(error)
 }
 
 fn is_retriable(error: &KafkaError) -> bool {

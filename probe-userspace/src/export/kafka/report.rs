@@ -108,10 +108,10 @@ impl Reporter {
     }
 
     /// The cursor's file is up to a second behind what has arrived.
-    pub(super) fn no_place(&self) {
+    pub(super) fn no_place(&self, reason: &str) {
         tracing::warn!(
             sink = self.sink,
-            "the broker does not keep the spool's cursor (permit Read on the groups gannet-spool/*): a probe that is killed \
+            "the broker does not keep the spool's cursor ({reason}; permit Read on the groups gannet-spool/* and on the ledger topic): a probe that is killed \
              sends what it sent in its last second once more, and readers must deduplicate by the stamp in the headers"
         );
     }

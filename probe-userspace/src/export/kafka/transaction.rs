@@ -95,7 +95,11 @@ impl Client {
             gone.is_none() && !is_over()
         });
         if let Err(error) = placed {
-            return self.abort(gone.unwrap_or_else(|| Failure::of(&error, None)), is_over);
+            let failure = gone.unwrap_or_else(|| match Failure::of(&error, None) {
+                Failure::NotPermitted(reason) => Failure::NoPlace(reason),
+                failure => failure,
+            });
+            return self.abort(failure, is_over);
         }
         if self.transactional { self.commit(is_over, reporter) } else { self.deliver(is_over, reporter) }
     }
