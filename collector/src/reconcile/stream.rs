@@ -1,14 +1,15 @@
 //! One stream of an epoch: what the last cut says must be there, and what is.
 
 use flow_wire::ledger::{
-    Amount, CursorTerms, Identity, Message, StoredStream, StreamCut, cursor_of, lost_on_bus, of_stream,
+    Amount, CursorTerms, Identity, Message, StoredStream, StreamCut, cursor_of, least_discarding,
+    lost_on_bus, of_stream,
 };
 use flow_wire::stamp::StreamId;
 use serde::Serialize;
 
 use super::fate::{Fated, Gaps};
 use super::ledger::Loss;
-use crate::store::{Stored, StreamBooks};
+use crate::store::{Bus, Stored, StreamBooks};
 
 /// Ranges of missing sequences that a report names.
 const RANGES_SHOWN: usize = 100;
@@ -92,8 +93,11 @@ pub(super) fn close(
         fates: Gaps::default().report(books),
     };
     let (Some(message), Some(cut)) = (message, cut) else { return (line, Vec::new()) };
-    let cursor = cursor_of(message, stream, books.bus.name());
-    let drained = drained || message.closed && books.bus == crate::store::Bus::Zmq;
+    let cursor = match books.on_several_buses {
+        true => least_discarding(message, stream, &Bus::ALL.map(Bus::name)),
+        false => cursor_of(message, stream, books.bus.name()),
+    };
+    let drained = drained || message.closed && books.bus == Bus::Zmq;
     let gaps = Gaps::of(books, cut.next.0, drained);
     let terms = terms(&gaps, books);
     line.fates = gaps.report(books);
@@ -123,6 +127,8 @@ fn terms(gaps: &Gaps, books: &StreamBooks) -> StoredStream {
         awaited_batches: gaps.late.count(),
         duplicate_batches: again_batches.saturating_sub(books.reread.batches),
         arrived: books.arrived_below_cut.records + books.refused_below_cut.records + conflict.records,
+        came_all_the_same: books.discarded_below_cut.records,
+        on_several_buses: books.on_several_buses,
         refused: books.refused_below_cut.records + conflict.records,
         handed: handed.saturating_sub(again),
         removed: removed.records,
@@ -150,15 +156,17 @@ fn lost_packets(missing: &Missing, cursor: Option<&CursorTerms>, terms: &StoredS
     match (terms.missing_batches, terms.awaited_batches) {
         (1.., 0) => missing.packets,
         _ => cursor.map_or(0, |cursor| {
-            cursor.discarded_amounts.values().fold(0, |sum, amount| amount.packets.saturating_add(sum))
+            let discarded = cursor.discarded_amounts.values();
+            discarded.fold(0, |sum, amount| amount.packets.saturating_add(sum)).min(missing.packets)
         }),
     }
 }
 
 fn lost(cut: &StreamCut, cursor: Option<&CursorTerms>, terms: &StoredStream) -> Loss {
-    let discarded =
-        cursor.map_or(0, |cursor| cursor.discarded.values().copied().fold(0, u64::saturating_add));
-    let discarded_batches = cursor.map_or(0, |cursor| cursor.discarded_batches);
+    let not_there = cut.records.saturating_sub(terms.arrived);
+    let discarded = cursor.map_or(0, CursorTerms::discarded_records).min(not_there);
+    let discarded_batches =
+        if discarded == 0 { 0 } else { cursor.map_or(0, |cursor| cursor.discarded_batches) };
     let on_bus = lost_on_bus(cut, cursor, terms);
     Loss {
         packets: 0,

@@ -59,6 +59,9 @@ pub enum Bus {
 }
 
 impl Bus {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Kafka, Self::Zmq];
+
     /// How the endpoints of this kind begin.
     pub const fn name(self) -> &'static str {
         match self {

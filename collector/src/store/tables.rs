@@ -57,8 +57,10 @@ pub struct Stored {
 /// What the store has of one stream. "Below the cut" is below `next` of the epoch's latest ledger message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StreamBooks {
-    /// On which kind of bus it came.
+    /// On which kind of bus it came first.
     pub bus: Bus,
+    /// And on another one.
+    pub on_several_buses: bool,
     /// By the collector's clock.
     pub last_nanoseconds: u64,
     /// Which sequences are stored.
@@ -77,6 +79,8 @@ pub struct StreamBooks {
     pub rows_below_cut: Option<Stored>,
     /// What came off the bus for the first time, below the cut.
     pub arrived_below_cut: Counted,
+    /// Of it: in batches that the probe says it discarded.
+    pub discarded_below_cut: Counted,
     /// What came and could not be used, below the cut.
     pub refused_below_cut: Counted,
     /// Arrivals of a sequence that had come before.

@@ -270,6 +270,8 @@ fn stored() -> StoredStream {
         awaited_batches: 0,
         duplicate_batches: 0,
         arrived: 36,
+        came_all_the_same: 0,
+        on_several_buses: false,
         refused: 1,
         handed: 35,
         stored: 35,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::super::{Fate, Verdict};
 use super::*;
-use crate::store::Books;
+use crate::store::{Books, Bus};
 
 /// The start after that of [`stamp`].
 fn later(sequence: u64) -> Stamp {
@@ -116,6 +116,46 @@ fn discarded_batches_are_named_and_not_waited_for() {
     assert_eq!((&fated.ranges[..], ledger.lost.records), (&[(2, 2)][..], ROWS));
     // Another sink's loss: here the batch may still come.
     assert_eq!(told(2, 1).epochs[0].streams[0].fates[0].fate, Fate::Late);
+}
+
+#[test]
+fn a_discarded_batch_that_is_there_all_the_same_is_no_loss() {
+    let told = |sequences: &[u64]| {
+        let mut message = said(3, 1, true);
+        message.tombstones = vec![tombstone(1, 1, 1)];
+        let there = sequences.iter().map(|sequence| at(*sequence)).collect();
+        let all = Intake { drained: true, ..intake(there, vec![Books { sink: 1, ..books(0, message) }]) };
+        let ledger = close(&[all], 0);
+        (ledger.verdict, ledger.residual.packets, ledger.lost.records)
+    };
+    assert_eq!(told(&[0, 2]), (Verdict::Balanced, 0, ROWS));
+    // Its acknowledgement got lost, so that the probe gave it up.
+    assert_eq!(told(&[0, 1, 2]), (Verdict::Balanced, 0, 0));
+    // It explains no other one.
+    assert_eq!(told(&[0, 1]).0, Verdict::Residual);
+}
+
+#[test]
+fn what_one_bus_discarded_another_may_have_brought() {
+    let over = |sequences: &[u64], of_zmq: u64, buses: &[Bus]| {
+        let mut message = said(4, 1, true);
+        let zmq = said(4, of_zmq, true).cursors.remove(0);
+        message.cursors.push(CursorTerms { sink: "zmq://127.0.0.1:1234".into(), ..zmq });
+        let there = sequences.iter().map(|sequence| at(*sequence)).collect();
+        let mut all = Intake { drained: true, ..intake(there, vec![books(0, message)]) };
+        for (arrival, bus) in all.arrivals.iter_mut().zip(buses.iter().cycle()) {
+            arrival.bus = *bus;
+        }
+        let ledger = close(&[all], 0);
+        (ledger.verdict, ledger.lost.records)
+    };
+    let both = [Bus::Kafka, Bus::Zmq];
+    assert_eq!(over(&[0, 1, 2, 3], 2, &[Bus::Kafka]).0, Verdict::Residual, "who brought the fourth?");
+    assert_eq!(over(&[0, 1, 2, 3], 2, &both), (Verdict::Balanced, 0));
+    assert_eq!(over(&[0, 1, 3], 2, &both), (Verdict::Balanced, ROWS));
+    assert_eq!(over(&[1, 3], 2, &both).0, Verdict::Residual, "one gave up one only");
+    // One of them gave nothing up.
+    assert_eq!(over(&[0, 1, 3], 0, &both).0, Verdict::Residual);
 }
 
 #[test]

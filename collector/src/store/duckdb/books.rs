@@ -28,7 +28,8 @@ type Messages = HashMap<(ProbeId, Epoch), Said>;
 pub(super) fn books(connection: &Connection, depth: Depth) -> Result<StoreTerms, Error> {
     let messages = messages(connection)?;
     let cuts = cuts_of(&messages);
-    let mut sums = Sums::read(connection, &cuts, depth)?;
+    let streams = stream::load(connection)?;
+    let mut sums = Sums::read(connection, &cuts, &streams, depth)?;
     let drained: u64 = connection.query_row("SELECT drained_nanoseconds FROM meta", [], |row| row.get(0))?;
     let expired = expired_below(connection)?;
     let mut epochs: BTreeMap<(ProbeId, Epoch), EpochBooks> = BTreeMap::new();
@@ -43,7 +44,7 @@ pub(super) fn books(connection: &Connection, depth: Depth) -> Result<StoreTerms,
         };
         epochs.insert((probe, epoch), books);
     }
-    for (key, stream) in stream::load(connection)? {
+    for (key, stream) in streams {
         let epoch = epochs.entry((key.probe, key.epoch)).or_insert_with(|| nothing(key.probe, key.epoch));
         epoch.heard_nanoseconds = epoch.heard_nanoseconds.max(stream.last_nanoseconds);
         let of_partition = stream.place.partition.and_then(|partition| expired.get(&partition));
@@ -147,7 +148,7 @@ fn cuts_of(messages: &Messages) -> String {
     }
 }
 
-fn blob(uuid: uuid::Uuid) -> String {
+pub(super) fn blob(uuid: uuid::Uuid) -> String {
     let octets: String = uuid.as_bytes().iter().map(|octet| format!("\\x{octet:02X}")).collect();
     format!("'{octets}'::BLOB")
 }

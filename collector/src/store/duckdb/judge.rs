@@ -119,6 +119,7 @@ impl<'a> Plan<'a> {
         if !known {
             stream.bus = arrival.bus;
         }
+        stream.on_several_buses |= stream.bus != arrival.bus;
         stream.last_nanoseconds = now_nanoseconds;
         let records = u64::from(arrival.records);
         let sequence = arrival.stamp.sequence.0;

@@ -106,7 +106,7 @@ const COPIED: [&str; 8] =
 pub(super) fn columns_of(table: &str) -> String {
     match table {
         "flow" => COLUMNS.iter().map(render::name).collect::<Vec<_>>().join(", "),
-        _ => "probe_id, epoch, stream, sequence, crc32c".to_owned(),
+        _ => "probe_id, epoch, stream, sequence, crc32c, records, packets, layer2_octets".to_owned(),
     }
 }
 

@@ -12,7 +12,9 @@ use super::super::{Bus, Counted, Discarded, Error, Place, Ranges, Received, Stre
 /// One row of the table `received`.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stream {
+    /// On which kind of bus it came first, and whether on another one too.
     pub(super) bus: Bus,
+    pub(super) on_several_buses: bool,
     pub(super) last_nanoseconds: u64,
     /// What is stored.
     pub(super) received: Received,
@@ -86,10 +88,10 @@ fn read(row: &Row<'_>) -> Result<(StreamKey, Stream), Error> {
         epoch: Epoch(uuid(row, 1)?),
         stream: StreamId(row.get(2)?),
     };
-    let bus: String = row.get(3)?;
-    let known = [Bus::Kafka, Bus::Zmq].into_iter().find(|known| known.name() == bus);
+    let (bus, on_several_buses) = buses(row.get(3)?)?;
     let stream = Stream {
-        bus: known.ok_or_else(|| malformed(bus))?,
+        bus,
+        on_several_buses,
         last_nanoseconds: row.get(4)?,
         received: received(5)?,
         arrived: received(7)?,
@@ -105,6 +107,19 @@ fn read(row: &Row<'_>) -> Result<(StreamKey, Stream), Error> {
         discarded: discarded(&row.get::<_, String>(23)?)?,
     };
     Ok((key, stream))
+}
+
+/// As `kafka`; with a `+` behind it, it came on another one too.
+fn buses_text(stream: &Stream) -> String {
+    format!("{}{}", stream.bus.name(), if stream.on_several_buses { "+" } else { "" })
+}
+
+fn buses(text: String) -> Result<(Bus, bool), Error> {
+    let (name, several) = text.strip_suffix('+').map_or((&*text, false), |name| (name, true));
+    match Bus::ALL.into_iter().find(|known| known.name() == name) {
+        Some(bus) => Ok((bus, several)),
+        None => Err(Error::Malformed { table: "received", found: text }),
+    }
 }
 
 /// As JSON: a list of reason, ranges, records.
@@ -143,7 +158,7 @@ pub(super) fn save(connection: &Connection, key: StreamKey, stream: &Stream) -> 
             key.probe.0.as_bytes().as_slice(),
             key.epoch.0.as_bytes().as_slice(),
             key.stream.0,
-            stream.bus.name(),
+            buses_text(stream),
             stream.last_nanoseconds,
             stream.received.floor(),
             stream.received.above_text(),

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use duckdb::Connection;
 use flow_wire::stamp::{Epoch, ProbeId, StreamId};
 
-use super::super::{Counted, Depth, Error, Stored, StreamBooks, StreamKey};
+use super::super::{Counted, Depth, Error, Ranges, Stored, StreamBooks, StreamKey};
+use super::books::blob;
 use super::read::{collect, unsigned};
 use super::render::Sql;
 use super::stream::{self, Stream};
@@ -46,6 +47,31 @@ const OF_ROWS: &str =
     "count(DISTINCT last), count(*), sum(packet_delta_count) + sum(reverse_packet_delta_count),
     sum(layer2_octet_delta_count) + sum(reverse_layer2_octet_delta_count)";
 
+/// The batches that are there although the probe says that it discarded them; `None` = there are none. Few, if any: an
+/// acknowledgement has to get lost for it.
+fn discarded_and_there(streams: &HashMap<StreamKey, Stream>) -> Option<String> {
+    let mut ranges = Vec::new();
+    for (key, stream) in streams {
+        let discarded = Ranges::of(stream.discarded.iter().flat_map(|one| one.ranges.iter()));
+        let end = stream.arrived.end();
+        let (gaps, _) = stream.arrived.missing_below(end, usize::MAX);
+        let (_, there) = discarded.split(&Ranges::of(gaps));
+        let (probe, epoch, number) = (blob(key.probe.0), blob(key.epoch.0), key.stream.0);
+        ranges.extend(there.iter().filter(|(first, _)| *first < end).map(|(first, last)| {
+            format!("({probe}, {epoch}, {number}::USMALLINT, {first}::UBIGINT, {last}::UBIGINT)")
+        }));
+    }
+    let values = ranges.join(", ");
+    (!ranges.is_empty()).then(|| {
+        format!(
+            "(SELECT b.probe_id, b.epoch, b.stream, b.sequence AS last, 1 AS batches, b.records, b.packets, b.layer2_octets
+              FROM memory.main.batch_of_all b JOIN (VALUES {values})
+                AS gone(probe_id, epoch, stream, first, final) ON b.probe_id = gone.probe_id AND b.epoch = gone.epoch
+                AND b.stream = gone.stream AND b.sequence BETWEEN gone.first AND gone.final)"
+        )
+    })
+}
+
 /// Sums by stream, each from its own place.
 pub(super) struct Sums {
     stored: HashMap<StreamKey, Stored>,
@@ -53,12 +79,18 @@ pub(super) struct Sums {
     present_below_cut: HashMap<StreamKey, Stored>,
     removed_below_cut: HashMap<StreamKey, Stored>,
     arrived: HashMap<StreamKey, Stored>,
+    discarded: HashMap<StreamKey, Stored>,
     refused: HashMap<StreamKey, Stored>,
     rows: Option<HashMap<StreamKey, Stored>>,
 }
 
 impl Sums {
-    pub(super) fn read(connection: &Connection, cuts: &str, depth: Depth) -> Result<Self, Error> {
+    pub(super) fn read(
+        connection: &Connection,
+        cuts: &str,
+        streams: &HashMap<StreamKey, Stream>,
+        depth: Depth,
+    ) -> Result<Self, Error> {
         let below = |from: &str, sums: &str| {
             summed(
                 connection,
@@ -76,12 +108,14 @@ impl Sums {
         let all = format!(
             "SELECT probe_id, epoch, stream, {OF_SUMS} FROM {batch} t GROUP BY probe_id, epoch, stream"
         );
+        let discarded = discarded_and_there(streams);
         Ok(Self {
             stored: summed(connection, &all)?,
             below_cut: below(&batch, OF_SUMS)?,
             present_below_cut: below(&of_batches("day <> 0"), OF_SUMS)?,
             removed_below_cut: below(&removed, OF_SUMS)?,
             arrived: below(&arrived, OF_SUMS)?,
+            discarded: discarded.map_or_else(|| Ok(HashMap::new()), |from| below(&from, OF_SUMS))?,
             refused: below(&refused, OF_SUMS)?,
             rows: if depth >= Depth::Rows { Some(below(ROWS, OF_ROWS)?) } else { None },
         })
@@ -94,6 +128,7 @@ impl Sums {
         };
         StreamBooks {
             bus: stream.bus,
+            on_several_buses: stream.on_several_buses,
             last_nanoseconds: stream.last_nanoseconds,
             received: stream.received,
             arrived: stream.arrived,
@@ -103,6 +138,7 @@ impl Sums {
             removed_below_cut: self.removed_below_cut.remove(&key).unwrap_or_default(),
             rows_below_cut: self.rows.as_mut().map(|rows| rows.remove(&key).unwrap_or_default()),
             arrived_below_cut: counted(&mut self.arrived),
+            discarded_below_cut: counted(&mut self.discarded),
             refused_below_cut: counted(&mut self.refused),
             again: stream.again,
             reread: stream.reread,

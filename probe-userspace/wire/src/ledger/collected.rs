@@ -1,7 +1,7 @@
 //! The identities between a probe's message and what a collector has of it.
 //!
 //! ```text
-//! bus        sealed  = arrived + discarded + on the bus      per stream, below the cut
+//! bus        sealed + came all the same = arrived + discarded + on the bus      per stream, below the cut
 //!            taken twice = 0
 //!            missing = discarded + expired                          in batches, where anything expired
 //! ingest     arrived = handed + refused.*
@@ -32,6 +32,11 @@ pub struct StoredStream {
     pub duplicate_batches: u64,
     /// Records in the batches that came, by their headers.
     pub arrived: u64,
+    /// Of them: in batches that the probe says it discarded. It gives up what nobody acknowledged, and an acknowledgement can
+    /// get lost.
+    pub came_all_the_same: u64,
+    /// Batches of it came over another kind of bus as well: what the sink of the one discarded, the other may have brought.
+    pub on_several_buses: bool,
     /// Records in batches that could not be stored: undecodable, or another batch under the same stamp.
     pub refused: u64,
     /// Records that the store was given.
@@ -106,6 +111,16 @@ pub fn cursor_of<'a>(message: &'a Message, stream: StreamId, bus: &str) -> Optio
     of_kind().find(|cursor| cursor.read_here).or_else(|| of_kind().next())
 }
 
+/// Of a stream that comes over several kinds of bus: the cursor that discarded least, since what it did not discard is there.
+pub fn least_discarding<'a>(
+    message: &'a Message,
+    stream: StreamId,
+    buses: &[&str],
+) -> Option<&'a CursorTerms> {
+    let cursors = buses.iter().filter_map(|bus| cursor_of(message, stream, bus));
+    cursors.min_by_key(|cursor| cursor.discarded_records())
+}
+
 /// Records that a bus without a guarantee lost: counted loss, no residual. What [`of_stream`] leaves over for them lies
 /// within the bound that the gaps in the sequences allow.
 pub fn lost_on_bus(cut: &StreamCut, cursor: Option<&CursorTerms>, stored: &StoredStream) -> u64 {
@@ -117,11 +132,15 @@ pub fn lost_on_bus(cut: &StreamCut, cursor: Option<&CursorTerms>, stored: &Store
 
 /// A gap is a loss that a bus without a guarantee may have, of 1 row a batch at least and a full batch at most. Kafka may
 /// have none but what its retention removed, which is bounded likewise; and so is what is still on its way. Of what a sink
-/// held when the message was cut some may have been discarded since: the next message says so.
+/// held when the message was cut some may have been discarded since: the next message says so. And of what it discarded another
+/// bus may have brought any part.
 fn bus(cut: &StreamCut, cursor: Option<&CursorTerms>, stored: &StoredStream, scope: &str) -> Identity {
     let mut identity = Identity::new("sealed", Hop::Bus, scope, Unit::Records)
         .left("sealed", cut.records)
         .right("arrived", stored.arrived);
+    if stored.came_all_the_same > 0 {
+        identity = identity.left("came_all_the_same", stored.came_all_the_same);
+    }
     for (reason, records) in cursor.into_iter().flat_map(|cursor| &cursor.discarded) {
         identity = identity.right(format!("discarded.{}", named(reason)), *records);
     }
@@ -130,7 +149,11 @@ fn bus(cut: &StreamCut, cursor: Option<&CursorTerms>, stored: &StoredStream, sco
     // What was discarded can be among the awaited ones too, so the least is of the certain losses alone.
     let most = lost.saturating_add(stored.awaited_batches).saturating_mul(BATCH_ROWS_LIMIT as u64);
     let held = if unexplained { cursor.map_or(0, |cursor| cursor.in_spool) } else { 0 };
-    identity.within(signed(lost)..=signed(most.saturating_add(held)))
+    let elsewhere = match stored.on_several_buses {
+        true => cursor.map_or(0, CursorTerms::discarded_records).saturating_sub(stored.came_all_the_same),
+        false => 0,
+    };
+    identity.within(signed(lost).saturating_sub(signed(elsewhere))..=signed(most.saturating_add(held)))
 }
 
 /// Batches that may be gone without a residual.

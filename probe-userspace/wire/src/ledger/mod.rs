@@ -20,7 +20,7 @@ mod reason;
 mod terms;
 
 pub use codec::MessageError;
-pub use collected::{StoredStream, cursor_of, lost_on_bus, of_stream, recovered};
+pub use collected::{StoredStream, cursor_of, least_discarding, lost_on_bus, of_stream, recovered};
 pub use identity::{FRAME_OCTETS_MAX, Identity, Term, Unit, broken, residual};
 pub use lost::{Lost, lost_by_worst_sink};
 pub use probe::{HANDOVER_PACKETS_MAX, IN_FLIGHT_PACKETS_MAX, of_probe};

@@ -170,6 +170,13 @@ pub struct CursorTerms {
     pub discarded_batches: u64,
 }
 
+impl CursorTerms {
+    /// Records dropped, whatever for.
+    pub fn discarded_records(&self) -> u64 {
+        self.discarded.values().copied().fold(0, u64::saturating_add)
+    }
+}
+
 /// How often a reader of a sink sees what the sink acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
