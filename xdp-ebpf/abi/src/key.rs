@@ -58,6 +58,23 @@ impl FlowKey {
         zero: [0; 2],
     };
 
+    /// As `==`, word by word and without a branch between the fields: what a flow cache asks for each packet.
+    #[inline(always)]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let low = u128::from_ne_bytes(self.low_address) ^ u128::from_ne_bytes(other.low_address);
+        let high = u128::from_ne_bytes(self.high_address) ^ u128::from_ne_bytes(other.high_address);
+        let ([ports, kind], [other_ports, other_kind]) = (self.rest(), other.rest());
+        (low | high | u128::from(ports ^ other_ports | kind ^ other_kind)) == 0
+    }
+
+    /// What is not an address, in the order in which it lies in memory: two loads.
+    #[inline(always)]
+    fn rest(&self) -> [u64; 2] {
+        let first = u64::from(self.low_port) | u64::from(self.high_port) << 16;
+        let first = first | u64::from(self.vlan) << 32 | u64::from(self.customer_vlan) << 48;
+        [first, u64::from(self.protocol) | u64::from(self.ip_version) << 8]
+    }
+
     /// Puts back the outer tag that a device or the kernel took off the frame: what the walk found as outer tag becomes
     /// the inner one. `control` is the tag's control field; only the VLAN id of it is kept.
     #[inline]

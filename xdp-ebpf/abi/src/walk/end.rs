@@ -44,19 +44,23 @@ pub(super) fn set_key(
     let key = &mut headers.key;
     key.vlan = tagged.vlan;
     key.customer_vlan = tagged.customer_vlan;
-    if is_low_to_high(source, destination, ports) {
-        headers.direction = Direction::LowToHigh;
-        key.low_address = source.octets();
-        key.high_address = destination.octets();
-        key.low_port = ports.source;
-        key.high_port = ports.destination;
-    } else {
-        headers.direction = Direction::HighToLow;
-        key.low_address = destination.octets();
-        key.high_address = source.octets();
-        key.low_port = ports.destination;
-        key.high_port = ports.source;
-    }
+    let is_low_to_high = is_low_to_high(source, destination, ports);
+    headers.direction = if is_low_to_high { Direction::LowToHigh } else { Direction::HighToLow };
+    // Without a branch: packets of a conversation go either way, and no processor guesses which.
+    let swap = u64::from(is_low_to_high).wrapping_sub(1);
+    let (low_high, high_high) = swapped(source.high, destination.high, swap);
+    let (low_low, high_low) = swapped(source.low, destination.low, swap);
+    key.low_address = Address { high: low_high, low: low_low }.octets();
+    key.high_address = Address { high: high_high, low: high_low }.octets();
+    let (low, high) = swapped(ports.source.into(), ports.destination.into(), swap);
+    (key.low_port, key.high_port) = (low as u16, high as u16);
+}
+
+/// The two, the other way round where all bits of `swap` are set; none are else.
+#[inline(always)]
+fn swapped(first: u64, second: u64, swap: u64) -> (u64, u64) {
+    let difference = (first ^ second) & swap;
+    (first ^ difference, second ^ difference)
 }
 
 #[inline(always)]
