@@ -72,6 +72,12 @@ pub enum Error {
         /// What stands before `://`.
         scheme: String,
     },
+    /// A user or a password: not repeated here, for messages go into logs.
+    #[error(
+        "endpoint '..@{0}' has a user or a password in it, which everybody could read who lists processes: give them with --kafka-conf \
+         @FILE, as sasl.username and sasl.password"
+    )]
+    Credentials(String),
     /// Nothing where a host should be.
     #[error("endpoint '{0}' names no host: write for example kafka://192.168.2.225 or zmq://127.0.0.1:1234")]
     NoHost(String),
@@ -149,6 +155,9 @@ impl FromStr for Endpoint {
     type Err = Error;
 
     fn from_str(url: &str) -> Result<Self, Error> {
+        if let Some((_, behind)) = url.rsplit_once('@') {
+            return Err(Error::Credentials(behind.to_owned()));
+        }
         let Some((scheme, rest)) = url.split_once("://") else {
             return Err(Error::NoScheme(url.to_owned()));
         };
@@ -264,6 +273,20 @@ mod tests {
 
     fn refused(url: &str) -> Error {
         url.parse::<Endpoint>().unwrap_err()
+    }
+
+    #[test]
+    fn a_password_is_refused_and_not_repeated() {
+        for url in [
+            "kafka://me:secret@broker",
+            "kafka:me:secret@broker",
+            "me:secret@broker:9092",
+            "me:secret@kafka://broker",
+        ] {
+            let said = refused(url).to_string();
+            assert!(said.contains("@broker") || said.contains("@kafka://broker"), "{said}");
+            assert!(!said.contains("secret") && said.contains("--kafka-conf @FILE"), "{said}");
+        }
     }
 
     #[test]

@@ -108,6 +108,36 @@ fn sound_books_balance() {
     assert_eq!(identities.len(), 10);
 }
 
+/// Killed, when 4 packets lay in its rings; by which queue the others came nobody knows.
+fn killed() -> Message {
+    let mut message = sound();
+    message.closes = Some(Closes { epoch: Epoch(uuid::Uuid::nil()), generation: 2, is_bound: false });
+    let queue = &mut message.queues[0];
+    (queue.offered, queue.received) = (None, Amount::ZERO);
+    queue.redirected += amount(4);
+    queue.seen += amount(4);
+    message.lost_in_rings = Some(4);
+    message
+}
+
+#[test]
+fn each_term_of_a_killed_epochs_kernel_side_can_break_the_books() {
+    assert_eq!(named(&killed()), None);
+    let changes: [(Hop, Change); 6] = [
+        (Hop::Kernel, |m| m.queues[0].seen += Amount::one(60)),
+        (Hop::Kernel, |m| *m.queues[0].passed.get_mut(&Pass::Filter).unwrap() += Amount::one(60)),
+        (Hop::Kernel, |m| m.queues[0].redirected += Amount::one(60)),
+        (Hop::Receive, |m| m.workers[0].received += Amount::one(60)),
+        (Hop::Receive, |m| m.queues[0].rx_ring_full += 1),
+        (Hop::Receive, |m| m.lost_in_rings = Some(3)),
+    ];
+    for (index, (hop, change)) in changes.into_iter().enumerate() {
+        let mut message = killed();
+        change(&mut message);
+        assert_eq!(named(&message), Some(hop), "change {index}");
+    }
+}
+
 /// A packet socket: 10 were dropped before it took the others, 20 of which its filter passed on.
 fn packet_socket() -> Message {
     let mut message = sound();

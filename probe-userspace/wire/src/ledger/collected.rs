@@ -55,10 +55,10 @@ pub struct StoredStream {
 /// none such, and nothing was discarded for it then.
 pub fn of_stream(cut: &StreamCut, cursor: Option<&CursorTerms>, stored: &StoredStream) -> Vec<Identity> {
     let scope = format!("stream {}", cut.stream.0);
-    let guarantee = cursor.map_or(Guarantee::AtMostOnce, |cursor| cursor.guarantee);
     let mut identities = vec![bus(cut, cursor, stored, &scope)];
     identities.extend(missing(cursor, stored, &scope));
-    if guarantee != Guarantee::AtLeastOnce {
+    // Where the books do not tell of the sink, nobody knows what it promised.
+    if cursor.is_some_and(|cursor| cursor.guarantee != Guarantee::AtLeastOnce) {
         let twice = Identity::new("doubled", Hop::Bus, &*scope, Unit::Batches);
         identities.push(twice.left("sent twice", 0).right("duplicate_batches", stored.duplicate_batches));
     }
@@ -111,14 +111,15 @@ pub fn cursor_of<'a>(message: &'a Message, stream: StreamId, bus: &str) -> Optio
     of_kind().find(|cursor| cursor.read_here).or_else(|| of_kind().next())
 }
 
-/// Of a stream that comes over several kinds of bus: the cursor that discarded least, since what it did not discard is there.
+/// Of a stream that comes over several kinds of bus: the cursor that discarded least, since what it did not discard is there. That
+/// goes for those with a guarantee alone: held against a plain one, another's loss would be excused.
 pub fn least_discarding<'a>(
     message: &'a Message,
     stream: StreamId,
     buses: &[&str],
 ) -> Option<&'a CursorTerms> {
     let cursors = buses.iter().filter_map(|bus| cursor_of(message, stream, bus));
-    cursors.min_by_key(|cursor| cursor.discarded_records())
+    cursors.min_by_key(|cursor| (cursor.guarantee == Guarantee::AtMostOnce, cursor.discarded_records()))
 }
 
 /// Records that a bus without a guarantee lost: counted loss, no residual. What [`of_stream`] leaves over for them lies

@@ -6,6 +6,8 @@
 //! receive    redirected= received + rx_ring_full + rx_dropped + not_delivered
 //!            (packet socket: these losses come before `redirected`, and are terms of `seen`)
 //!            received of the queues = received of the workers
+//!            of a killed epoch whose counters outlived it, over all queues:
+//!            redirected = received of the workers + rx_ring_full + rx_dropped + not_delivered + lost_in_rings
 //! meter      received + taken_over = metered + undecodable.* + non_flow.* + handed_over + handover_full   per worker
 //!            handed_over of all workers = taken_over of all workers
 //! export     metered + shunted + inherited = exported + open + in_record_ring + discarded.* + recovered + lost_at_crash
@@ -41,9 +43,14 @@ pub fn of_probe(message: &Message, previous: Option<&Message>) -> Vec<Identity> 
         let bound = queue_bound(message, previous, queue);
         identities.extend(device(queue, bound.clone()));
         identities.push(kernel(queue, bound.clone()));
-        identities.push(receive(queue, bound));
+        if message.lost_in_rings.is_none() {
+            identities.push(receive(queue, bound));
+        }
     }
-    identities.extend(handed_to_workers(message));
+    identities.extend(match message.lost_in_rings {
+        None => handed_to_workers(message),
+        Some(lost) => Some(taken_before_the_kill(message, lost)),
+    });
     identities.extend(message.workers.iter().map(meter));
     identities.push(handover(message, previous));
     identities.push(export(message));
@@ -127,6 +134,19 @@ fn handed_to_workers(message: &Message) -> Option<Identity> {
         identity = identity.right(format!("received[worker {}]", worker.worker), worker.received);
     }
     Some(identity)
+}
+
+/// The program's counters and the workers' memory outlived the process; what the sockets knew by queue did not.
+fn taken_before_the_kill(message: &Message, lost_in_rings: u64) -> Identity {
+    let mut identity = Identity::new("redirected", Hop::Receive, "all queues", Unit::Packets);
+    for queue in &message.queues {
+        identity = identity.left(format!("redirected[{}]", scope(queue)), queue.redirected);
+        identity = ring_losses(identity, queue);
+    }
+    for worker in &message.workers {
+        identity = identity.right(format!("received[worker {}]", worker.worker), worker.received);
+    }
+    identity.right("lost_in_rings", lost_in_rings)
 }
 
 /// Per worker, and exact at any time: a cut lies between two bursts.

@@ -230,6 +230,11 @@ pub struct Message {
     /// waiting: all terms of the message are that epoch's. `None` = of the epoch in the header.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closes: Option<Closes>,
+    /// Of an epoch that was killed: packets that its XDP program had handed to sockets and that no worker metered, since they lay in
+    /// the rings. Of which queue the workers had received theirs nobody knows, so `received` of the queues says nothing then.
+    /// `None` = of any other epoch, and of one whose kernel side did not outlive it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost_in_rings: Option<u64>,
     /// Batches that will never come over this bus, said once: they were discarded since the message before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tombstones: Vec<Tombstone>,

@@ -66,8 +66,9 @@ pub struct Options {
 const RX_SLOTS: u32 = 16384;
 /// A receiver's completion ring is never used, but the kernel wants one.
 const COMPLETION_SLOTS: u32 = 64;
-/// A queue whose owner was killed is free again within some tens of milliseconds.
-const BUSY_RETRY: Duration = Duration::from_secs(2);
+/// A queue whose owner was killed is free again within some tens of milliseconds, but a kernel worker frees it, and behind a real-time thread
+/// (a NAPI thread under load) that one has waited for more than four seconds.
+const BUSY_RETRY: Duration = Duration::from_secs(10);
 
 impl Options {
     /// A receiver on a queue: zero-copy or else copy, need-wakeup, multi-buffer, a fill ring of twice the RX ring.
