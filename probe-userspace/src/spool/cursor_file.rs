@@ -1,15 +1,27 @@
 //! A cursor as it is kept: `cursors/NAME`, one line with the sum, then JSON.
 
+use std::io;
+
+use flow_wire::ledger::Tombstone;
 use flow_wire::stamp::{Epoch, StreamId};
 use serde::{Deserialize, Serialize};
 
+use super::checked;
 use super::directory::CURSORS;
+use super::disk::{Blob, Disk, is_full};
 use super::position::Position;
 use super::reader::Reader;
+use super::sums::Sums;
 use super::terms::Terms;
 
 /// First word of the file, and its version.
 const MAGIC: &str = "gannet-cursor 1";
+
+/// Files are so long, or a multiple of it: one that changes over itself needs no block more than it has.
+const PAGE_OCTETS: usize = 4_096;
+
+/// So many tombstones are kept over a kill: messages take a thousand a second.
+const TOMBSTONES_MAX: usize = 4_096;
 
 /// What asks a running probe to drop the cursor of that name.
 const DROP_SUFFIX: &str = ".drop";
@@ -27,10 +39,18 @@ pub(super) struct Kept {
     /// A sink of the run that wrote it reads it.
     pub(super) is_attached: bool,
     pub(super) terms: Vec<(Epoch, StreamId, Terms)>,
+    /// Epochs that are not closed, each with its start of the spool: where there was no room, no segment tells of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) open: Vec<(Epoch, u64)>,
+    /// Discards that no message in the spool tells of yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) tombstones: Vec<Tombstone>,
 }
 
 impl Kept {
-    pub(super) fn of(reader: &Reader, appended: Position) -> Self {
+    pub(super) fn of(reader: &Reader, appended: Position, sums: &Sums) -> Self {
+        let has_part = |epoch: &Epoch| reader.terms.keys().any(|key| key.0 == *epoch);
+        let open = sums.0.iter().filter(|(epoch, sums)| !sums.closed && has_part(epoch));
         let terms = reader.terms.iter().map(|((epoch, stream), terms)| (*epoch, *stream, terms.clone()));
         Self {
             name: reader.name.clone(),
@@ -40,25 +60,53 @@ impl Kept {
             used_seconds: reader.used_seconds,
             is_attached: reader.is_attached,
             terms: terms.collect(),
+            open: open.map(|(epoch, sums)| (*epoch, sums.generation)).collect(),
+            tombstones: reader
+                .telling
+                .iter()
+                .chain(&reader.tombstones)
+                .take(TOMBSTONES_MAX)
+                .copied()
+                .collect(),
         }
     }
 
+    /// With as much again for what a full disk will not let it grow by.
     pub(super) fn to_octets(&self) -> Vec<u8> {
+        let json = self.to_json();
+        let unit = (2 * json.len()).next_multiple_of(PAGE_OCTETS);
+        checked::to_octets(MAGIC, json, unit)
+    }
+
+    fn to_json(&self) -> Vec<u8> {
         // Numbers, words and lists: nothing here can fail.
-        let json = serde_json::to_vec(self).unwrap_or_default();
-        let mut octets = format!("{MAGIC} crc32c={:08x}\n", crc32c::crc32c(&json)).into_bytes();
-        octets.extend_from_slice(&json);
-        octets
+        serde_json::to_vec(self).unwrap_or_default()
     }
 
     /// `None` = it is damaged.
     pub(super) fn from_octets(octets: &[u8]) -> Option<Self> {
-        let end = octets.iter().position(|octet| *octet == b'\n')?;
-        let (line, json) = (std::str::from_utf8(&octets[..end]).ok()?, &octets[end + 1..]);
-        let sum = line.strip_prefix(MAGIC)?.strip_prefix(" crc32c=")?;
-        let announced = u32::from_str_radix(sum, 16).ok()?;
-        (crc32c::crc32c(json) == announced).then(|| serde_json::from_slice(json).ok())?
+        checked::from_octets(MAGIC, octets)
     }
+}
+
+/// Whole. Where the disk has no room for a second file, over the first: that one has its blocks, and a full disk could not be relieved
+/// otherwise, since no segment goes before the cursors are written. Only a kill between two of its pages could tear it.
+pub(super) fn write(disk: &dyn Disk, kept: &Kept) -> io::Result<()> {
+    let path = path(&kept.name);
+    match disk.replace(&path, &kept.to_octets(), false) {
+        Err(error) if is_full(&error) => match disk.open(&path) {
+            Ok(file) => over(&*file, kept).unwrap_or(Err(error)),
+            Err(_) => Err(error),
+        },
+        written => written,
+    }
+}
+
+/// `None` = it is too short.
+fn over(file: &dyn Blob, kept: &Kept) -> Option<io::Result<()>> {
+    let has = file.octets().ok().filter(|has| (1..=checked::OCTETS_MAX).contains(has))?;
+    let octets = checked::to_octets(MAGIC, kept.to_json(), has as usize);
+    (octets.len() as u64 == has).then(|| file.write_at(&octets, 0))
 }
 
 /// `cursors/kafka%3A%2F%2Fbroker%3A9092`: whatever a sink is called, it is one file.

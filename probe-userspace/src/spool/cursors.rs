@@ -8,7 +8,7 @@ use flow_wire::stamp::{Epoch, Sequence, StreamId};
 
 use super::directory::CURSORS;
 use super::keep::CLOCK_SET_NANOSECONDS;
-use super::log::{CursorId, Spool, Sync};
+use super::log::{CursorId, Spool};
 use super::reader::Reader;
 use super::segment::Place;
 use super::terms::{Tally, Terms};
@@ -69,11 +69,30 @@ impl Spool {
         let behind = Place { segment: self.next, offset: 0 };
         let place = self.segments.back().map_or(behind, super::segment::Segment::end);
         let mut reader = Reader::new(name, self.next, place);
+        let mut is_back = false;
+        // One that was dropped in this run and comes back has one line in the books: what became of its batches before goes on.
+        if let Some(dropped) = self.readers.iter_mut().rfind(|reader| reader.name == name) {
+            reader.terms = std::mem::take(&mut dropped.terms);
+            // What was told of it since went out while nobody heard it for this reader.
+            reader.tombstones = std::mem::take(&mut dropped.told);
+            reader.tombstones.append(&mut dropped.tombstones);
+            // The message that tells of these comes behind it.
+            reader.telling = std::mem::take(&mut dropped.telling);
+            is_back = true;
+        }
         if let Some((epoch, sums)) = self.epoch.and_then(|epoch| Some((epoch, self.sums.0.get(&epoch)?))) {
             for (stream, sums) in &sums.streams {
                 let terms = reader.terms.entry((epoch, *stream)).or_default();
-                if sums.tally().batches > 0 {
-                    terms.append_discarded(sums.tally(), Discard::NoSubscriber);
+                let missed = sums.tally().beyond(terms.known());
+                if missed.batches > 0 {
+                    terms.append_discarded(missed, Discard::NoSubscriber);
+                }
+                // Who heard what came before would take it for missing.
+                if is_back && missed.batches > 0 {
+                    let last = sums.next.0.saturating_sub(1);
+                    let sequences =
+                        (Sequence(last.saturating_add(1).saturating_sub(missed.batches)), Sequence(last));
+                    reader.bury((epoch, *stream), sequences, missed.records, Discard::NoSubscriber);
                 }
             }
         }
@@ -103,18 +122,58 @@ impl Spool {
         (reader.is_attached, reader.is_changed) = (false, true);
     }
 
+    /// Whether its reader is there: one that has gone away costs nobody the right to drop the cursor, by hand or by its age.
+    pub fn set_attached(&mut self, cursor: CursorId, is_attached: bool, now_seconds: u64) {
+        let reader = &mut self.readers[cursor.0];
+        (reader.is_attached, reader.is_changed, reader.used_seconds) = (is_attached, true, now_seconds);
+    }
+
     /// Drops a cursor that no sink has: what waits for it is counted as `cursor_dropped`. `false` = a sink has it.
     pub fn drop_cursor(&mut self, cursor: CursorId) -> bool {
-        let reader = &self.readers[cursor.0];
+        let reader = &mut self.readers[cursor.0];
         if reader.is_attached {
             return false;
         }
+        // What a reader that is away was handed it has not got.
+        reader.give_back();
         let name = reader.name.clone();
         for index in 0..self.segments.len() {
             self.discard_segment(cursor.0, index, Discard::CursorDropped);
         }
+        self.end_cursor(cursor, &name);
+        true
+    }
+
+    /// Ends a cursor for which no reader came. `true` = its batches of earlier epochs are lost with it, and counted: no other cursor whose
+    /// name begins so has all of them still before it, or behind it as its own.
+    pub fn withdraw_cursor(&mut self, cursor: CursorId, sink: &str) -> bool {
+        self.detach(cursor);
+        if !self.is_covered(cursor, sink) {
+            return self.drop_cursor(cursor);
+        }
+        let reader = &mut self.readers[cursor.0];
+        reader.terms.clear();
+        reader.tombstones.clear();
+        reader.telling.clear();
+        let name = reader.name.clone();
+        self.end_cursor(cursor, &name);
+        false
+    }
+
+    /// What the running epoch has put there is not asked for: its books name those who came.
+    fn is_covered(&self, cursor: CursorId, sink: &str) -> bool {
+        let own = &self.readers[cursor.0];
+        let is_of_sink = |reader: &Reader| reader.name.starts_with(sink) && reader.name != own.name;
+        let others = self.readers.iter().filter(|reader| !reader.is_dropped && is_of_sink(reader));
+        let waits = |(key, terms): (&super::reader::Key, &Terms)| {
+            Some(key.0) != self.epoch && terms.waiting.records > 0
+        };
+        others.into_iter().any(|other| other.done <= own.done) || !own.terms.iter().any(waits)
+    }
+
+    fn end_cursor(&mut self, cursor: CursorId, name: &str) {
         self.readers[cursor.0].is_dropped = true;
-        for path in [cursor_file::path(&name), cursor_file::drop_path(&name)] {
+        for path in [cursor_file::path(name), cursor_file::drop_path(name)] {
             match self.disk.remove(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     self.failed("removing a cursor", &error);
@@ -123,7 +182,6 @@ impl Spool {
             }
         }
         self.free_passed();
-        true
     }
 
     /// What has to be looked after once a second: age, cursors that nobody uses or somebody wants to be rid of, files.
@@ -139,6 +197,9 @@ impl Spool {
             }
         }
         self.write_cursors();
+        if self.readers.iter().any(|reader| !reader.is_dropped) {
+            self.make_spare();
+        }
     }
 
     /// A request is there by its name: who made it may be another user, whose files cannot be read.
@@ -181,7 +242,8 @@ impl Spool {
         }
     }
 
-    /// The end of a run: cursors stay, everything is written, and what no cursor needs is gone.
+    /// The end of a run: cursors stay, everything is written, and what no cursor needs is gone. What is left to be forced onto the
+    /// medium says [`Spool::unsynced`].
     pub fn close(&mut self, now_nanoseconds: u64) {
         for reader in self.readers.iter_mut().filter(|reader| !reader.is_dropped) {
             reader.give_back();
@@ -191,23 +253,19 @@ impl Spool {
             (reader.is_attached, reader.is_changed) = (false, true);
         }
         if let Some(last) = self.segments.back_mut().filter(|last| !last.is_closed) {
-            last.close();
+            last.end_here();
         }
         self.free_passed();
         self.write_cursors();
-        // Where nothing waits and no epoch is left to close, not even the last one is needed.
+        // Where nothing waits and no epoch is left to close, not even the last one is needed; on a full disk the next start has no other
+        // to lay by when it takes the spare.
+        let is_full = || self.disk.free_octets().is_ok_and(|free| free < self.options.segment_octets);
         if self.segments.len() == 1
+            && (self.spare.is_none() || !is_full())
             && self.is_passed(&self.segments[0])
             && self.sums.0.values().all(|sums| sums.closed)
         {
             self.remove(0);
-        }
-        if self.options.sync == Sync::None {
-            return;
-        }
-        for unsynced in self.unsynced() {
-            let result = unsynced.sync();
-            self.synced(&unsynced, result, now_nanoseconds);
         }
     }
 
@@ -230,16 +288,45 @@ impl Spool {
         self.readers[cursor.0].terms.iter().filter_map(of)
     }
 
-    /// Discards of a cursor since this was last asked for, the oldest `count` of them.
+    /// Discards of a cursor since this was last asked for, the oldest `count` of them. Until [`Spool::tombstones_are_told`] a next start
+    /// would tell of them.
     pub fn take_tombstones(&mut self, cursor: CursorId, count: usize) -> Vec<Tombstone> {
-        let tombstones = &mut self.readers[cursor.0].tombstones;
-        tombstones.drain(..count.min(tombstones.len())).collect()
+        let reader = &mut self.readers[cursor.0];
+        let taken: Vec<_> = reader.tombstones.drain(..count.min(reader.tombstones.len())).collect();
+        reader.telling.extend(&taken);
+        taken
+    }
+
+    /// The message that tells of those that were taken is in the spool.
+    pub fn tombstones_are_told(&mut self) {
+        for reader in self.readers.iter_mut().filter(|reader| !reader.telling.is_empty()) {
+            let told = std::mem::take(&mut reader.telling);
+            if reader.is_dropped {
+                reader.told.extend(told);
+            }
+            reader.is_changed = true;
+        }
+        self.write_cursors();
+    }
+
+    /// That message has found no room: they are told by the next one.
+    pub fn tombstones_are_untold(&mut self) {
+        for reader in &mut self.readers {
+            let mut untold = std::mem::take(&mut reader.telling);
+            untold.append(&mut reader.tombstones);
+            reader.tombstones = untold;
+        }
     }
 
     /// Whether nothing waits for this cursor, and nothing is with its sink.
     pub fn is_empty(&self, cursor: CursorId) -> bool {
         let reader = &self.readers[cursor.0];
         reader.is_dropped || reader.has_nothing()
+    }
+
+    /// Whether it is no more.
+    pub fn is_dropped(&self, cursor: CursorId) -> bool {
+        self.readers[cursor.0].is_dropped
     }
 
     /// Whether something is with its sink.
@@ -251,6 +338,16 @@ impl Spool {
     pub fn sealed(&self, epoch: Epoch, stream: StreamId) -> Option<Sequence> {
         let sums = self.sums.0.get(&epoch)?;
         Some(sums.streams.get(&stream).map_or(Sequence(0), |sums| sums.cut(stream).next))
+    }
+
+    /// Whether the last books of an epoch are in the spool, as far as it still knows of it.
+    pub fn has_closed(&self, epoch: Epoch) -> bool {
+        self.closed.contains(&epoch) || self.sums.0.get(&epoch).is_some_and(|sums| sums.closed)
+    }
+
+    /// Whether it knows of an epoch whose last books are not there: a later start is to close it.
+    pub fn is_open(&self, epoch: Epoch) -> bool {
+        self.sums.0.get(&epoch).is_some_and(|sums| !sums.closed)
     }
 
     /// The epochs before the one that appends, oldest first.

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 /// A folder of the spool's own. Names are relative to it.
-pub trait Disk: Send + fmt::Debug {
+pub trait Disk: Send + Sync + fmt::Debug {
     /// Makes a file with so many octets of zeros allocated. Where the file system cannot allocate ahead, it is only made.
     fn create(&self, name: &str, octets: u64) -> io::Result<Arc<dyn Blob>>;
 
@@ -26,6 +26,9 @@ pub trait Disk: Send + fmt::Debug {
 
     /// Reads a small file; `None` = it is not there.
     fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// Returns when the names in a folder are on the medium as they are: a file that was forced there can be lost without its name.
+    fn sync_names(&self, folder: &str) -> io::Result<()>;
 
     /// Octets that are free for others than root.
     fn free_octets(&self) -> io::Result<u64>;

@@ -11,6 +11,9 @@ use super::terms::Tally;
 /// Octets before the body.
 pub(super) const HEAD_OCTETS: usize = 64 + FRAME_OCTETS;
 
+/// Octets of the length that it begins with.
+pub(super) const LENGTH_OCTETS: usize = 4;
+
 /// Largest entry that is believed: a full body, or notes of the same bound.
 pub(super) const ENTRY_OCTETS_MAX: usize = HEAD_OCTETS + BODY_OCTETS_MAX;
 
@@ -110,7 +113,7 @@ impl Head {
 
     /// The length that an entry begins with; `None` = nothing follows.
     pub(super) fn length(octets: &[u8]) -> Result<Option<usize>, Damage> {
-        let Some(field) = octets.first_chunk::<4>() else { return Ok(None) };
+        let Some(field) = octets.first_chunk::<LENGTH_OCTETS>() else { return Ok(None) };
         match u32::from_be_bytes(*field) {
             0 => Ok(None),
             length if (HEAD_OCTETS..=ENTRY_OCTETS_MAX).contains(&(length as usize)) => {

@@ -16,6 +16,9 @@ pub enum Error {
         /// What the system said.
         error: io::Error,
     },
+    /// There is no such folder.
+    #[error("spool {}: there is none\n  mend: name the state directory of the probe with --state-dir", .0.display())]
+    None(PathBuf),
     /// Another process has it.
     #[error(
         "spool {}: held by the process {process}, another probe with the same state directory\n  mend: end that one, or give \
@@ -27,6 +30,17 @@ pub enum Error {
         path: PathBuf,
         /// Which process.
         process: u32,
+    },
+    /// It cannot be given away.
+    #[error(
+        "the spool cannot be given to the user {uid}: {error}\n  mend: leave the probe CAP_CHOWN, run it with --user root, or \
+         --no-spool"
+    )]
+    Owner {
+        /// Whom.
+        uid: u32,
+        /// What the system said.
+        error: io::Error,
     },
     /// A call failed.
     #[error("spool: {operation} failed: {error}\n  mend: look after the disk, or name another --state-dir")]

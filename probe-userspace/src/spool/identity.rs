@@ -6,11 +6,16 @@ use flow_wire::stamp::ProbeId;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::checked;
 use super::disk::{Disk, is_full};
 use super::error::Error;
+use super::position::GENERATIONS;
 
 /// Name of the file.
 const FILE: &str = "identity";
+
+/// First word of the file, and its version.
+const MAGIC: &str = "gannet-spool 1";
 
 /// What a disk writes as one.
 const SECTOR_OCTETS: usize = 512;
@@ -33,8 +38,14 @@ impl Identity {
     pub(super) fn read(disk: &dyn Disk) -> Result<Option<Self>, Error> {
         let failed = |error| Error::Disk { operation: "reading its identity", error };
         let Some(content) = disk.read(FILE).map_err(failed)? else { return Ok(None) };
-        let unreadable = |error: serde_json::Error| Error::Identity { reason: error.to_string() };
-        serde_json::from_slice(&content).map(Some).map_err(unreadable)
+        let damaged = |reason: String| Error::Identity { reason };
+        let identity: Self = checked::from_octets(MAGIC, &content).ok_or_else(|| {
+            damaged(format!("{} octets without the sum that they should have", content.len()))
+        })?;
+        if identity.generation >= GENERATIONS - 1 {
+            return Err(damaged(format!("{} starts, and a spool has {GENERATIONS}", identity.generation)));
+        }
+        Ok(Some(identity))
     }
 
     /// Begins the next start.
@@ -52,18 +63,17 @@ impl Identity {
             error: io::Error::other(error),
         })?;
         let failed = |error| Error::Disk { operation: "writing its identity", error };
-        write(disk, content).map_err(failed)?;
+        write(disk, &checked::to_octets(MAGIC, content, SECTOR_OCTETS)).map_err(failed)?;
         Ok(identity)
     }
 }
 
 /// Whole; where the disk has no room for a second one, over the first: it is one sector, and always has the same length.
-fn write(disk: &dyn Disk, mut content: Vec<u8>) -> io::Result<()> {
-    content.resize(SECTOR_OCTETS, b' ');
-    match disk.replace(FILE, &content, true) {
+fn write(disk: &dyn Disk, content: &[u8]) -> io::Result<()> {
+    match disk.replace(FILE, content, true) {
         Err(error) if is_full(&error) => {
             let file = disk.open(FILE)?;
-            file.write_at(&content, 0)?;
+            file.write_at(content, 0)?;
             file.sync()
         }
         written => written,

@@ -31,7 +31,7 @@ impl Spool {
 
     pub(super) fn is_passed(&self, segment: &Segment) -> bool {
         let live = self.readers.iter().filter(|reader| !reader.is_dropped);
-        live.into_iter().all(|reader| reader.done >= segment.next && !reader.holds(segment.first))
+        live.into_iter().all(|reader| reader.done >= segment.batches_end && !reader.holds(segment.first))
     }
 
     /// Discards the oldest segment of which nothing is with a sink; the last one stays. `false` = there is none.
@@ -55,7 +55,7 @@ impl Spool {
                 && now_nanoseconds.saturating_sub(segment.newest_nanoseconds) > age
         };
         if let Some(last) = self.segments.back_mut().filter(|last| !last.is_closed && is_old(last)) {
-            last.close();
+            last.is_closed = true;
         }
         while self.discard_oldest(Discard::SpoolAge, is_old) {}
     }
@@ -64,46 +64,87 @@ impl Spool {
     pub(super) fn discard_segment(&mut self, reader: usize, index: usize, reason: Discard) {
         let from = self.normal(self.readers[reader].next);
         let segment = &self.segments[index];
-        if from.segment > segment.first || self.readers[reader].is_dropped {
+        // It may have been discarded before, and could not be removed.
+        let is_done = self.readers[reader].has_discarded_rest(segment.first, segment.next);
+        if from.segment > segment.first || is_done || self.readers[reader].is_dropped {
             return;
         }
-        let mut lost: Vec<Lost> = Vec::new();
-        if from.segment < segment.first || from.offset <= segment.begin().offset {
-            lost.extend(segment.spans.iter().map(|(key, span)| (*key, (span.first, span.last), span.tally)));
+        let from_begin = from.segment < segment.first || from.offset <= segment.begin().offset;
+        let lost = if from_begin && !self.readers[reader].has_discarded_any(segment.first, segment.next) {
+            whole(segment)
         } else {
-            let mut walk = segment.walk(from.offset);
-            while let Ok(Some(found)) = walk.step() {
-                if let (Kind::Batch, Ok(header)) = (found.head.kind, found.head.header()) {
-                    let (stamp, tally) = (header.stamp, found.head.tally(&header));
-                    let sequence = stamp.sequence.0;
-                    lost.push(((stamp.epoch, stamp.stream), (sequence, sequence), tally));
-                }
-            }
-        }
+            let offset = if from_begin { segment.begin().offset } else { from.offset };
+            self.not_sent(reader, index, offset)
+        };
         self.move_behind(reader, index, from, lost, reason);
     }
 
-    /// The same where the segment cannot be read any further: what it holds is known, and what lies before `at` is readable.
-    pub(super) fn discard_rest(&mut self, reader: usize, index: usize, at: u64, reason: Discard) {
+    /// What lies behind `offset` and is not discarded already; of what cannot be read the whole.
+    fn not_sent(&self, reader: usize, index: usize, offset: u64) -> Vec<Lost> {
         let segment = &self.segments[index];
-        let mut before: BTreeMap<Key, (u64, Tally)> = BTreeMap::new();
-        let mut walk = segment.walk(segment.begin().offset);
-        walk.end = at;
+        let mut lost: Vec<Lost> = Vec::new();
+        let mut behind = self.readers[reader].rest_of(segment.first, segment.next);
+        let mut walk = segment.walk(offset);
         while let Ok(Some(found)) = walk.step() {
-            if let (Kind::Batch, Ok(header)) = (found.head.kind, found.head.header()) {
-                let stamp = header.stamp;
-                let (next, tally) = before.entry((stamp.epoch, stamp.stream)).or_default();
-                *next = stamp.sequence.0 + 1;
-                tally.add(found.head.tally(&header));
+            behind = behind.max(found.head.position.after());
+            if let (Kind::Batch, Ok(header)) = (found.head.kind, found.head.header())
+                && !self.readers[reader].is_discarded(found.head.position)
+            {
+                let (stamp, tally) = (header.stamp, found.head.tally(&header));
+                let sequence = stamp.sequence.0;
+                lost.push(((stamp.epoch, stamp.stream), (sequence, sequence), tally));
             }
         }
-        let rest = |(key, span): (&Key, &Span)| {
-            let (next, tally) = before.get(key).copied().unwrap_or((span.first, Tally::default()));
-            (*key, (next, span.last), span.tally.beyond(tally))
-        };
-        let lost = segment.spans.iter().map(rest).filter(|(.., tally)| tally.batches > 0).collect();
-        let from = Place { segment: segment.first, offset: at };
+        if walk.offset < segment.end && !self.readers[reader].has_discarded_all(behind, segment.next) {
+            lost.extend(self.beyond(reader, index, walk.offset, &lost));
+        }
+        lost
+    }
+
+    /// The same where the segment cannot be read any further.
+    pub(super) fn discard_rest(&mut self, reader: usize, index: usize, at: u64, reason: Discard) {
+        let segment = &self.segments[index];
+        // It may have been given back, and come to once more.
+        let is_counted = self.readers[reader].has_discarded_rest(segment.first, segment.next);
+        let lost = if is_counted { Vec::new() } else { self.beyond(reader, index, at, &[]) };
+        let from = Place { segment: self.segments[index].first, offset: at };
         self.move_behind(reader, index, from, lost, reason);
+    }
+
+    /// What lies from `at` on, which cannot be read, behind what is `lost` of it already.
+    fn beyond(&self, reader: usize, index: usize, at: u64, lost: &[Lost]) -> Vec<Lost> {
+        let segment = &self.segments[index];
+        // Of what is counted there already only the sum of all is known.
+        let is_known = !self.readers[reader].has_discarded_any(segment.first, segment.next);
+        let beyond = is_known.then(|| beyond(segment, at)).flatten();
+        beyond.unwrap_or_else(|| self.left_in(reader, index, lost))
+    }
+
+    /// Where nothing of it can be read: what waits of each stream, less what waits elsewhere.
+    fn left_in(&self, reader: usize, index: usize, lost: &[Lost]) -> Vec<Lost> {
+        let later: Vec<Lost> =
+            (index + 1..self.segments.len()).flat_map(|later| self.waiting_in(reader, later)).collect();
+        let reader = &self.readers[reader];
+        let left = |(key, span): (&Key, &Span)| {
+            let waiting = reader.terms.get(key).map_or(Tally::default(), |terms| terms.waiting);
+            let elsewhere = later.iter().chain(lost).filter(|(of, ..)| of == key).map(|(.., tally)| *tally);
+            let left = elsewhere.chain(reader.handed_of(*key)).fold(waiting, Tally::beyond);
+            (*key, (span.last.saturating_add(1).saturating_sub(left.batches), span.last), left)
+        };
+        self.segments[index].spans.iter().map(left).filter(|(.., tally)| tally.batches > 0).collect()
+    }
+
+    /// What a cursor has before it of a segment that it has not come to.
+    fn waiting_in(&self, reader: usize, index: usize) -> Vec<Lost> {
+        let segment = &self.segments[index];
+        let cursor = &self.readers[reader];
+        if cursor.has_discarded_rest(segment.first, segment.next) {
+            Vec::new()
+        } else if cursor.has_discarded_any(segment.first, segment.next) {
+            self.not_sent(reader, index, segment.begin().offset)
+        } else {
+            whole(segment)
+        }
     }
 
     fn move_behind(&mut self, reader: usize, index: usize, from: Place, lost: Vec<Lost>, reason: Discard) {
@@ -120,7 +161,11 @@ impl Spool {
         if from.segment == first && reader.handed.is_empty() {
             (reader.done, reader.done_place) = (end, reader.next);
         } else {
-            reader.holes.push((first, end));
+            // What the sink has of it may be given back, and is whole.
+            let rest = reader.rest_of(first, end);
+            if !reader.has_discarded_all(rest, end) {
+                reader.holes.push((rest, end));
+            }
         }
         reader.is_changed = true;
         if records > 0 {
@@ -128,19 +173,24 @@ impl Spool {
         }
     }
 
-    /// The cursors are written first: whatever happens between, a batch that is gone is counted.
+    /// The cursors are written first, or it stays: whatever happens between, a batch that is gone is counted, and one that was sent is
+    /// not missed.
     pub(super) fn remove(&mut self, index: usize) -> bool {
-        self.write_cursors();
-        let segment = &self.segments[index];
-        match self.disk.remove(&name(segment.serial)) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => {
-                self.failed("removing a segment", &error);
-                return false;
+        if !self.write_cursors() {
+            return false;
+        }
+        let (end, replaces) = (self.segments[index].end(), self.segments[index].replaces.clone());
+        let replaced: Vec<_> = replaces.iter().map(|serial| self.disk.remove(&name(*serial))).collect();
+        for removed in replaced.into_iter().chain([self.lay_by_segment(index)]) {
+            match removed {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => {
+                    self.failed("removing a segment", &error);
+                    return false;
+                }
             }
         }
-        let end = segment.end();
         self.segments.remove(index);
         while self.recent.front().is_some_and(|recent| recent.place < end) {
             self.forget_oldest_recent();
@@ -149,19 +199,23 @@ impl Spool {
     }
 
     /// Writes the files of the cursors that have moved. Not onto the medium: behind a power cut they are older, and what was
-    /// sent since goes out once more.
-    pub fn write_cursors(&mut self) {
+    /// sent since goes out once more. `false` = the disk refuses one, and it is owed.
+    pub fn write_cursors(&mut self) -> bool {
+        let mut are_written = true;
         for index in 0..self.readers.len() {
             let reader = &self.readers[index];
             if !reader.is_changed || reader.is_dropped {
                 continue;
             }
-            let kept = Kept::of(reader, self.next).to_octets();
-            match self.disk.replace(&cursor_file::path(&reader.name), &kept, false) {
+            match cursor_file::write(&*self.disk, &Kept::of(reader, self.next, &self.sums)) {
                 Ok(()) => self.readers[index].is_changed = false,
-                Err(error) => self.failed("writing a cursor", &error),
+                Err(error) => {
+                    are_written = false;
+                    self.failed("writing a cursor", &error);
+                }
             }
         }
+        are_written
     }
 
     /// Where reading goes on from here: behind the end of a segment, or in the place of one that is gone, comes the next one.
@@ -188,4 +242,31 @@ impl Spool {
     pub(super) fn find(&self, first: Position) -> Result<usize, usize> {
         self.segments.binary_search_by_key(&first, |segment| segment.first)
     }
+}
+
+fn whole(segment: &Segment) -> Vec<Lost> {
+    segment.spans.iter().map(|(key, span)| (*key, (span.first, span.last), span.tally)).collect()
+}
+
+/// What a segment holds from `at` on: what it is known to hold, less what is read before. `None` = that cannot be read.
+fn beyond(segment: &Segment, at: u64) -> Option<Vec<Lost>> {
+    let mut before: BTreeMap<Key, (u64, Tally)> = BTreeMap::new();
+    let mut walk = segment.walk(segment.begin().offset);
+    walk.end = at;
+    while let Ok(Some(found)) = walk.step() {
+        if let (Kind::Batch, Ok(header)) = (found.head.kind, found.head.header()) {
+            let stamp = header.stamp;
+            let (next, tally) = before.entry((stamp.epoch, stamp.stream)).or_default();
+            *next = stamp.sequence.0.saturating_add(1);
+            tally.add(found.head.tally(&header));
+        }
+    }
+    if walk.offset < at {
+        return None;
+    }
+    let rest = |(key, span): (&Key, &Span)| {
+        let (next, tally) = before.get(key).copied().unwrap_or((span.first, Tally::default()));
+        (*key, (next, span.last), span.tally.beyond(tally))
+    };
+    Some(segment.spans.iter().map(rest).filter(|(.., tally)| tally.batches > 0).collect())
 }

@@ -10,6 +10,7 @@ use super::entry::Kind;
 use super::error::Error;
 use super::identity::Identity;
 use super::segment::{Segment, SegmentHead, serial};
+use super::spare;
 use super::terms::Tally;
 
 /// What a spool holds.
@@ -23,6 +24,8 @@ pub struct Listed {
     pub segments: usize,
     /// Octets of them on the disk.
     pub octets: u64,
+    /// Octets of the file that the next one is written over; 0 = there is none.
+    pub spare_octets: u64,
     /// Name, whether a sink of a running probe reads it, seconds since the UNIX epoch of its last use, and what waits.
     pub cursors: Vec<(String, bool, u64, Tally)>,
 }
@@ -36,7 +39,12 @@ pub fn room(path: &Path) -> Result<(u64, u64), Error> {
     let disk = Directory::open(path).map_err(failed)?;
     let mut taken = 0;
     for file in disk.names("").map_err(failed)? {
-        taken += disk.open(&file).and_then(|blob| blob.octets()).map_err(failed)?;
+        match disk.open(&file).and_then(|blob| blob.octets()) {
+            Ok(octets) => taken += octets,
+            // A probe that runs on it takes segments away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
     }
     Ok((disk.free_octets().map_err(failed)?, taken))
 }
@@ -47,31 +55,31 @@ pub fn room(path: &Path) -> Result<(u64, u64), Error> {
 /// There is no such folder, or it may not be read.
 pub fn list(path: &Path) -> Result<Listed, Error> {
     let failed = |error| Error::Folder { path: path.to_path_buf(), error };
-    let disk = Directory::open_existing(path).map_err(failed)?;
+    let disk = Directory::open_existing(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Error::None(path.to_path_buf()),
+        _ => failed(error),
+    })?;
     let is_held = directory::is_held(path).map_err(failed)?;
     let cursors = cursors(&disk).map_err(failed)?;
     let mut waiting = vec![Tally::default(); cursors.len()];
     let (mut segments, mut octets) = (0, 0);
     for file in disk.names("").map_err(failed)? {
-        if serial(&file).is_none() {
-            continue;
-        }
+        let Some(serial) = serial(&file) else { continue };
         // A segment that goes away meanwhile has nothing that waits.
         let Ok(blob) = disk.open(&file) else { continue };
         let Some(head) = SegmentHead::read(&*blob).map_err(failed)? else { continue };
+        if head.serial != serial {
+            // Somebody else's, or about to be written over.
+            continue;
+        }
         let capacity = blob.octets().map_err(failed)?;
         segments += 1;
         octets += capacity;
         let segment = Segment::new(head, blob, capacity);
-        let mut walk = segment.walk(segment.begin().offset);
-        walk.end = capacity;
-        while let Ok(Some(found)) = walk.step() {
-            let (Kind::Batch, Ok(header)) = (found.head.kind, found.head.header()) else { continue };
-            for (kept, waiting) in cursors.iter().zip(&mut waiting) {
-                if found.head.position >= kept.position {
-                    waiting.add(found.head.tally(&header));
-                }
-            }
+        let of_segment = waiting_in(&segment, &cursors);
+        // Freed and written over meanwhile: nothing of it waits, and what was read of it may be the next one's.
+        if SegmentHead::read(&*segment.blob).map_err(failed)? == Some(head) {
+            waiting.iter_mut().zip(of_segment).for_each(|(waiting, more)| waiting.add(more));
         }
     }
     let state =
@@ -81,8 +89,25 @@ pub fn list(path: &Path) -> Result<Listed, Error> {
         is_held,
         segments,
         octets,
+        spare_octets: disk.open(spare::FILE).and_then(|blob| blob.octets()).unwrap_or(0),
         cursors: cursors.into_iter().zip(waiting).map(state).collect(),
     })
+}
+
+/// What waits in a segment, per cursor.
+fn waiting_in(segment: &Segment, cursors: &[Kept]) -> Vec<Tally> {
+    let mut waiting = vec![Tally::default(); cursors.len()];
+    let mut walk = segment.walk(segment.begin().offset);
+    walk.end = segment.capacity;
+    while let Ok(Some(found)) = walk.step() {
+        let (Kind::Batch, Ok(header)) = (found.head.kind, found.head.header()) else { continue };
+        for (kept, waiting) in cursors.iter().zip(&mut waiting) {
+            if found.head.position >= kept.position {
+                waiting.add(found.head.tally(&header));
+            }
+        }
+    }
+    waiting
 }
 
 fn cursors(disk: &Directory) -> io::Result<Vec<Kept>> {

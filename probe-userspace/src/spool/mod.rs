@@ -1,9 +1,11 @@
 //! What is sealed and not yet acknowledged, on disk: it outlives the process, and goes out again unchanged.
 //!
 //! ```text
-//! append ─► log (segments, quota, age) ─► read: look ─► fetch ─► hand ─► acknowledge ─► segment freed
-//!             │                                  a cursor each: reader, cursors
-//!             ├─► sync: what has to reach the medium; a segment that the disk refuses is written anew
+//! append ─► log (segments) ─► read: look ─► fetch ─► hand ─► acknowledge ─► segment freed
+//!             │                          a cursor each: reader, cursors
+//!             ├─► roll: the next segment; keep: what goes for it, and what goes by age
+//!             ├─► sync: what has to reach the medium; anew: a segment that the disk refuses is copied, or given up
+//!             ├─► spare: a segment in reserve, for a disk that others fill
 //!             └─► recover: at the next start, what is there, and what is missing
 //! ```
 //!
@@ -13,13 +15,16 @@
 //! A folder, held by one process (flock on the folder). Numbers in network order.
 //!
 //! ```text
-//! identity                 JSON: UUID of the spool, of the probe, generation (counts the starts), process
+//! identity                 one line with a CRC32C, then JSON: UUID of the spool, of the probe, generation (counts the starts), process
 //! 000000000007.segment     entries in the order of their positions; the number only counts files
 //! 000000000008.segment
+//! spare                    a file that the next segment is written over: a segment that went, or zeros
 //! cursors/kafka%3A%2F%2F.. one line with a CRC32C, then JSON: position, and what became of everything below it
 //! cursors/..drop           asks a running probe to drop that cursor
 //! ```
-//! A segment is allocated ahead; its unwritten end is zeros, and a length of 0 ends it. 64 octets, then entries:
+//! A segment is allocated ahead. A length of 0 ends it; so does an entry whose position is below the first one: a file that was the spare
+//! has entries of its earlier life behind its end. A file named as a segment whose head has another number is the spare. 64 octets, then
+//! entries:
 //!
 //! ```text
 //! octet 0          8       12      16            32       40               48       56      64
@@ -50,6 +55,9 @@
 //! cut ([`Sync`]). A torn tail is cut at the first entry that does not check; damage before it costs the rest of that segment, which the
 //! sums of the next one count (`spool_failed`).
 
+mod anew;
+mod append;
+mod checked;
 mod cursor_file;
 mod cursors;
 mod directory;
@@ -64,14 +72,17 @@ mod position;
 mod read;
 mod reader;
 mod recover;
+mod roll;
 mod said;
 mod segment;
+mod spare;
 mod sums;
 mod sync;
 mod terms;
 #[cfg(test)]
 pub(crate) mod testing;
 
+pub use anew::{Anew, Written};
 pub use cursors::{CursorState, EarlierEpoch};
 pub use directory::Directory;
 pub use entry::Note;
@@ -81,7 +92,7 @@ pub use list::{Listed, list, request_drop, room};
 pub use log::{Appended, CursorId, Options, Spool, Statistics, Sync};
 pub use position::Position;
 pub use read::{Fetched, Source};
-pub use sync::Unsynced;
+pub use sync::{Unforced, Unsynced};
 pub use terms::{Tally, Terms};
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 const INDEX_BITS: u32 = 40;
 
 /// Starts that fit above them: 63 bits in all, since a Kafka offset is signed.
-const GENERATIONS: u64 = 1 << (63 - INDEX_BITS);
+pub(super) const GENERATIONS: u64 = 1 << (63 - INDEX_BITS);
 
 /// Generation (which start) and index in it: strictly monotone over all starts, also where the tail of a former one was
 /// lost, so that a position which a broker keeps never comes to mean another batch.
@@ -23,7 +23,7 @@ impl Position {
     /// The first one of a start.
     ///
     /// # Panics
-    /// After eight million starts.
+    /// After eight million starts: [`super::Identity`] is held against it first.
     pub fn of_generation(generation: u64) -> Self {
         assert!(generation < GENERATIONS, "a spool has at most {GENERATIONS} starts: remove it");
         Self(generation << INDEX_BITS)
@@ -32,7 +32,7 @@ impl Position {
     /// The one behind it.
     #[must_use]
     pub const fn after(self) -> Self {
-        Self(self.0 + 1)
+        Self(self.0.saturating_add(1))
     }
 
     /// Which start it is of.

@@ -124,8 +124,15 @@ impl Spool {
     /// The rest of a segment cannot be read: what the cursor has not sent of it is lost, and counted. How much that is, the
     /// sums say which the segment was counted by when it was written or found.
     fn give_up_rest(&mut self, cursor: CursorId, at: Place, damage: Damage) {
-        self.statistics.damages += 1;
         let Ok(index) = self.find(at.segment) else { return };
+        let segment = &mut self.segments[index];
+        // What is appended goes where it can be read behind it.
+        segment.is_closed = true;
+        let (first, end) = (segment.first, segment.next);
+        if self.readers[cursor.0].has_discarded_rest(first, end) {
+            return self.discard_rest(cursor.0, index, at.offset, Discard::SpoolFailed);
+        }
+        self.statistics.damages += 1;
         tracing::error!(
             segment = super::segment::name(self.segments[index].serial),
             offset = at.offset,
@@ -159,16 +166,30 @@ impl Spool {
     }
 
     /// A bus that keeps the cursor itself says that everything below this has arrived. It can only be ahead of the file, since a
-    /// batch is acknowledged once the bus has both; where it is behind, another log has been put in its place.
+    /// batch is acknowledged once the bus has both; where it is behind, another log has been put in its place. One that this spool has
+    /// never given out is of a later life of it, from which its folder was set back: it would have everything that waits taken for sent.
     /// Returns the number of batches that are now known to have arrived.
     pub fn resume(&mut self, cursor: CursorId, position: Position) -> u64 {
         self.give_back(cursor);
+        if position > self.next {
+            tracing::error!(
+                sink = self.readers[cursor.0].name,
+                "the bus has a place of this spool that it has never come to (start {}, this is start {}): the state directory is \
+                 older than the bus, which keeps its place by the file; what was sent since that state may be sent again under \
+                 other stamps\n  mend: none is needed; never run a probe from a copy of a state directory",
+                position.generation(),
+                self.next.generation()
+            );
+            return 0;
+        }
         let mut arrived = 0;
         while self.readers[cursor.0].done < position {
             let Some(source) = self.look_at_all(cursor) else { break };
-            let mut fetched = source.fetch();
-            fetched.batches.retain(|recent| recent.position < position);
-            if fetched.batches.is_empty() && fetched.damage.is_none() {
+            let fetched = source.fetch();
+            // The rest of a segment may be notes alone, and what is looked for in the next one.
+            let is_found = fetched.batches.iter().any(|recent| recent.position >= position);
+            let has_moved = fetched.behind != fetched.from || fetched.damage.is_some();
+            if is_found || !has_moved {
                 break;
             }
             let count = self.hand(cursor, fetched).map_or(0, |handed| handed.len());
@@ -188,10 +209,10 @@ impl Spool {
         let walk = segment.walk(from.offset);
         let is_more = walk.offset < walk.end;
         let from_where = Where::Disk { walk, batches: 1, octets: usize::MAX };
-        is_more.then_some(Source { from: reader.next, from_where })
+        (is_more && !reader.is_dropped).then_some(Source { from: reader.next, from_where })
     }
 
-    fn after_a_move(&mut self) {
+    pub(super) fn after_a_move(&mut self) {
         self.free_passed();
         let done = self.readers.iter().filter(|reader| !reader.is_dropped).map(|reader| reader.done).min();
         while self.recent.front().is_some_and(|recent| done.is_none_or(|done| recent.position < done)) {

@@ -37,8 +37,14 @@ pub(super) struct Reader {
     pub(super) appended: Position,
     /// Its file was lost: what was sent before is taken for sent.
     pub(super) is_of_unknown_past: bool,
+    /// Its file and the file's name have been on the medium: whatever version of it, a power cut leaves one.
+    pub(super) is_lasting: bool,
     /// Discards that nobody has been told of.
     pub(super) tombstones: Vec<Tombstone>,
+    /// Those that are in a message which is not in the spool yet.
+    pub(super) telling: Vec<Tombstone>,
+    /// Those that were told once it was dropped: should it come back, it has not heard of them.
+    pub(super) told: Vec<Tombstone>,
 }
 
 /// A batch that its sink has.
@@ -52,6 +58,9 @@ pub(super) struct Handed {
     /// It is counted as discarded, and stands here only for the order.
     pub(super) is_discarded: bool,
 }
+
+/// Of several streams in turn, as many workers as there may be.
+const NEWEST_TOMBSTONES: usize = 64;
 
 impl Reader {
     pub(super) fn new(name: &str, done: Position, place: Place) -> Self {
@@ -69,12 +78,42 @@ impl Reader {
             is_changed: true,
             appended: Position::ZERO,
             is_of_unknown_past: false,
+            is_lasting: false,
             tombstones: Vec::new(),
+            telling: Vec::new(),
+            told: Vec::new(),
         }
     }
 
     pub(super) fn is_discarded(&self, position: Position) -> bool {
         self.holes.iter().any(|(first, end)| (*first..*end).contains(&position))
+    }
+
+    /// Whether one of these is discarded out of turn.
+    pub(super) fn has_discarded_any(&self, first: Position, end: Position) -> bool {
+        self.holes.iter().any(|hole| hole.0 < end && first < hole.1)
+    }
+
+    /// Whether all of these are that are neither done nor with the sink.
+    pub(super) fn has_discarded_rest(&self, first: Position, end: Position) -> bool {
+        self.has_discarded_all(self.rest_of(first, end), end)
+    }
+
+    /// Whether all of these are.
+    pub(super) fn has_discarded_all(&self, first: Position, end: Position) -> bool {
+        let mut holes: Vec<_> = self.holes.iter().filter(|hole| hole.0 < end).collect();
+        holes.sort_unstable();
+        let covered = |from: Position, hole: &(Position, Position)| {
+            if hole.0 <= from { from.max(hole.1) } else { from }
+        };
+        holes.into_iter().fold(first, covered) >= end
+    }
+
+    /// Where of these begins what is neither done nor with the sink.
+    pub(super) fn rest_of(&self, first: Position, end: Position) -> Position {
+        let with_sink = self.handed.iter().map(|handed| handed.position).filter(|position| *position < end);
+        let behind = with_sink.map(Position::after).max().unwrap_or(first);
+        first.max(self.done.min(end)).max(behind)
     }
 
     /// The first `count` of the handed ones have arrived.
@@ -118,10 +157,33 @@ impl Reader {
     ) {
         self.terms.entry((epoch, stream)).or_default().discard(tally, reason);
         self.is_changed = true;
-        if stream != StreamId::CONTROL {
-            let (first, last) = (Sequence(first), Sequence(last));
-            let tombstone = Tombstone { epoch, stream, first, last, sink: 0, reason, records: tally.records };
-            self.tombstones.push(tombstone);
+        self.bury((epoch, stream), (Sequence(first), Sequence(last)), tally.records, reason);
+    }
+
+    /// A reader of the bus need not wait for these. What goes on where one of the newest tombstones ends makes that longer: a disk that
+    /// stays full discards each batch by itself.
+    pub(super) fn bury(
+        &mut self,
+        (epoch, stream): (Epoch, StreamId),
+        (first, last): (Sequence, Sequence),
+        records: u64,
+        reason: Discard,
+    ) {
+        if stream == StreamId::CONTROL {
+            return;
+        }
+        let goes_on = |one: &&mut Tombstone| {
+            (one.epoch, one.stream, one.reason) == (epoch, stream, reason)
+                && one.last.0.checked_add(1) == Some(first.0)
+        };
+        match self.tombstones.iter_mut().rev().take(NEWEST_TOMBSTONES).find(goes_on) {
+            Some(one) => {
+                one.last = last;
+                one.records = one.records.saturating_add(records);
+            }
+            None => {
+                self.tombstones.push(Tombstone { epoch, stream, first, last, sink: 0, reason, records });
+            }
         }
     }
 
@@ -134,6 +196,13 @@ impl Reader {
     /// Where the sink's batches lie: these segments stay.
     pub(super) fn holds(&self, segment: Position) -> bool {
         self.handed.iter().any(|handed| handed.place.segment == segment)
+    }
+
+    /// What its sink has of a stream.
+    pub(super) fn handed_of(&self, key: Key) -> impl Iterator<Item = Tally> {
+        let of =
+            move |handed: &&Handed| !handed.is_discarded && (handed.stamp.epoch, handed.stamp.stream) == key;
+        self.handed.iter().filter(of).map(|handed| handed.tally)
     }
 
     /// Nothing waits and nothing is handed.

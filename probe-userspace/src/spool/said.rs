@@ -33,9 +33,11 @@ impl Said {
                 records,
                 "batches of the spool are discarded: {}",
                 match reason {
-                    Discard::SpoolQuota => "the sink has not taken them while there was room (spool_quota)",
+                    Discard::SpoolQuota =>
+                        "the sink has not taken them while there was room, in --spool-size or on the disk (spool_quota)",
                     Discard::SpoolAge => "the sink has not taken them in time (spool_age)",
-                    _ => "they cannot be read back (spool_failed)",
+                    Discard::CursorDropped => "nobody waits for them any more (cursor_dropped)",
+                    _ => "the disk does not give them back, or does not keep them (spool_failed)",
                 }
             );
         }

@@ -8,7 +8,7 @@ use flow_wire::stamp::{Epoch, StreamId};
 use uuid::Uuid;
 
 use super::disk::Blob;
-use super::entry::{Damage, HEAD_OCTETS, Head, Kind, footprint};
+use super::entry::{Damage, HEAD_OCTETS, Head, Kind, LENGTH_OCTETS, footprint};
 use super::position::Position;
 use super::terms::Tally;
 
@@ -59,12 +59,26 @@ pub(super) struct Segment {
     pub(super) newest_nanoseconds: u64,
     /// Behind its last entry.
     pub(super) next: Position,
+    /// Behind its last batch: what is only told of needs no sending.
+    pub(super) batches_end: Position,
     /// What its batches hold.
     pub(super) spans: BTreeMap<(Epoch, StreamId), Span>,
     /// Nothing is appended any more.
     pub(super) is_closed: bool,
+    /// Behind its end there is room, and no damage.
+    pub(super) has_ahead: bool,
+    /// That room is the file's already: on a full disk, too, it takes what comes.
+    pub(super) is_allocated: bool,
+    /// What lies there is of an earlier life of the file.
+    pub(super) is_recycled: bool,
+    /// So is its name.
+    pub(super) is_named: bool,
+    /// The files that it was written anew from, one after the other, which stay until this one's name is on the medium.
+    pub(super) replaces: Vec<u64>,
     /// An fsync of it has failed: what the disk says of it now is not believed any more.
     pub(super) is_distrusted: bool,
+    /// How often in a row it, or its name, could be neither forced onto the medium nor copied.
+    pub(super) refusals: u32,
 }
 
 /// The first octets of a segment.
@@ -119,8 +133,10 @@ pub(super) fn name(serial: u64) -> String {
 }
 
 /// The number in such a name.
-pub(super) fn serial(name: &str) -> Option<u64> {
-    name.strip_suffix(SUFFIX)?.parse().ok()
+pub(super) fn serial(name_of: &str) -> Option<u64> {
+    // Only as it is written: another spelling of a number would be a second file of it.
+    let serial = name_of.strip_suffix(SUFFIX)?.parse().ok()?;
+    (serial < u64::MAX && name(serial) == name_of).then_some(serial)
 }
 
 impl Segment {
@@ -136,9 +152,16 @@ impl Segment {
             opened_nanoseconds: head.opened_nanoseconds,
             newest_nanoseconds: head.opened_nanoseconds,
             next: head.first,
+            batches_end: Position::ZERO,
             spans: BTreeMap::new(),
             is_closed: false,
+            has_ahead: true,
+            is_allocated: true,
+            is_recycled: false,
+            is_named: false,
+            replaces: Vec::new(),
             is_distrusted: false,
+            refusals: 0,
         }
     }
 
@@ -154,6 +177,9 @@ impl Segment {
 
     /// Writes an entry behind the others, and counts it. The head comes last: without its length there is no entry.
     pub(super) fn write(&mut self, head: &Head, body: &[u8]) -> io::Result<()> {
+        if self.is_recycled {
+            self.write_end(self.end + footprint(head.body_octets))?;
+        }
         if !body.is_empty() {
             self.blob.write_at(body, self.end + HEAD_OCTETS as u64)?;
         }
@@ -173,6 +199,7 @@ impl Segment {
         }
         let Ok(header) = head.header() else { return };
         if head.kind == Kind::Batch {
+            self.batches_end = head.position.after();
             let sequence = header.stamp.sequence.0;
             let tally = head.tally(&header);
             let span = self.spans.entry((header.stamp.epoch, header.stamp.stream)).or_insert(Span {
@@ -186,9 +213,37 @@ impl Segment {
         }
     }
 
+    /// A length of 0 where the next entry would begin, unless the file ends before.
+    fn write_end(&self, at: u64) -> io::Result<()> {
+        let end = [0; LENGTH_OCTETS];
+        if at + end.len() as u64 <= self.capacity { self.blob.write_at(&end, at) } else { Ok(()) }
+    }
+
+    /// What was written of an entry that found no room goes, or the next one would end in it.
+    pub(super) fn take_back(&mut self) {
+        self.is_allocated = false;
+        if self.blob.cut(self.end).is_err() {
+            self.close();
+        }
+    }
+
+    /// Ends it for good. It keeps its length: see [`super::log::Spool::trim`].
+    pub(super) fn end_here(&mut self) {
+        self.is_closed = true;
+        if self.write_end(self.end).is_err() {
+            self.cut();
+        }
+    }
+
     /// Ends it for good, and gives back what was allocated ahead.
     pub(super) fn close(&mut self) {
         self.is_closed = true;
+        self.cut();
+    }
+
+    /// Gives back what was allocated ahead.
+    pub(super) fn cut(&mut self) {
+        self.has_ahead = false;
         if self.blob.cut(self.end).is_ok() {
             self.capacity = self.end;
         }
@@ -199,7 +254,7 @@ impl Segment {
     }
 }
 
-/// From entry to entry.
+/// From entry to entry. Positions only grow, so an entry below the segment's first one is of an earlier life of its file: nothing follows.
 #[derive(Clone, Debug)]
 pub(super) struct Walk {
     pub(super) blob: Arc<dyn Blob>,
@@ -237,6 +292,9 @@ impl Walk {
             }
         }
         let head = Head::from_octets(&octets)?;
+        if head.position < self.segment {
+            return Ok(None);
+        }
         let place = Place { segment: self.segment, offset: self.offset };
         self.offset += footprint(head.body_octets);
         let after = Place { segment: self.segment, offset: self.offset };

@@ -43,6 +43,11 @@ impl StreamSums {
         StreamCut { stream, next: Sequence(self.next.0), records: self.records, exported: self.exported }
     }
 
+    /// As if these had been all of the stream.
+    pub(super) fn of(tally: Tally) -> Self {
+        Self { next: Next(tally.batches), records: tally.records, exported: tally.amount }
+    }
+
     /// Batches are counted by their sequence, which has no gaps.
     pub(super) fn tally(&self) -> Tally {
         Tally { batches: self.next.0, records: self.records, amount: self.exported }
@@ -68,9 +73,11 @@ impl Sums {
         let epoch = self.0.entry(header.stamp.epoch).or_default();
         epoch.generation = generation;
         let stream = epoch.streams.entry(header.stamp.stream).or_default();
-        stream.next.0 = stream.next.0.max(header.stamp.sequence.0 + 1);
-        stream.records += u64::from(header.rows);
-        stream.exported += exported;
+        let sealed = Tally { batches: 0, records: u64::from(header.rows), amount: exported };
+        let mut sum = stream.tally();
+        sum.add(sealed);
+        sum.batches = sum.batches.max(header.stamp.sequence.0.saturating_add(1));
+        *stream = StreamSums::of(sum);
     }
 
     /// A ledger message was appended, or found.

@@ -3,16 +3,16 @@
 //! After a failed fsync the kernel may have dropped the pages it could not write, and a second call says that all is well. So
 //! the segment is believed no further: what somebody still waits for is copied into a new file while it can be read.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
-use super::disk::Blob;
-use super::entry::{HEAD_OCTETS, Kind};
+use super::anew::Anew;
+use super::cursor_file;
+use super::directory::CURSORS;
+use super::disk::{Blob, Disk};
 use super::log::Spool;
 use super::position::Position;
-use super::segment::{ANEW_SUFFIX, Place, SegmentHead, name};
-use super::sums::Sums;
+use super::segment::{Segment, name};
 
 /// A file that has been written since it was last forced onto the medium.
 #[derive(Clone, Debug)]
@@ -21,6 +21,28 @@ pub struct Unsynced {
     segment: Position,
     serial: u64,
     end: u64,
+    /// Octets that are not there yet.
+    pub octets: u64,
+    /// The disk has refused it before, and a copy of it, too: another try has time.
+    pub is_refused: bool,
+    names: Option<Names>,
+}
+
+/// What the disk has refused to force onto the medium.
+#[derive(Debug)]
+pub enum Unforced {
+    /// The segment: it is believed no further.
+    Segment(io::Error),
+    /// A name or a cursor's file: nothing is wrong with the segment, but it would not be found or have nobody to be sent to.
+    Names(io::Error),
+}
+
+/// Without these a file on the medium is not found again, or has nobody to be sent to.
+#[derive(Clone, Debug)]
+struct Names {
+    disk: Arc<dyn Disk>,
+    /// Files of cursors that have never been forced there.
+    cursors: Vec<String>,
 }
 
 impl Unsynced {
@@ -28,39 +50,70 @@ impl Unsynced {
     ///
     /// # Errors
     /// The disk could not write it.
-    pub fn sync(&self) -> io::Result<()> {
-        self.blob.sync()
+    pub fn sync(&self) -> Result<(), Unforced> {
+        self.blob.sync().map_err(Unforced::Segment)?;
+        self.names.as_ref().map_or(Ok(()), Names::sync).map_err(Unforced::Names)
+    }
+}
+
+impl Names {
+    fn sync(&self) -> io::Result<()> {
+        for cursor in &self.cursors {
+            match self.disk.open(cursor) {
+                Ok(file) => file.sync()?,
+                // Dropped since.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.disk.sync_names(CURSORS)?;
+        self.disk.sync_names("")
     }
 }
 
 impl Spool {
     /// What has to be forced onto the medium.
     pub fn unsynced(&self) -> Vec<Unsynced> {
+        let new = self.readers.iter().filter(|reader| !reader.is_lasting && !reader.is_dropped);
+        let cursors: Vec<_> = new.map(|reader| cursor_file::path(&reader.name)).collect();
+        // What the disk refuses, and nobody waits for, is tried no more.
+        let is_wanted = |segment: &&Segment| segment.refusals == 0 || !self.is_passed(segment);
         let dirty = self.segments.iter().filter(|segment| segment.synced < segment.end);
         dirty
+            .filter(is_wanted)
             .map(|segment| Unsynced {
                 blob: Arc::clone(&segment.blob),
                 segment: segment.first,
                 serial: segment.serial,
                 end: segment.end,
+                octets: segment.end - segment.synced,
+                is_refused: segment.refusals > 0,
+                names: (!segment.is_named || !cursors.is_empty())
+                    .then(|| Names { disk: Arc::clone(&self.disk), cursors: cursors.clone() }),
             })
             .collect()
     }
 
-    /// How it went.
-    pub fn synced(&mut self, what: &Unsynced, result: io::Result<()>, now_nanoseconds: u64) {
-        let Ok(index) = self.find(what.segment) else { return };
+    /// How it went. `Some` = the segment is to be written anew ([`Anew::write`]), and then to be taken ([`Spool::take_anew`]).
+    pub fn synced(&mut self, what: &Unsynced, result: Result<(), Unforced>) -> Option<Anew> {
+        let index = self.find(what.segment).ok()?;
         let segment = &mut self.segments[index];
         if segment.serial != what.serial {
-            return;
+            return None;
         }
         let error = match result {
             Ok(()) if !segment.is_distrusted => {
-                segment.synced = segment.synced.max(what.end);
-                return;
+                (segment.synced, segment.refusals) = (segment.synced.max(what.end), 0);
+                self.named(index, what);
+                return None;
             }
             Ok(()) => io::Error::other("an earlier fsync of it had failed"),
-            Err(error) => error,
+            Err(Unforced::Names(error)) => {
+                segment.refusals = segment.refusals.saturating_add(1);
+                self.failed("fsync of a name", &error);
+                return None;
+            }
+            Err(Unforced::Segment(error)) => error,
         };
         self.failed("fsync", &error);
         let segment = &mut self.segments[index];
@@ -68,89 +121,20 @@ impl Spool {
         if !segment.is_closed {
             segment.close();
         }
-        match self.rewrite(index, now_nanoseconds) {
-            Ok(()) => tracing::error!(
-                %error,
-                segment = name(what.serial),
-                "fsync failed: what waits in the segment has been written into a new one; look after the disk"
-            ),
-            Err(error) => self.failed("writing a segment anew", &error),
-        }
+        Some(self.anew(index))
     }
 
-    /// Copies what waits of a closed segment into a new file, which takes its place.
-    fn rewrite(&mut self, index: usize, now_nanoseconds: u64) -> io::Result<()> {
-        let old = &self.segments[index];
-        let keep_from = self.readers.iter().filter(|reader| !reader.is_dropped);
-        let keep_from = keep_from.map(|reader| self.normal(reader.done_place)).min();
-        let keep_from = keep_from.unwrap_or(old.end()).max(old.begin());
-        let mut walk = old.walk(old.begin().offset);
-        let mut sums = Sums::default();
-        let mut kept = Vec::new();
-        while let Some(found) = walk.step().map_err(|damage| io::Error::other(damage.to_string()))? {
-            match found.head.kind {
-                Kind::Sums => drop(sums.take_json(&found.octets[HEAD_OCTETS..])),
-                Kind::Batch | Kind::Gone(_) if found.place < keep_from => {
-                    if let Ok(header) = found.head.header() {
-                        sums.count(&header, found.head.exported, found.head.position.generation());
-                    }
-                }
-                Kind::Batch | Kind::Gone(_) => kept.push(found),
-                Kind::Carried => {}
-            }
-        }
-        for (epoch, sums) in &mut sums.0 {
-            sums.newest = self.sums.0.get(epoch).and_then(|now| now.newest.clone());
-        }
-        let head = SegmentHead {
-            spool: self.identity.spool,
-            serial: self.next_serial,
-            first: old.first,
-            opened_nanoseconds: old.opened_nanoseconds,
-        };
-        let (old_serial, newest) = (old.serial, old.newest_nanoseconds);
-        self.next_serial += 1;
-        let beside = format!("{}{ANEW_SUFFIX}", name(head.serial));
-        let blob = self.disk.create(&beside, self.options.segment_octets)?;
-        let mut new = self.begin_segment(head, blob, &sums, now_nanoseconds).map_err(|(error, _)| error)?;
-        let mut moved = BTreeMap::new();
-        for found in &kept {
-            moved.insert(found.place.offset, new.end);
-            new.write(&found.head, &found.octets[HEAD_OCTETS..])?;
-        }
-        new.newest_nanoseconds = newest;
-        moved.insert(self.segments[index].end, new.end);
-        new.next = self.segments[index].next;
-        new.blob.sync()?;
-        new.close();
-        new.synced = new.end;
-        self.disk.rename(&beside, &name(head.serial))?;
-        self.segments[index] = new;
-        self.move_places(index, &moved);
-        self.disk.remove(&name(old_serial))
-    }
-
-    /// Everything that points into the segment points to the same entry as before; into what was not copied, to the first.
-    fn move_places(&mut self, index: usize, moved: &BTreeMap<u64, u64>) {
-        let first = self.segments[index].first;
-        let begin = self.segments[index].begin().offset;
-        let to = |place: &mut Place| {
-            if place.segment == first {
-                place.offset = moved.get(&place.offset).copied().unwrap_or(begin);
-            }
-        };
+    fn named(&mut self, index: usize, what: &Unsynced) {
+        let Some(names) = &what.names else { return };
         for reader in &mut self.readers {
-            to(&mut reader.done_place);
-            to(&mut reader.next);
-            for handed in &mut reader.handed {
-                to(&mut handed.place);
-                to(&mut handed.after);
-            }
+            reader.is_lasting |= names.cursors.contains(&cursor_file::path(&reader.name));
         }
-        to(&mut self.recent_from);
-        for recent in &mut self.recent {
-            to(&mut recent.place);
-            to(&mut recent.after);
+        let segment = &mut self.segments[index];
+        segment.is_named = true;
+        for replaced in std::mem::take(&mut segment.replaces) {
+            if let Err(error) = self.disk.remove(&name(replaced)) {
+                self.failed("removing a segment that was written anew", &error);
+            }
         }
     }
 }

@@ -26,9 +26,11 @@ impl Tally {
 
     /// What is in both.
     pub fn add(&mut self, other: Self) {
-        self.batches += other.batches;
-        self.records += other.records;
-        self.amount += other.amount;
+        // What was read from a disk is added here: a sum is never worth a panic.
+        self.batches = self.batches.saturating_add(other.batches);
+        self.records = self.records.saturating_add(other.records);
+        self.amount.packets = self.amount.packets.saturating_add(other.amount.packets);
+        self.amount.octets = self.amount.octets.saturating_add(other.amount.octets);
     }
 
     /// What is in it beyond `other`; nothing, where that has more.

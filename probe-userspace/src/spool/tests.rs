@@ -2,8 +2,12 @@
 
 mod broken;
 mod cursors;
+mod full;
 mod golden;
 mod oracle;
+mod refused;
+mod sick;
+mod spare;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +19,8 @@ use flow_wire::ledger::{Amount, Discard};
 use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 use uuid::Uuid;
 
+use super::disk::Disk;
+use super::segment::{Segment, SegmentHead};
 use super::testing::MemoryDisk;
 use super::*;
 
@@ -49,6 +55,17 @@ fn sealed(of: u64, sequence: u64, rows: u32) -> Arc<Sealed> {
     Arc::new(Sealed { header: Header::seal(Kind::Flows, stamp, rows, &body), body, exported })
 }
 
+/// Where the entries of a file end.
+fn end_of(disk: &MemoryDisk, name: &str) -> usize {
+    let blob = disk.open(name).unwrap();
+    let Some(head) = SegmentHead::read(&*blob).unwrap() else { return 64 };
+    let segment = Segment::new(head, blob, SEGMENT);
+    let mut walk = segment.walk(64);
+    walk.end = SEGMENT;
+    while let Ok(Some(_)) = walk.step() {}
+    walk.offset as usize
+}
+
 /// A spool of its own start, which is also the number of its epoch, with one cursor.
 struct Bench {
     spool: Spool,
@@ -74,6 +91,18 @@ impl Bench {
         let sealed = sealed(self.number, self.sequence, rows);
         self.sequence += 1;
         self.spool.append(&sealed, Note::Flows, 0, NOW)
+    }
+
+    /// What the keeper does.
+    fn sync(&mut self, what: &Unsynced) {
+        self.synced(what, what.sync());
+    }
+
+    fn synced(&mut self, what: &Unsynced, result: Result<(), Unforced>) {
+        if let Some(anew) = self.spool.synced(what, result) {
+            let written = anew.write(NOW);
+            self.spool.take_anew(&anew, written);
+        }
     }
 
     fn append_all(&mut self, count: usize, rows: u32) {
@@ -243,6 +272,12 @@ fn a_position_that_the_bus_kept_is_believed_where_it_is_ahead() {
     assert_eq!(handed, 12);
     let committed = first.spool.position_after(first.cursor, 12).unwrap();
     let mut second = Bench::open(&disk.copy());
+    let never = Position::of_generation(second.spool.identity().generation + 3);
+    assert_eq!(
+        second.spool.resume(second.cursor, never),
+        0,
+        "a place that it never came to means nothing either"
+    );
     assert_eq!(second.spool.resume(second.cursor, committed), 12);
     assert_eq!(second.books(1), (60, 24, 36, 0));
     assert_eq!(second.spool.resume(second.cursor, Position::ZERO), 0, "an older one means nothing");
@@ -257,7 +292,7 @@ fn with_sync_batch_nothing_is_handed_that_is_not_on_the_medium() {
     assert_eq!(bench.hand_all(), []);
     for unsynced in bench.spool.unsynced() {
         bench.append(1);
-        bench.spool.synced(&unsynced, unsynced.sync(), NOW);
+        bench.sync(&unsynced);
     }
     let handed = bench.hand_all();
     assert_eq!(handed.len(), 40, "{handed:?}");

@@ -50,13 +50,11 @@ impl Model {
     }
 }
 
-/// Tears the tail, and says how many octets of entries are left in the last segment.
+/// Tears the tail of the last segment: what lies behind it stays, if the file is not new.
 fn tear(disk: &MemoryDisk, octets: usize) {
-    let (_, content) = disk.last_segment();
-    let mut content = content.lock().unwrap();
-    let end = content.iter().rposition(|octet| *octet != 0).map_or(0, |last| last + 1);
-    let from = end.saturating_sub(octets).max(64);
-    content[from..].fill(0);
+    let (name, content) = disk.last_segment();
+    let end = end_of(disk, &name);
+    content.lock().unwrap()[end.saturating_sub(octets).max(64)..end].fill(0);
 }
 
 fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
