@@ -15,9 +15,9 @@ use std::sync::Once;
 use admin::Admin;
 use bench::{Running, all_below, new_epoch, new_prefix, options, sink_at};
 use broker::{Broker, secure};
-use flow_wire::ledger::{Discard, Guarantee};
+use flow_wire::ledger::Guarantee;
 use flow_wire::stamp::StreamId;
-use probe::export::kafka::Options;
+use probe::export::kafka::{Kafka, Options};
 use reader::committed;
 
 /// Topics of this prefix the user `probe` may do with as it likes, and with transactions.
@@ -66,7 +66,7 @@ fn every_login_over_every_listener_gets_the_right_password_in_and_no_other() {
             running.append(new_epoch(), 0, 0..3);
             running.wait_said("check sasl.mechanism, sasl.username and sasl.password");
             let (terms, said) = running.abandon();
-            assert_eq!((terms[0].acknowledged, terms[0].discarded[&Discard::DrainTimeout]), (0, 3));
+            assert_eq!((terms[0].acknowledged, terms[0].in_spool), (0, 3));
             assert!(!said.contains("wr0ng-one") && said.contains("ERROR"), "{said}");
             assert_eq!(committed(&broker.bootstrap, &format!("{prefix}.flow")).rows, 3);
         }
@@ -98,7 +98,7 @@ fn tls_reaches_only_a_broker_that_can_be_verified() {
         running.wait_said("no TLS with the broker (");
         let (terms, said) = running.abandon();
         assert!(said.contains(words) && said.contains("ERROR"), "{said}");
-        assert_eq!(terms[0].discarded[&Discard::DrainTimeout], 5);
+        assert_eq!(terms[0].in_spool, 5);
     }
     assert_eq!(committed(&broker.bootstrap, &format!("{prefix}.flow")).rows, 5);
 }
@@ -132,7 +132,6 @@ fn a_cursor_that_the_broker_may_not_keep_is_told_and_holds_nothing_up() {
         let password = broker.password("collector");
         let options = login(prefix, "collector", "SCRAM-SHA-512", &password);
         let running = Running::spooled(sink_at(&url, options), folder.path());
-        running.outbox.begin_epoch(epoch, &[StreamId(0)]);
         running.append(epoch, 0, 0..30);
         running.wait_acknowledged(30);
         let is_told = running.said().contains("the broker does not keep the spool's cursor");
@@ -159,15 +158,25 @@ fn a_cursor_that_the_broker_may_not_keep_is_told_and_holds_nothing_up() {
 
 #[test]
 fn what_is_not_permitted_is_told_and_waits_until_it_is() {
-    let (broker, prefix) = (granted(), "by-and-by");
+    told_and_waited_for("by-and-by", Running::in_memory);
+}
+
+/// The spool's cursor is in the transaction that fails, and is not to blame.
+#[test]
+fn what_is_not_permitted_waits_in_the_spool_and_costs_its_cursor_nothing() {
+    told_and_waited_for("at-last", Running::start);
+}
+
+fn told_and_waited_for(prefix: &str, start: impl FnOnce(Box<Kafka>) -> Running) {
+    let broker = granted();
     let (flow, ledger) = (format!("{prefix}.flow"), format!("{prefix}.ledger"));
     let options = login(prefix, "probe", "SCRAM-SHA-256", &broker.password("probe"));
-    let running = Running::start(sink_at(&broker.url_of("sasl_plaintext"), options));
+    let running = start(sink_at(&broker.url_of("sasl_plaintext"), options));
     let epoch = new_epoch();
 
     // Nobody may make topics, nor see them.
     running.append(epoch, 0, 0..10);
-    running.wait_said("topic 'by-and-by.flow' is missing, or hidden from this user, and cannot be made");
+    running.wait_said(&format!("topic '{flow}' is missing, or hidden from this user, and cannot be made"));
     running.wait_said(&format!("or make it: kafka-topics.sh --create --topic {flow} --partitions 4"));
 
     // An operator makes them, and permits the rest.
@@ -179,7 +188,7 @@ fn what_is_not_permitted_is_told_and_waits_until_it_is() {
         let topic = ["--topic", prefix, "--resource-pattern-type", "prefixed"];
         operations.chain(topic).chain(["--allow-principal", "User:probe"]).collect::<Vec<_>>()
     };
-    broker.acl("--add", &rights(&["Write", "Describe"]));
+    broker.acl("--add", &rights(&["Read", "Write", "Describe"]));
     running.wait_acknowledged(10);
 
     // It is taken back while flows go on.
@@ -191,7 +200,9 @@ fn what_is_not_permitted_is_told_and_waits_until_it_is() {
     broker.acl("--add", &rights(&["Write"]));
     running.wait_acknowledged(40);
     running.wait_said("the broker takes batches again");
-    assert_eq!(running.finish()[0].acknowledged, 40);
+    assert!(!running.said().contains("does not keep the spool's cursor"), "{}", running.said());
+    let terms = running.finish().remove(0);
+    assert_eq!((terms.guarantee, terms.acknowledged), (Guarantee::ExactlyOnce, 40));
     let seen = committed(&broker.bootstrap, &flow);
     assert_eq!(seen.sequences[&(epoch, StreamId(0))], all_below(40));
 }

@@ -11,7 +11,6 @@ mod reader;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use bench::{PROBE, Running, all_below, new_epoch, new_prefix, options, sealed, sink};
 use broker::{root, shared};
@@ -20,6 +19,7 @@ use flow_wire::endpoint::Endpoint;
 use flow_wire::ledger::{Discard, Message};
 use flow_wire::stamp::{Sequence, Stamp, StreamId};
 use probe::export::kafka::Kafka;
+use probe::spool::Note;
 use reader::committed;
 
 #[test]
@@ -30,7 +30,7 @@ fn a_foreign_consumer_reads_every_flow_by_the_documented_format() {
     let epoch = new_epoch();
     for sequence in 0..20 {
         for stream in 0..6 {
-            running.outbox.append(&sealed(epoch, stream, sequence, 3));
+            running.put(&sealed(epoch, stream, sequence, 3));
         }
     }
     let message: Message = serde_json::from_str(
@@ -39,7 +39,7 @@ fn a_foreign_consumer_reads_every_flow_by_the_documented_format() {
     )
     .unwrap();
     let control = Stamp { probe: PROBE, epoch, stream: StreamId::CONTROL, sequence: Sequence(0) };
-    running.outbox.append(&Arc::new(Sealed::ledger(&message, control).unwrap()));
+    running.outbox.append_books(&Arc::new(Sealed::ledger(&message, control).unwrap()), Note::ClosedBooks);
     let terms = running.finish();
     assert!(terms.iter().all(|terms| terms.acknowledged == 60), "{terms:?}");
 
@@ -71,15 +71,16 @@ fn a_foreign_consumer_reads_every_flow_by_the_documented_format() {
     }
 }
 
-/// The child process of the test below: sends until it is killed.
+/// The child process of the test below: sends until it is killed. Over a spool it is in `kafka_spool`.
 #[test]
+#[ignore = "a role of the test below, which starts it"]
 fn child_that_sends_until_it_is_killed() {
-    let Ok(bootstrap) = std::env::var("GANNET_TEST_CHILD") else { return };
+    let bootstrap = std::env::var("GANNET_TEST_CHILD").unwrap();
     let prefix = std::env::var("GANNET_TEST_PREFIX").unwrap();
-    let running = Running::start(sink(&bootstrap, &prefix));
+    let running = Running::in_memory(sink(&bootstrap, &prefix));
     let epoch = new_epoch();
     for sequence in 0.. {
-        running.outbox.append(&sealed(epoch, 2, sequence, 50));
+        running.put(&sealed(epoch, 2, sequence, 50));
         while running.outbox.terms()[0].in_spool > 10_000 {
             std::thread::yield_now();
         }
@@ -95,7 +96,7 @@ struct Sender(Child);
 impl Sender {
     fn start(bootstrap: &str, prefix: &str) -> Self {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_that_sends_until_it_is_killed", "--nocapture"])
+            .args(["--exact", "child_that_sends_until_it_is_killed", "--ignored", "--nocapture"])
             .env("GANNET_TEST_CHILD", bootstrap)
             .env("GANNET_TEST_PREFIX", prefix)
             .stdout(Stdio::piped())
@@ -126,9 +127,9 @@ fn a_probe_that_is_killed_leaves_no_duplicate_and_no_hole() {
         Sender::start(&broker.bootstrap, &prefix).wait_committed();
     }
     // The next start of the probe closes what the killed one left open.
-    let running = Running::start(sink(&broker.bootstrap, &prefix));
+    let running = Running::in_memory(sink(&broker.bootstrap, &prefix));
     let last = new_epoch();
-    running.outbox.append(&sealed(last, 2, 0, 1));
+    running.put(&sealed(last, 2, 0, 1));
     running.finish();
     let seen = committed(&broker.bootstrap, &format!("{prefix}.flow"));
     assert_eq!(seen.sequences.len(), 5);
@@ -154,21 +155,24 @@ fn a_second_probe_with_the_same_identity_pushes_the_first_aside_and_doubles_noth
     second.append(second_epoch, 0, 1..2);
     assert_eq!(second.finish()[0].acknowledged, 2);
     let (terms, _) = first.abandon();
-    assert_eq!(terms[0].discarded[&Discard::DrainTimeout], 1);
+    assert_eq!(terms[0].in_spool, 1);
     let seen = committed(&broker.bootstrap, &format!("{prefix}.flow"));
     assert_eq!(seen.sequences[&(first_epoch, StreamId(0))], [0]);
     assert_eq!(seen.sequences[&(second_epoch, StreamId(0))], [0, 1]);
 }
 
-/// A sink that never gets an answer, from its start to its end: the bounds of the exporter hold, and all is counted.
+/// A sink that never gets an answer, from its start to its end: it ends when it is told to, and all is counted.
 fn sink_without_answer(address: std::net::SocketAddr) {
-    let running = Running::start(sink(&address.to_string(), "gannet"));
-    running.append(new_epoch(), 0, 0..10);
-    assert!(!running.outbox.wait_empty(Duration::from_millis(500)));
-    let began = Instant::now();
-    let terms = running.abandon().0.remove(0);
-    assert!(began.elapsed() < Duration::from_secs(3), "{:?}", began.elapsed());
-    assert_eq!((terms.records_out, terms.acknowledged), (10, 0));
+    let abandoned = |start: fn(Box<Kafka>) -> Running| {
+        let running = start(sink(&address.to_string(), "gannet"));
+        running.append(new_epoch(), 0, 0..10);
+        running.wait_said("batches are kept and sent when it answers again");
+        running.abandon().0.remove(0)
+    };
+    let terms = abandoned(Running::start);
+    assert_eq!((terms.records_out, terms.acknowledged, terms.in_spool), (10, 0, 10));
+    let terms = abandoned(Running::in_memory);
+    assert_eq!((terms.records_out, terms.acknowledged, terms.in_spool), (10, 0, 0));
     assert_eq!(terms.discarded[&Discard::DrainTimeout], 10);
 }
 

@@ -18,16 +18,22 @@ pub(super) struct Closing {
     said: BTreeMap<Epoch, Vec<CursorTerms>>,
 }
 
+/// A message about an epoch, and where that stood.
+pub(super) struct Due {
+    pub(super) message: Message,
+    earlier: Earlier,
+}
+
 impl Closing {
-    /// The messages that are due: at the beginning, whenever the discards of a cursor have changed, and at the end if anything has.
-    /// Epochs that somebody else will close first (`is_pending`) have to wait.
+    /// The messages that are due: at the beginning, whenever the discards of a cursor have changed, and at the end if anything has; until
+    /// they are said ([`Closing::is_said`]). Epochs that somebody else will close first (`is_pending`) have to wait.
     pub(super) fn due(
-        &mut self,
+        &self,
         outbox: &Outbox,
         identity: &Identity,
         is_end: bool,
         is_pending: impl Fn(Epoch) -> bool,
-    ) -> Vec<Message> {
+    ) -> Vec<Due> {
         let mut messages = Vec::new();
         for earlier in outbox.earlier().into_iter().filter(|earlier| !is_pending(earlier.epoch.epoch)) {
             let is_due = match self.said.get(&earlier.epoch.epoch) {
@@ -36,12 +42,29 @@ impl Closing {
                 Some(said) => discarded(said) != discarded(&earlier.cursors),
             };
             if is_due {
-                messages.push(message(&earlier, outbox, identity));
-                self.said.insert(earlier.epoch.epoch, earlier.cursors);
+                messages.push(Due { message: message(&earlier, outbox, identity), earlier });
             }
         }
         messages
     }
+
+    /// Its message is kept.
+    pub(super) fn is_said(&mut self, due: Due) {
+        self.said.insert(due.earlier.epoch.epoch, due.earlier.cursors);
+    }
+}
+
+/// The last that an earlier epoch said, with its cursors as they stand now; `None` = the spool has nothing of it.
+pub(super) fn newest(outbox: &Outbox, identity: &Identity, epoch: Epoch) -> Option<Message> {
+    let earlier = outbox.earlier().into_iter().find(|earlier| earlier.epoch.epoch == epoch)?;
+    let mut newest = said(&earlier, identity);
+    newest.cursors = cursors(&newest, &earlier, &outbox.numbers());
+    Some(newest)
+}
+
+fn said(earlier: &Earlier, identity: &Identity) -> Message {
+    let newest = earlier.epoch.newest.as_ref().and_then(|sealed| Message::decode(&sealed.body).ok());
+    newest.unwrap_or_else(|| unheard(identity))
 }
 
 fn discarded(cursors: &[CursorTerms]) -> Vec<(u16, StreamId, &BTreeMap<Discard, u64>)> {
@@ -50,8 +73,7 @@ fn discarded(cursors: &[CursorTerms]) -> Vec<(u16, StreamId, &BTreeMap<Discard, 
 
 /// The books of one earlier epoch as they stand now.
 fn message(earlier: &Earlier, outbox: &Outbox, identity: &Identity) -> Message {
-    let newest = earlier.epoch.newest.as_ref().and_then(|sealed| Message::decode(&sealed.body).ok());
-    let mut message = newest.unwrap_or_else(|| unheard(identity));
+    let mut message = said(earlier, identity);
     let is_bound = match message.closes {
         Some(closes) => closes.is_bound,
         None => !message.closed,

@@ -10,7 +10,7 @@ use flow_wire::fault::{self, Hop};
 use flow_wire::ledger::{Amount, Discard, Message};
 use flow_wire::stamp::StreamId;
 
-use super::closing::Closing;
+use super::closing::{self, Closing};
 use super::message::{Control, complete};
 use super::outbox::Outbox;
 use super::salvage::Salvage;
@@ -98,17 +98,23 @@ impl Exporter {
     fn salvage(&mut self, now: Duration, wall_nanoseconds: u64) -> bool {
         let Some(salvage) = &mut self.salvage else { return false };
         let worked = salvage.turn(now, &self.outbox);
-        if let Some(mut message) = salvage.closing(&self.identity, wall_nanoseconds) {
+        // What the closing message says is nowhere else once the files are gone: it waits for room, too.
+        if !salvage.has_finished_any() || !self.outbox.has_room(BODY_OCTETS_MAX) {
+            return worked;
+        }
+        let newest = |epoch| closing::newest(&self.outbox, &self.identity, epoch);
+        if let Some(mut message) = salvage.closing(&self.identity, wall_nanoseconds, newest) {
             // Every message of one start that closes another's books counts alike: this one, and those with the cursors.
             if let (Some(generation), Some(closes)) = (self.outbox.generation(), &mut message.closes) {
                 closes.generation = generation;
             }
-            if let Some(sealed) = self.control.seal(&message) {
-                witness::saw(&sealed);
-                self.outbox.append_books(&sealed, Note::ClosesAnother);
+            let Some(sealed) = self.control.seal(&message) else { return worked };
+            witness::saw(&sealed);
+            if !self.outbox.append_books(&sealed, Note::ClosesAnother) {
+                return worked;
             }
             step();
-            salvage.forget();
+            salvage.forget(&message);
         }
         worked
     }
@@ -129,22 +135,30 @@ impl Exporter {
         // First what former starts left open: their books do not wait for the first full second of this one. What is being
         // salvaged is not said before it is known.
         let is_salvaged = |epoch| self.salvage.as_ref().is_some_and(|salvage| salvage.is_pending(epoch));
-        for message in self.closing.due(&self.outbox, &self.identity, closed, is_salvaged) {
-            self.send(&message, Note::ClosesAnother);
+        for due in self.closing.due(&self.outbox, &self.identity, closed, is_salvaged) {
+            if self.send(&due.message, Note::ClosesAnother) {
+                self.closing.is_said(due);
+            }
         }
         let mut message = self.message(wall_nanoseconds, closed);
         message.tombstones = self.outbox.take_tombstones();
-        self.send(&message, if closed { Note::ClosedBooks } else { Note::Books });
+        let is_kept = self.send(&message, if closed { Note::ClosedBooks } else { Note::Books });
+        match (message.tombstones.is_empty(), is_kept) {
+            (true, _) => {}
+            (false, true) => self.outbox.tombstones_are_told(),
+            // A disk that is full for flows is soon full for the books too.
+            (false, false) => self.outbox.tombstones_are_untold(),
+        }
         let message = Arc::new(message);
         self.books.publish(&message, self.outbox.statistics());
         message
     }
 
-    fn send(&mut self, message: &Message, note: Note) {
-        if let Some(sealed) = self.control.seal(message) {
-            witness::saw(&sealed);
-            self.outbox.append_books(&sealed, note);
-        }
+    /// Whether it is kept: a spool on a full disk may have no room for it.
+    fn send(&mut self, message: &Message, note: Note) -> bool {
+        let Some(sealed) = self.control.seal(message) else { return false };
+        witness::saw(&sealed);
+        self.outbox.append_books(&sealed, note)
     }
 
     /// A message that goes nowhere: what stands at the very end, behind the sinks.

@@ -20,7 +20,8 @@ mod thread;
 mod witness;
 pub mod zmq;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use flow_wire::fault::Fault;
@@ -29,6 +30,7 @@ use flow_wire::stamp::{Epoch, ProbeId};
 
 use crate::spool::{Spool, Statistics};
 use crate::survive::Remains;
+use crate::survive::directory::Own;
 use crate::survive::file::LaneMemory;
 use crate::worker::Cut;
 use outbox::Cursor;
@@ -48,6 +50,8 @@ pub struct Plan {
     pub identity: Identity,
     /// One per worker; its number is the stream.
     pub lanes: Vec<LaneMemory>,
+    /// Files that the lanes live in: not needed once the books are closed.
+    pub own: Own,
     /// What killed epochs left, oldest first; each epoch's workers one behind the other.
     pub salvage: Option<Salvaged>,
     /// Where batches go. None at all: records are sealed and counted, and discarded as `no_sink`.
@@ -72,6 +76,19 @@ pub struct Salvaged {
     pub lane: LaneMemory,
     /// Counts the starts of the probe: see [`Closes::generation`](flow_wire::ledger::Closes::generation).
     pub generation: u64,
+    /// The kernel's side of their books: known once this run's programs are in the place of theirs.
+    pub kernel: KernelSides,
+}
+
+/// Comes once, by epoch; an epoch of which the kernel kept nothing is not in it.
+pub type KernelSides = mpsc::Receiver<BTreeMap<Epoch, KernelSide>>;
+
+/// What the kernel counted for a killed epoch.
+pub struct KernelSide {
+    /// Up to where this run's programs took over; `None` = it could not be read.
+    pub queues: Option<Vec<QueueTerms>>,
+    /// To be called behind the closing message: the kernel need not keep it any longer.
+    pub remove: Box<dyn FnOnce() + Send>,
 }
 
 /// What goes into stamps and messages.

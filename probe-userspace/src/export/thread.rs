@@ -15,12 +15,16 @@ use flow_wire::ledger::{Discard, Message};
 use super::exporter::Exporter;
 use super::outbox::{Cursor, Outbox, Wanted};
 use super::{Plan, Pressure, Sink};
+use crate::survive::directory::Own;
 
 /// Time that sinks get to settle what they were handed: a transaction is committed or aborted within.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Time that the closed message gets to be sent.
 const FAREWELL: Duration = Duration::from_millis(1_500);
+
+/// Time that the disk of the spool gets in any case for what was written last.
+const CLOSE_LEAST: Duration = Duration::from_millis(300);
 
 /// Time that sinks get in any case for what the workers sealed last.
 const DRAIN_LEAST: Duration = Duration::from_millis(500);
@@ -88,13 +92,14 @@ pub fn start(plan: Plan) -> Result<Handle, Error> {
     let forsakes = Arc::new(AtomicBool::new(false));
     let forsaken = Arc::clone(&forsakes);
     let deadline = Deadline::default();
-    let until = Arc::clone(&deadline);
+    let (until, own) = (Arc::clone(&deadline), plan.own);
     let thread = spawn("exporter", move || {
         let mut exporter = exporter;
         run(&mut exporter, &flag, &forsaken);
         while !flag.load(Ordering::Relaxed) && !outbox.wait_empty(PATIENCE) {}
         let left = until.get().map(|until| until.saturating_duration_since(Instant::now()));
-        drain(exporter, &outbox, sinks, keeper, left.map_or(plan.drain, |left| left.max(DRAIN_LEAST)))
+        let time = left.map_or(plan.drain, |left| left.max(DRAIN_LEAST));
+        drain(exporter, &outbox, (sinks, keeper), &own, time)
     })?;
     Ok(Handle { thread, is_hurried, forsakes, deadline })
 }
@@ -147,11 +152,12 @@ fn run(exporter: &mut Exporter, is_hurried: &AtomicBool, forsakes: &AtomicBool) 
 
 fn drain(
     mut exporter: Exporter,
-    outbox: &Outbox,
-    sinks: Vec<Running>,
-    keeper: Keeper,
+    outbox: &Arc<Outbox>,
+    (sinks, keeper): (Vec<Running>, Keeper),
+    own: &Own,
     time: Duration,
 ) -> Finished {
+    let over = Instant::now() + time + SETTLE + FAREWELL + CLOSE_LEAST;
     outbox.hasten();
     if !outbox.wait_empty(time) {
         tracing::warn!(
@@ -162,22 +168,24 @@ fn drain(
         outbox.wait_empty(SETTLE);
     }
     exporter.compose(time, wall_nanoseconds(), true);
+    // From here on a kill is none: a next start must not find anything to close.
+    own.end(true);
     outbox.end();
     let until = Instant::now() + FAREWELL;
     let stuck = sinks.into_iter().filter_map(|sink| sink.join(until)).collect();
     outbox.abandon(Discard::DrainTimeout);
-    keeper.end(outbox);
     let left = outbox.left();
     for (sink, records) in &left {
         tracing::warn!(
             sink,
             records,
-            "records wait in the spool: the next start with this state directory sends them"
+            "records wait in the spool: a start with this state directory and this output sends them"
         );
     }
-    outbox.close();
     // Whatever the farewell changed belongs into the local books as well.
-    Finished { message: Arc::new(exporter.message(wall_nanoseconds(), true)), stuck, left }
+    let message = Arc::new(exporter.message(wall_nanoseconds(), true));
+    keeper.end(outbox, over);
+    Finished { message, stuck, left }
 }
 
 /// The thread that waits for the spool's disk, so that nobody else does.
@@ -194,12 +202,21 @@ impl Keeper {
         Ok(Self { thread, is_over })
     }
 
-    /// A disk that does not answer holds up the end no longer than sinks do.
-    fn end(self, outbox: &Outbox) {
+    /// The files are closed, by a thread of its own: a disk that does not answer holds up the end no longer than `over`.
+    fn end(self, outbox: &Arc<Outbox>, over: Instant) {
         self.is_over.store(true, Ordering::Relaxed);
         outbox.wake_keeper();
-        let until = Instant::now() + SETTLE;
-        while !self.thread.is_finished() && Instant::now() < until {
+        let closed = Arc::clone(outbox);
+        let Ok(closing) = spawn("spool-end", move || closed.close()) else { return outbox.close() };
+        while !(self.thread.is_finished() && closing.is_finished()) {
+            if Instant::now() >= over {
+                tracing::error!(
+                    octets = outbox.unsynced_octets(),
+                    "the disk of the spool does not answer: so much of it is not known to be on the medium, and would be lost with the \
+                     power; the end of the probe does not lose it"
+                );
+                return;
+            }
             std::thread::park_timeout(IDLE);
         }
     }

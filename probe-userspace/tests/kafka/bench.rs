@@ -1,6 +1,7 @@
 //! Batches, a sink in a thread of its own, and what it has acknowledged.
 #![allow(dead_code, reason = "each test uses its part of it")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use probe::export::Sink;
 use probe::export::kafka::{Kafka, Options};
 use probe::export::outbox::{Outbox, Wanted};
 use probe::spool::{self, Spool};
+use tempfile::TempDir;
 use uuid::Uuid;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -97,10 +99,21 @@ pub(crate) struct Running {
     pub(crate) outbox: Arc<Outbox>,
     thread: std::thread::JoinHandle<()>,
     said: Said,
+    begun: Mutex<BTreeSet<(Epoch, StreamId)>>,
+    /// Where nobody gave the spool one.
+    folder: Option<TempDir>,
 }
 
 impl Running {
+    /// As the probe does: over a spool, whose cursor is in the transactions.
     pub(crate) fn start(sink: Box<Kafka>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let running = Self::spooled(sink, folder.path());
+        Self { folder: Some(folder), ..running }
+    }
+
+    /// Over an outbox in memory (`--no-spool`).
+    pub(crate) fn in_memory(sink: Box<Kafka>) -> Self {
         let outbox = Outbox::new(&[(sink.name(), sink.guarantee())], usize::MAX);
         Self::over(sink, outbox)
     }
@@ -115,7 +128,7 @@ impl Running {
             memory_octets: 1 << 20,
             sync: spool::Sync::Interval,
         };
-        let (spool, _folder) = Spool::open(folder, PROBE, options).unwrap();
+        let (spool, _folder) = Spool::open(folder, PROBE, options, None).unwrap();
         let outbox = Outbox::over(&[Wanted::by(&*sink)], usize::MAX, Some(spool));
         Self::over(sink, outbox)
     }
@@ -125,12 +138,22 @@ impl Running {
         let (cursor, said) = (outbox.cursor(0), Said::default());
         let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(said.clone()).finish();
         let run = move || tracing::subscriber::with_default(subscriber, || sink.run(cursor));
-        Self { outbox, thread: std::thread::spawn(run), said }
+        let thread = std::thread::spawn(run);
+        Self { outbox, thread, said, begun: Mutex::default(), folder: None }
+    }
+
+    /// The first one of a stream begins its epoch.
+    pub(crate) fn put(&self, sealed: &Arc<Sealed>) {
+        let stamp = sealed.header.stamp;
+        if self.begun.lock().unwrap().insert((stamp.epoch, stamp.stream)) {
+            self.outbox.begin_epoch(stamp.epoch, &[stamp.stream]);
+        }
+        self.outbox.append(sealed);
     }
 
     /// So many batches of a stream, of a row each; the first has the sequence `from`.
     pub(crate) fn append(&self, epoch: Epoch, stream: u16, sequences: std::ops::Range<u64>) {
-        sequences.for_each(|sequence| self.outbox.append(&sealed(epoch, stream, sequence, 1)));
+        sequences.for_each(|sequence| self.put(&sealed(epoch, stream, sequence, 1)));
     }
 
     pub(crate) fn acknowledged(&self) -> u64 {
@@ -151,7 +174,7 @@ impl Running {
         self.said.text()
     }
 
-    fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
+    pub(crate) fn wait_until(&self, what: &str, condition: impl Fn() -> bool) {
         let until = Instant::now() + Duration::from_secs(60);
         while !condition() {
             let (terms, said) = (self.outbox.terms(), self.said.text());
@@ -169,10 +192,11 @@ impl Running {
         balanced(&self.outbox)
     }
 
-    /// Nothing more is sent: what waits is counted, and the books balance.
+    /// Nothing more is sent: what waits is counted (in memory as discarded), and the books balance.
     pub(crate) fn abandon(self) -> (Vec<CursorTerms>, String) {
         self.outbox.abandon(Discard::DrainTimeout);
         self.outbox.end();
+        self.wait_until("the sink has ended", || self.thread.is_finished());
         self.thread.join().unwrap();
         self.outbox.abandon(Discard::DrainTimeout);
         (balanced(&self.outbox), self.said.text())

@@ -139,6 +139,30 @@ fn waiting(message: &Message) -> u64 {
 }
 
 #[test]
+fn a_closing_that_the_disk_did_not_take_is_said_once_it_does() {
+    let disk = MemoryDisk::default();
+    let mut first = Start::of(1, &disk);
+    first.push(10);
+    first.cut(10, 0, false);
+    first.step(0);
+    let disk = disk.copy();
+    let mut second = Start::of(2, &disk);
+    disk.state().is_write_failing = true;
+    second.cut(0, 0, false);
+    second.step(0);
+    second.take();
+    assert_eq!(second.closing().len(), 0);
+    disk.state().is_write_failing = false;
+    for seconds in 1..=2 {
+        second.cut(0, 0, false);
+        second.step(seconds);
+    }
+    second.take();
+    let closing = second.closing();
+    assert_eq!((closing.len(), residual(&of_probe(&closing[0], None))), (1, Amount::ZERO));
+}
+
+#[test]
 fn a_killed_start_is_closed_by_the_next_one_and_its_batches_come_first() {
     let disk = MemoryDisk::default();
     let mut first = Start::of(1, &disk);

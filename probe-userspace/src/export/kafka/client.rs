@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use flow_wire::bus::Kind;
 use flow_wire::endpoint;
 use flow_wire::kafka_conf::is_secret;
+use flow_wire::ledger::Guarantee;
 use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
@@ -81,8 +82,8 @@ impl Client {
     }
 
     /// For people: topics, and by which rule partitions are chosen.
-    pub(super) fn describe(&self) -> String {
-        let how = if self.transactional { "exactly once" } else { "at least once" };
+    pub(super) fn describe(&self, guarantee: Guarantee) -> String {
+        let how = if guarantee == Guarantee::ExactlyOnce { "exactly once" } else { "at least once" };
         let (flow, ledger) = (&self.flow, &self.ledger);
         format!(
             "{how}; topic {} with {} partitions (stream modulo partitions), topic {} with {}",

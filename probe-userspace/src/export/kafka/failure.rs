@@ -96,7 +96,7 @@ impl Failure {
     }
 
     /// Nobody answered: there may be a reason that waiting does not mend.
-    fn of_connection(text: String, connection: Option<Note>) -> Self {
+    pub(super) fn of_connection(text: String, connection: Option<Note>) -> Self {
         match connection {
             Some(Note { code: RDKafkaErrorCode::SSL, text }) => Self::Tls(text),
             Some(Note { code, text }) if is_login(code) => Self::Login(text),
@@ -112,6 +112,11 @@ impl Failure {
             RDKafkaErrorCode::InvalidRecord => Self::TopicUnfit(note.text),
             _ => Self::Aborted(note.text),
         }
+    }
+
+    /// Whether nobody answered, for whatever reason.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Away(_) | Self::Tls(_) | Self::Login(_))
     }
 
     /// Whether the producer has come to its end.
@@ -151,6 +156,11 @@ pub(super) fn is_for_good(code: RDKafkaErrorCode) -> bool {
             | RDKafkaErrorCode::MessageBatchTooLarge
             | RDKafkaErrorCode::InvalidMessageSize
     )
+}
+
+/// Whether librdkafka is still at it, and the same call resumes it.
+pub(super) fn is_retriable(error: &KafkaError) -> bool {
+    matches!(error, KafkaError::Transaction(cause) if cause.is_retriable())
 }
 
 fn describe(error: &KafkaError, connection: Option<&Note>) -> String {

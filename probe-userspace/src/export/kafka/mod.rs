@@ -8,18 +8,20 @@
 //!                                                          └─ fatal ─────► give back, connect anew
 //! ```
 //!
-//! The sink's thread alone talks to librdkafka; a broker that is away fills the outbox, and nothing else.
+//! The sink's thread alone talks to librdkafka, but for the one call that it cannot bound (`place.rs`); a broker that is away fills the
+//! outbox, and nothing else.
 
 mod bootstrap;
 mod client;
 mod failure;
+mod limit;
 mod notes;
 mod place;
 mod report;
 mod topics;
 mod transaction;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use flow_wire::bus::Kind;
 use flow_wire::endpoint;
@@ -31,6 +33,7 @@ use super::Sink;
 use super::outbox::{Cursor, Next};
 use client::Client;
 use failure::Failure;
+use limit::Limit;
 use place::Place;
 use report::Reporter;
 use transaction::Outcome;
@@ -53,16 +56,9 @@ const ABORTED_PAUSE: Duration = Duration::from_millis(100);
 /// At the stop it is tried once more at once: if it was the coordinator's time-out, what is left still goes.
 const FENCED_PAUSE: Duration = Duration::from_secs(30);
 
-/// What the end grants: below `FAREWELL` of the exporter.
-const LAST: Duration = Duration::from_millis(600);
-
 /// Time that a capture file waits for a broker that takes nothing, then what waits is discarded: longer than a broker needs
 /// to restart, and the run still ends by itself.
 pub const PATIENCE_FOR_FILES: Duration = Duration::from_secs(60);
-
-/// The same once it has run out, until the broker takes something again: the rest of a long file does not wait as long each
-/// time that the outbox is full.
-const NEXT_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Options of a Kafka sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,8 +164,9 @@ impl Kafka {
                         if let Some(reason) = &refused {
                             reporter.no_place(reason);
                         }
-                        cursor.set_guarantee(guarantee(transactional && refused.is_none()));
-                        reporter.connected(&client);
+                        let guarantee = guarantee(transactional && refused.is_none());
+                        cursor.set_guarantee(guarantee);
+                        reporter.connected(&client, guarantee);
                         return Some(client);
                     }
                     Err(failure) => {
@@ -201,7 +198,7 @@ impl Kafka {
         let Some(spool) = cursor.spool().filter(|_| client.transactional) else { return Ok(None) };
         let group = format!("{}{}/{}", place::GROUP_PREFIX, self.probe.0, self.endpoint.bootstrap_servers());
         let topic = client.topic(Kind::Ledger).name.clone();
-        match Place::find(config, (&group, &topic, spool), is_over) {
+        match Place::find(client, config, (&group, &topic, spool), is_over) {
             Ok((place, committed)) => {
                 let arrived = committed.map_or(0, |position| cursor.resume(position));
                 if arrived > 0 {
@@ -328,83 +325,10 @@ fn guarantee(transactional: bool) -> Guarantee {
     if transactional { Guarantee::ExactlyOnce } else { Guarantee::AtLeastOnce }
 }
 
-/// How it is tried, and how long: until nothing is appended any more, and then for [`LAST`]; with a patience only so long after
-/// the broker took something, or there was nothing for it to take.
-struct Limit {
-    end: Option<Instant>,
-    patience: Option<Duration>,
-    contact: Instant,
-    has_given_up: bool,
-    /// Batches that go one by one: a broker refuses messages together, and does not say which of them it means.
-    singly: usize,
-    /// The pause of a fenced producer was cut short by the stop: once.
-    has_hastened: bool,
-}
-
-impl Limit {
-    fn new(patience: Option<Duration>) -> Self {
-        let contact = Instant::now();
-        Self { end: None, patience, contact, has_given_up: false, singly: 0, has_hastened: false }
-    }
-
-    /// To be connected is not enough: a broker that refuses every write would be waited for without end.
-    fn contact(&mut self) {
-        self.contact = Instant::now();
-        self.has_given_up = false;
-    }
-
-    fn is_out_of_patience(&self) -> bool {
-        let shorten =
-            |patience: Duration| if self.has_given_up { patience.min(NEXT_PATIENCE) } else { patience };
-        self.patience.is_some_and(|patience| self.contact.elapsed() >= shorten(patience))
-    }
-
-    fn give_up(&mut self) {
-        self.contact = Instant::now();
-        self.has_given_up = true;
-    }
-
-    fn is_over(&mut self, cursor: &Cursor) -> bool {
-        if self.end.is_none() && cursor.is_ending() {
-            self.end = Some(Instant::now() + LAST);
-        }
-        self.end.is_some_and(|end| Instant::now() >= end) || self.is_out_of_patience()
-    }
-
-    /// Waits before the next try, in steps short enough that the end is noticed. A fenced producer waits long, and the
-    /// end cuts that short: one more try is worth more than the rest of the pause.
-    fn wait(&mut self, cursor: &Cursor, failure: &Failure) {
-        let until = Instant::now() + failure.pause();
-        while Instant::now() < until && !self.is_over(cursor) {
-            if matches!(failure, Failure::Fenced(_)) && !self.has_hastened && cursor.is_draining() {
-                self.has_hastened = true;
-                return;
-            }
-            std::thread::park_timeout(LOOK.min(until.saturating_duration_since(Instant::now())));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::export::outbox::Outbox;
-
-    #[test]
-    fn the_stop_ends_the_pause_of_a_fenced_producer_once() {
-        let outbox = Outbox::new(&[("kafka://test".to_owned(), Guarantee::ExactlyOnce)], 1);
-        let cursor = outbox.cursor(0);
-        let fenced = Failure::Fenced("test".to_owned());
-        let mut limit = Limit::new(None);
-        outbox.hasten();
-        let begin = Instant::now();
-        limit.wait(&cursor, &fenced);
-        assert!(begin.elapsed() < LAST, "it went on pausing");
-        outbox.end();
-        limit.wait(&cursor, &fenced);
-        assert!(begin.elapsed() >= LAST, "it was tried again and again");
-        assert!(begin.elapsed() < FENCED_PAUSE);
-    }
 
     #[test]
     fn a_file_does_not_wait_for_ever_for_a_broker_that_is_away() {

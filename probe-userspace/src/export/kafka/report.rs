@@ -3,6 +3,7 @@
 use std::mem::{Discriminant, discriminant};
 use std::time::{Duration, Instant};
 
+use flow_wire::ledger::Guarantee;
 use flow_wire::stamp::Stamp;
 
 use super::client::Client;
@@ -48,8 +49,8 @@ impl Reporter {
         }
     }
 
-    pub(super) fn connected(&mut self, client: &Client) {
-        let description = client.describe();
+    pub(super) fn connected(&mut self, client: &Client, guarantee: Guarantee) {
+        let description = client.describe(guarantee);
         if description != self.connected {
             tracing::info!(sink = self.sink, "connected: {description}");
             self.connected = description;
@@ -111,8 +112,9 @@ impl Reporter {
     pub(super) fn no_place(&self, reason: &str) {
         tracing::warn!(
             sink = self.sink,
-            "the broker does not keep the spool's cursor ({reason}; permit Read on the groups gannet-spool/* and on the ledger topic): a probe that is killed \
-             sends what it sent in its last second once more, and readers must deduplicate by the stamp in the headers"
+            "the broker does not keep the spool's cursor ({reason}; permit Read on the groups gannet-spool/* and on the \
+             ledger topic): a probe that is killed sends what it sent in its last second once more, and readers must \
+             deduplicate by the stamp in the headers"
         );
     }
 

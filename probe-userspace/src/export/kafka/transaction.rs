@@ -11,7 +11,8 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer};
 
 use super::client::Client;
-use super::failure::{Failure, is_for_good};
+use super::failure::{Failure, is_for_good, is_retriable};
+use super::place::Unplaced;
 use super::report::Reporter;
 use super::topics;
 use crate::export::copies;
@@ -25,6 +26,15 @@ const UNANSWERED: Duration = Duration::from_secs(5);
 
 /// So often the broker is asked whether the topics are still there, while it does not answer for them.
 const LOOK_FOR_TOPICS: Duration = Duration::from_secs(2);
+
+/// Between two looks whether everything is delivered.
+const FLUSH_STEP: Duration = Duration::from_millis(1);
+
+/// Between two calls that wake the client to send what lingers.
+const FLUSH_AGAIN: Duration = Duration::from_millis(100);
+
+/// Before a call is made again that librdkafka answered: it may do so at once, each time.
+pub(super) const AGAIN: Duration = Duration::from_millis(20);
 
 /// For the broker's answer to a transaction.
 struct Waiting {
@@ -89,19 +99,49 @@ impl Client {
             }
         }
         let (mut waiting, mut gone) = (Waiting::new(), None);
-        let placed = self.commit_place(position, TRY, |error| {
-            let failure = Failure::of(error, self.notes().connection());
-            gone = self.look(failure, &mut waiting, reporter);
+        let placed = self.commit_place(position, |error| {
+            let failure = self.silence(error);
+            gone = self.look(failure, &mut waiting, reporter).or_else(|| self.expired(&waiting));
             gone.is_none() && !is_over()
         });
-        if let Err(error) = placed {
-            let failure = gone.unwrap_or_else(|| match Failure::of(&error, None) {
-                Failure::NotPermitted(reason) => Failure::NoPlace(reason),
-                failure => failure,
-            });
-            return self.abort(failure, is_over);
+        match placed {
+            Ok(()) => {}
+            Err(Unplaced::Failed(error)) => return self.abort(self.place_failure(&error), is_over),
+            // The next producer closes what this one leaves open.
+            Err(Unplaced::Left) => return gone.map_or(Outcome::Over, aborted),
+            Err(Unplaced::Dead) => {
+                return aborted(Failure::Fatal("the spool's cursor has no thread".to_owned()));
+            }
         }
         if self.transactional { self.commit(is_over, reporter) } else { self.deliver(is_over, reporter) }
+    }
+
+    /// What an answer that does not come is called, or one that says no more than that.
+    fn silence(&self, error: Option<&KafkaError>) -> Failure {
+        let connection = self.notes().connection();
+        match error {
+            Some(error) => Failure::of(error, connection),
+            None => Failure::of_connection("the broker does not answer".to_owned(), connection),
+        }
+    }
+
+    /// The coordinator has long given the transaction up, and so may who waits for the call: librdkafka may have lost it.
+    fn expired(&self, waiting: &Waiting) -> Option<Failure> {
+        let since = waiting.begun.elapsed();
+        (since >= 2 * self.transaction_timeout).then(|| {
+            Failure::Expired(format!("the spool's cursor was not answered for in {} s", since.as_secs()))
+        })
+    }
+
+    /// Why the cursor could not be put in. A batch that was refused meanwhile fails the whole transaction, and this call with it:
+    /// that says nothing of the cursor.
+    fn place_failure(&self, error: &KafkaError) -> Failure {
+        // Brings what became of the batches so far.
+        self.producer.poll(Duration::ZERO);
+        match Failure::of(error, None) {
+            Failure::NotPermitted(reason) if self.notes().failed().is_none() => Failure::NoPlace(reason),
+            failure => failure,
+        }
     }
 
     fn produce(&self, sealed: &Sealed, is_over: &mut impl FnMut() -> bool) -> Result<(), KafkaError> {
@@ -138,26 +178,50 @@ impl Client {
         self.producer.send(record).map_err(|(error, _)| error)
     }
 
-    /// A commit that was not answered may be asked for again: librdkafka resumes it.
+    /// Until all messages are delivered or failed, or the time is over. The producer's own flush looks once in 100 ms, and it must not be
+    /// called much more often: a client that is woken all the time does not find a broker that comes back.
+    fn flush(&self, most: Duration) -> Result<(), KafkaError> {
+        let until = Instant::now() + most;
+        loop {
+            match self.producer.flush(Duration::ZERO) {
+                Err(_) if Instant::now() < until => {
+                    self.await_deliveries(until.min(Instant::now() + FLUSH_AGAIN))
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn await_deliveries(&self, until: Instant) {
+        while self.producer.in_flight_count() > 0 && Instant::now() < until {
+            std::thread::park_timeout(FLUSH_STEP);
+        }
+    }
+
+    /// A commit that was not answered may be asked for again: librdkafka resumes it. While it is under way nobody knows whether it has
+    /// been made, and librdkafka refuses to abort it.
     fn commit(&self, is_over: &mut impl FnMut() -> bool, reporter: &mut Reporter) -> Outcome {
         let mut waiting = Waiting::new();
         loop {
-            let error = match self.producer.commit_transaction(TRY) {
+            let error = match self.flush(TRY).and_then(|()| self.producer.commit_transaction(TRY)) {
                 Ok(()) => return Outcome::Committed,
                 Err(error) => error,
             };
+            // Before it the messages are flushed, which is no error of the transaction.
+            let is_under_way = is_retriable(&error);
             match Failure::of(&error, self.notes().connection()) {
-                failure @ (Failure::Away(_) | Failure::Tls(_) | Failure::Login(_))
-                    if self.notes().failed().is_none() =>
-                {
+                failure @ (Failure::Fatal(_) | Failure::Fenced(_)) => return aborted(failure),
+                failure if is_under_way || (failure.is_silence() && self.notes().failed().is_none()) => {
                     if is_over() {
                         return Outcome::Over;
                     }
-                    if let Some(gone) = self.look(failure, &mut waiting, reporter) {
-                        return self.abort(gone, is_over);
+                    match self.look(failure, &mut waiting, reporter) {
+                        Some(gone) if !is_under_way => return self.abort(gone, is_over),
+                        // The next producer reads what became of it. Where the broker keeps no place, only this one will hear.
+                        Some(gone) if self.place.is_some() => return aborted(gone),
+                        _ => std::thread::park_timeout(AGAIN),
                     }
                 }
-                failure @ (Failure::Fatal(_) | Failure::Fenced(_)) => return aborted(failure),
                 failure => return self.abort(failure, is_over),
             }
         }
@@ -182,7 +246,7 @@ impl Client {
     /// Without transactions: what was delivered stays, and comes again if the others fail.
     fn deliver(&self, is_over: &mut impl FnMut() -> bool, reporter: &mut Reporter) -> Outcome {
         let mut waiting = Waiting::new();
-        while let Err(error) = self.producer.flush(TRY) {
+        while let Err(error) = self.flush(TRY) {
             if is_over() {
                 return Outcome::Over;
             }
@@ -219,10 +283,12 @@ impl Client {
         }
     }
 
+    /// No longer than the coordinator waits: then it aborts what is open by itself, and so does the next producer.
     fn roll_back(&self, is_over: &mut impl FnMut() -> bool) -> Result<(), Outcome> {
         if !self.transactional {
             return Ok(());
         }
+        let until = Instant::now() + self.transaction_timeout;
         loop {
             match self.producer.abort_transaction(TRY) {
                 Ok(()) => return Ok(()),
@@ -230,8 +296,12 @@ impl Client {
                     return Err(aborted(Failure::Fatal(cause.to_string())));
                 }
                 Err(_) if is_over() => return Err(Outcome::Over),
+                Err(error) if Instant::now() >= until => {
+                    return Err(aborted(Failure::Fatal(error.to_string())));
+                }
                 Err(error) => tracing::debug!(%error, "abort_transaction is tried again"),
             }
+            std::thread::park_timeout(AGAIN);
         }
     }
 }

@@ -10,7 +10,7 @@ use flow_wire::stamp::Stamp;
 use uuid::Uuid;
 
 use super::seat::Seat;
-use super::{Outbox, State};
+use super::{Outbox, State, now_nanoseconds};
 use crate::spool::{CursorId, Position, Spool, Sync};
 
 /// Where one sink stands.
@@ -169,6 +169,19 @@ impl Cursor {
         self.outbox.changed.notify_all();
     }
 
+    /// Whether its reader is there. While it is away others may drop the cursor.
+    pub fn set_attended(&self, is_attended: bool) {
+        let mut state = self.outbox.lock();
+        if let Some((spool, id)) = state.kept(self.sink) {
+            spool.set_attached(id, is_attended, now_nanoseconds() / 1_000_000_000);
+        }
+    }
+
+    /// Whether somebody has dropped it.
+    pub fn is_dropped(&self) -> bool {
+        self.outbox.lock().kept(self.sink).is_some_and(|(spool, id)| spool.is_dropped(id))
+    }
+
     /// Gives it the name of the reader for whom it was kept before anybody knew who that would be.
     pub fn rename(&self, name: &str) {
         let mut state = self.outbox.lock();
@@ -193,16 +206,40 @@ impl Cursor {
         }
     }
 
-    /// Ends it: nobody came for whom it was kept. What it holds is forgotten, and so are its terms.
+    /// Ends it: its reader is given up. What waits for it is counted as `cursor_dropped`.
     pub fn withdraw(self) {
+        self.end(|spool, id| {
+            spool.detach(id);
+            spool.drop_cursor(id)
+        });
+    }
+
+    /// Ends it: nobody came for whom it was kept. What readers whose names begin so have before them all the same is forgotten; what
+    /// earlier runs left to nobody else is counted as `cursor_dropped`, in the books of their epochs.
+    pub fn withdraw_for(self, readers: &str) {
+        self.end(|spool, id| spool.withdraw_cursor(id, readers));
+    }
+
+    /// `is_lost` = it holds what somebody misses: its terms stay in the books.
+    fn end(self, is_lost: impl FnOnce(&mut Spool, CursorId) -> bool) {
+        let mut state = self.outbox.lock();
+        let is_lost = state.kept(self.sink).is_some_and(|(spool, id)| is_lost(spool, id));
+        match &mut state.seats[self.sink] {
+            Seat::Memory(queue) => queue.withdraw(),
+            Seat::Kept(kept) => (kept.is_read, kept.is_listed) = (false, is_lost),
+        }
+        drop(state);
+        self.outbox.changed.notify_all();
+    }
+
+    /// Nobody waits for its reader any longer, who may come all the same: in this run ([`Outbox::open_cursor`]), or in a later one.
+    pub fn keep_for_later(self) {
         let mut state = self.outbox.lock();
         if let Some((spool, id)) = state.kept(self.sink) {
             spool.detach(id);
-            spool.drop_cursor(id);
         }
-        match &mut state.seats[self.sink] {
-            Seat::Memory(queue) => queue.withdraw(),
-            Seat::Kept(kept) => (kept.is_read, kept.is_listed) = (false, false),
+        if let Seat::Kept(kept) = &mut state.seats[self.sink] {
+            kept.is_read = false;
         }
         drop(state);
         self.outbox.changed.notify_all();
@@ -221,6 +258,13 @@ impl Cursor {
         drop(state);
         self.outbox.changed.notify_all();
         Some(waiting)
+    }
+
+    /// Its reader has come back: it is waited for again.
+    pub fn take_up(&self) {
+        if let Seat::Kept(kept) = &mut self.outbox.lock().seats[self.sink] {
+            kept.is_left = false;
+        }
     }
 
     /// Behind the first `count` of the handed batches, for a bus that can keep it with them. `None` = there is no spool, or

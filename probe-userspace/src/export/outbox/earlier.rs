@@ -48,6 +48,20 @@ impl Outbox {
         self.lock().seats.iter().map(|seat| (seat.name().to_owned(), seat.number())).collect()
     }
 
+    /// The message with what [`Outbox::take_tombstones`] gave is appended: a next start need not tell of it.
+    pub fn tombstones_are_told(&self) {
+        if let Some(spool) = &mut self.lock().spool {
+            spool.tombstones_are_told();
+        }
+    }
+
+    /// That message is not: the next one tells of them again.
+    pub fn tombstones_are_untold(&self) {
+        if let Some(spool) = &mut self.lock().spool {
+            spool.tombstones_are_untold();
+        }
+    }
+
     /// What cursors of the spool have discarded since this was last asked, some of it where it is much.
     pub fn take_tombstones(&self) -> Vec<Tombstone> {
         let mut state = self.lock();

@@ -29,7 +29,7 @@ use flow_wire::ledger::{CursorTerms, Discard, Guarantee};
 use flow_wire::stamp::{Epoch, StreamId};
 
 use super::Sink;
-use crate::spool::{Note, Spool, Statistics, Sync, Tally};
+use crate::spool::{Appended, Note, Spool, Statistics, Sync, Tally};
 pub use cursor::{Cursor, Next};
 pub use earlier::Earlier;
 use queue::Queue;
@@ -166,10 +166,14 @@ impl Outbox {
         Some(Cursor::new(Arc::clone(self), seat))
     }
 
-    /// Whether the spool has a cursor of this name that no sink reads now: its reader came in an earlier run, and is waited for.
-    pub fn keeps_for_later(&self, name: &str) -> bool {
-        let waits = |seat: &Seat| matches!(seat, Seat::Kept(kept) if kept.name == name && !kept.is_read);
-        self.lock().seats.iter().any(waits)
+    /// Names of the spool's cursors that begin so and that no sink reads now: their readers came in an earlier run, and are waited for.
+    pub fn kept_for_later(&self, beginning: &str) -> Vec<String> {
+        let state = self.lock();
+        let Some(spool) = &state.spool else { return Vec::new() };
+        let is_kept =
+            |kept: &&Kept| !kept.is_read && !spool.is_dropped(kept.id) && kept.name.starts_with(beginning);
+        let kept = state.seats.iter().filter_map(Seat::kept).filter(is_kept);
+        kept.map(|kept| kept.name.clone()).collect()
     }
 
     /// Puts a batch behind every cursor. When it returns, the batch is in the spool where there is one: in the kernel's hands, so
@@ -178,20 +182,21 @@ impl Outbox {
         self.put(sealed, Note::Flows);
     }
 
-    /// The same with a ledger message, which the spool keeps account of.
-    pub fn append_books(&self, sealed: &Arc<Sealed>, note: Note) {
-        self.put(sealed, note);
+    /// The same with a ledger message, which the spool keeps account of. `false` = there was no room for it.
+    pub fn append_books(&self, sealed: &Arc<Sealed>, note: Note) -> bool {
+        self.put(sealed, note)
     }
 
-    fn put(&self, sealed: &Arc<Sealed>, note: Note) {
+    fn put(&self, sealed: &Arc<Sealed>, note: Note) -> bool {
         let mut state = self.lock();
-        state.append(sealed, note);
+        let is_kept = state.append(sealed, note);
         let wants_sync = state.spool.as_ref().is_some_and(|spool| spool.options().sync == Sync::Batch);
         drop(state);
         self.changed.notify_all();
         if wants_sync {
             self.unsynced.notify_one();
         }
+        is_kept
     }
 
     /// Whether a batch of this size would be kept for every sink, and push nothing out.
@@ -211,7 +216,10 @@ impl Outbox {
         let state = self.lock();
         let terms = |seat: &Seat| match (seat, &state.spool, state.epoch) {
             (Seat::Memory(queue), ..) => queue.terms().collect(),
-            (Seat::Kept(kept), Some(spool), Some(epoch)) => kept.terms(spool, epoch),
+            // One that is no more has no part in what is sealed since; what it lost is told by its tombstones.
+            (Seat::Kept(kept), Some(spool), Some(epoch)) if !spool.is_dropped(kept.id) => {
+                kept.terms(spool, epoch)
+            }
             (Seat::Kept(_), ..) => Vec::new(),
         };
         state.seats.iter().flat_map(terms).collect()
@@ -280,16 +288,16 @@ impl Outbox {
 }
 
 impl State {
-    fn append(&mut self, sealed: &Arc<Sealed>, note: Note) {
+    /// `false` = the spool has no room for it.
+    fn append(&mut self, sealed: &Arc<Sealed>, note: Note) -> bool {
         self.before.entry(sealed.header.stamp.stream).or_default().add(Tally::of(sealed));
         for seat in &mut self.seats {
             if let Seat::Memory(queue) = seat {
                 queue.append(sealed);
             }
         }
-        if let Some(spool) = &mut self.spool {
-            spool.append(sealed, note, 0, now_nanoseconds());
-        }
+        let Some(spool) = &mut self.spool else { return true };
+        !matches!(spool.append(sealed, note, 0, now_nanoseconds()), Appended::Discarded(_))
     }
 
     /// A seat for a sink; gives its index.
@@ -346,7 +354,7 @@ impl State {
         match (&mut self.seats[index], &mut self.spool) {
             (Seat::Kept(kept), Some(spool)) if !kept.is_read => {
                 kept.id = spool.open_cursor(name, now_nanoseconds() / 1_000_000_000)?;
-                (kept.guarantee, kept.is_read) = (guarantee, true);
+                (kept.guarantee, kept.is_read, kept.is_listed, kept.is_left) = (guarantee, true, true, false);
                 Some(index)
             }
             _ => None,

@@ -45,6 +45,13 @@ impl Seat {
         }
     }
 
+    pub(super) fn kept(&self) -> Option<&Kept> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Kept(kept) => Some(kept),
+        }
+    }
+
     pub(super) fn set_guarantee(&mut self, guarantee: Guarantee) {
         match self {
             Self::Memory(queue) => queue.set_guarantee(guarantee),

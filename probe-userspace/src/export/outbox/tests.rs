@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::*;
 use flow_wire::stamp::Stamp;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 const OCTETS: usize = 100;
 
@@ -150,6 +151,102 @@ fn a_waiting_sink_is_woken_by_what_comes() {
         let waiting = scope.spawn(|| sequences(cursor.next(1, 1, Duration::from_secs(60))));
         outbox.append(&flows(4));
         assert_eq!(waiting.join().unwrap(), [4]);
+    });
+}
+
+/// Until the condition holds.
+fn wait_until(description: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < until, "{description}");
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+/// One cursor, with `--spool-sync batch`.
+fn over(disk: &crate::spool::testing::MemoryDisk) -> Arc<Outbox> {
+    let day = Duration::from_secs(86_400);
+    let options = crate::spool::Options {
+        quota_octets: 64 << 20,
+        segment_octets: 4 << 20,
+        age: day,
+        cursor_ttl: day,
+        memory_octets: 0,
+        sync: Sync::Batch,
+    };
+    let spool = Spool::over(Box::new(disk.clone()), ProbeId(Uuid::nil()), options).unwrap();
+    let wanted = Wanted {
+        name: "kafka://a".to_owned(),
+        guarantee: Guarantee::ExactlyOnce,
+        is_durable: true,
+        opens_cursors: false,
+    };
+    Outbox::over(&[wanted], usize::MAX, Some(spool))
+}
+
+#[test]
+fn who_appends_does_not_wait_for_a_segment_that_is_written_anew() {
+    let disk = crate::spool::testing::MemoryDisk::default();
+    let outbox = over(&disk);
+    outbox.begin_epoch(Epoch(Uuid::nil()), &[StreamId(0)]);
+    let cursor = outbox.cursor(0);
+    (disk.state().is_sync_failing, disk.state().is_anew_hanging) = (true, true);
+    outbox.append(&flows(0));
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| outbox.keep(|| is_over.load(Ordering::Relaxed)));
+        wait_until("the segment is written anew", || disk.state().is_waited_for);
+        disk.state().is_sync_failing = false;
+        let appending = scope.spawn(|| outbox.append(&flows(1)));
+        let until = Instant::now() + Duration::from_secs(5);
+        while !appending.is_finished() && Instant::now() < until {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        let has_appended = appending.is_finished();
+        disk.state().is_anew_hanging = false;
+        wait_until("both are handed", || {
+            terms(&outbox, "kafka://a").acknowledged == 20 || {
+                let handed = next(&cursor, 9);
+                cursor.acknowledge(handed.len());
+                false
+            }
+        });
+        is_over.store(true, Ordering::Relaxed);
+        outbox.wake_keeper();
+        assert!(has_appended, "it waits");
+    });
+}
+
+#[test]
+fn a_segment_that_the_disk_goes_on_to_refuse_is_tried_now_and_then_and_given_up() {
+    const INTERVAL: Duration = Duration::from_millis(10);
+    let disk = crate::spool::testing::MemoryDisk::default();
+    let outbox = over(&disk);
+    outbox.begin_epoch(Epoch(Uuid::nil()), &[StreamId(0)]);
+    let cursor = outbox.cursor(0);
+    disk.state().is_sync_failing = true;
+    outbox.append(&flows(0));
+    let is_over = AtomicBool::new(false);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| outbox.keep_every(INTERVAL, || is_over.load(Ordering::Relaxed)));
+        let lost = || terms(&outbox, "kafka://a").discarded.get(&Discard::SpoolFailed).copied();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while lost() != Some(10) && Instant::now() < deadline {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        let (time, syncs) = (began.elapsed(), disk.state().syncs);
+        disk.state().is_sync_failing = false;
+        outbox.append(&flows(1));
+        let handed = sequences(cursor.next(9, usize::MAX, Duration::from_secs(20)));
+        is_over.store(true, Ordering::Relaxed);
+        outbox.wake_keeper();
+        assert_eq!((lost(), handed), (Some(10), vec![1]));
+        assert!(time >= 5 * INTERVAL, "given up after {time:?}");
+        assert!(
+            u128::from(syncs) <= 2 * (2 + time.as_millis() / INTERVAL.as_millis()),
+            "{syncs} in {time:?}"
+        );
     });
 }
 

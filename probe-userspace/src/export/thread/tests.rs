@@ -7,6 +7,9 @@ use uuid::Uuid;
 use super::*;
 use crate::export::outbox::Next;
 use crate::export::{Books, Identity};
+use crate::spool::testing::MemoryDisk;
+use crate::spool::{Options, Spool, Sync};
+use crate::survive::{Directory, Owner, Shape};
 use crate::worker::{Cut, Producer};
 
 struct NoQueues;
@@ -24,6 +27,9 @@ struct Late {
     acknowledges: bool,
 }
 
+/// As long as the whole end may take with this plan, and as much again.
+const PATIENT: Duration = Duration::from_secs(10);
+
 impl Sink for Late {
     fn name(&self) -> String {
         "late".to_owned()
@@ -31,6 +37,10 @@ impl Sink for Late {
 
     fn guarantee(&self) -> Guarantee {
         Guarantee::AtMostOnce
+    }
+
+    fn is_durable(&self) -> bool {
+        true
     }
 
     fn run(self: Box<Self>, cursor: Cursor) {
@@ -44,6 +54,14 @@ impl Sink for Late {
 }
 
 fn start_with(sink: Late, pressure: Pressure) -> (Handle, Producer) {
+    start_over(None, sink, pressure)
+}
+
+fn start_over(spool: Option<Spool>, sink: Late, pressure: Pressure) -> (Handle, Producer) {
+    start_all(spool, Box::new(sink), Own::default(), pressure)
+}
+
+fn start_all(spool: Option<Spool>, sink: Box<dyn Sink>, own: Own, pressure: Pressure) -> (Handle, Producer) {
     let (worker, ring) = crate::export::tests::lane(10);
     let identity = Identity {
         probe: ProbeId(Uuid::nil()),
@@ -55,11 +73,12 @@ fn start_with(sink: Late, pressure: Pressure) -> (Handle, Producer) {
     let plan = Plan {
         identity,
         lanes: vec![ring],
+        own,
         salvage: None,
-        sinks: vec![Box::new(sink)],
+        sinks: vec![sink],
         books: Box::new(NoQueues),
         outbox_octets: usize::MAX,
-        spool: None,
+        spool,
         drain: Duration::from_millis(20),
         pressure,
     };
@@ -125,4 +144,80 @@ fn the_books_close_without_a_worker_that_is_stuck() {
     assert_eq!((worker.open, worker.open_flows), (Amount::ZERO, 0));
     assert_eq!(worker.discarded[&Discard::DrainTimeout], Amount { packets: 7, octets: 700 });
     assert!(finished.message.closed && export_residual(&finished.message) == Amount::ZERO);
+}
+
+#[test]
+fn a_disk_that_does_not_answer_does_not_hold_up_the_end() {
+    let disk = MemoryDisk::default();
+    let day = Duration::from_secs(86_400);
+    let options = Options {
+        quota_octets: 64 << 20,
+        segment_octets: 4 << 20,
+        age: day,
+        cursor_ttl: day,
+        memory_octets: 1 << 20,
+        sync: Sync::Interval,
+    };
+    let spool = Spool::over(Box::new(disk.clone()), ProbeId(Uuid::nil()), options).unwrap();
+    disk.state().is_sync_hanging = true;
+    let (handle, mut worker) = start_over(Some(spool), Late { acknowledges: false }, Pressure::Discard);
+    end(&mut worker);
+    let (ended, has_ended) = std::sync::mpsc::channel();
+    let join = std::thread::spawn(move || ended.send(handle.join().unwrap()));
+    let finished = has_ended.recv_timeout(PATIENT);
+    let cursor = String::from_utf8(disk.read_all("cursors/late")).unwrap();
+    disk.state().is_sync_hanging = false;
+    join.join().unwrap().unwrap();
+    let finished = finished.unwrap();
+    assert_eq!((export_residual(&finished.message), finished.left[0].1), (Amount::ZERO, 1));
+    assert!(cursor.contains("\"is_attached\":false"), "the cursor is written all the same: {cursor}");
+}
+
+/// Says whether a file is there when nothing more will be appended.
+struct Farewell {
+    path: std::path::PathBuf,
+    is_there: std::sync::mpsc::Sender<bool>,
+}
+
+impl Sink for Farewell {
+    fn name(&self) -> String {
+        "farewell".to_owned()
+    }
+
+    fn guarantee(&self) -> Guarantee {
+        Guarantee::AtMostOnce
+    }
+
+    fn run(self: Box<Self>, cursor: Cursor) {
+        while !cursor.is_ending() {
+            std::thread::yield_now();
+        }
+        self.is_there.send(self.path.exists()).unwrap();
+    }
+}
+
+#[test]
+fn behind_the_closed_books_a_kill_is_none() {
+    let base = tempfile::tempdir_in("/dev/shm").expect("a tmpfs");
+    let probe = ProbeId(Uuid::nil());
+    let directory = Directory::open(base.path(), probe).unwrap();
+    let owner = Owner {
+        probe,
+        epoch: Epoch(Uuid::nil()),
+        epoch_start_nanoseconds: 0,
+        worker: 0,
+        files: 1,
+        ring_slots: 0,
+        observation_domain_id: 1,
+    };
+    let own = Own::default();
+    let _parts = directory.make(owner, Shape { buckets: 1, ring: 1 }, &own).unwrap();
+    let path = base.path().join(probe.0.to_string()).join(format!("{}-00000.flows", Uuid::nil()));
+    assert!(path.exists());
+    let (is_there, farewell) = std::sync::mpsc::channel();
+    let sink = Box::new(Farewell { path, is_there });
+    let (handle, mut worker) = start_all(None, sink, own, Pressure::Discard);
+    end(&mut worker);
+    assert_eq!(farewell.recv_timeout(PATIENT), Ok(false));
+    handle.join().unwrap();
 }

@@ -54,6 +54,16 @@ impl Plan {
         Ok(Curve { pair, clients })
     }
 
+    /// Whether the files that were named can be read; nothing is made.
+    ///
+    /// # Errors
+    /// A file is not what it should be.
+    pub fn check(&self) -> Result<(), curve::Error> {
+        self.key.as_deref().map(Pair::read).transpose()?;
+        self.clients.as_deref().map(clients).transpose()?;
+        Ok(())
+    }
+
     fn own(&self) -> Result<Pair, curve::Error> {
         let (pair, is_new) = Pair::in_directory(&self.state_dir, curve::PROBE_STEM, make)?;
         let path = self.state_dir.join(curve::PROBE_STEM).with_extension("pub");

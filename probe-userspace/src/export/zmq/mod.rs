@@ -27,14 +27,14 @@ use std::time::{Duration, Instant};
 use flow_wire::endpoint;
 use flow_wire::ledger::Guarantee;
 use flow_wire::stamp::ProbeId;
-use flow_wire::upstream::Answer;
+use flow_wire::upstream::{Answer, Hello, Upstream};
 
 use super::Sink;
 use super::outbox::{Cursor, Next};
 use curve::{Curve, Gate};
 use plain::Plain;
 use socket::milliseconds;
-use stores::{Peer, Stores};
+use stores::{GivenUp, Peer, Stores};
 
 pub use curve::Plan as Encryption;
 pub use socket::{Error, SEND_QUEUE_MESSAGES};
@@ -164,13 +164,23 @@ impl Zmq {
                 Some(1) | None => self.plain.subscribers.take(&message),
                 Some(_) => {
                     let peer = self.peer(&mut message);
-                    if let Some((topic, answer)) = self.stores.hear(&message, peer, cursor, now) {
+                    if self.is_deaf(&message) {
+                        self.stores.count_deaf(now);
+                    } else if let Some((topic, answer)) = self.stores.hear(&message, peer, cursor, now) {
                         self.answer(&topic, &answer);
                     }
                 }
             }
         }
         self.plain.look();
+    }
+
+    /// Whether a store introduces itself that would hear nothing of what it is sent. Of one that is known the connection may be told of as
+    /// closed by anybody.
+    fn is_deaf(&self, message: &[u8]) -> bool {
+        let is_heard =
+            |hello: &Hello| self.stores.knows(hello.store) || self.plain.subscribers.has_store(hello.store);
+        matches!(Upstream::read(message), Ok(Upstream::Hello(hello)) if !is_heard(&hello))
     }
 
     fn peer(&self, message: &mut ::zmq::Message) -> Peer {
@@ -193,7 +203,7 @@ impl Zmq {
 
     /// One turn for plain subscribers; `true` = nothing more will come.
     fn publish(&mut self, cursor: &Cursor, time: Duration) -> bool {
-        let are_kept = self.stores.are_kept();
+        let are_kept = self.stores.are_kept(cursor);
         self.plain.list(cursor, are_kept);
         match cursor.next(TAKE_BATCHES, usize::MAX, time) {
             Next::Batches(batches) => {
@@ -210,13 +220,21 @@ impl Zmq {
 
     fn lose_patience(&mut self, begun: Instant, now: Instant) {
         let Some((_, patience)) = self.patience else { return };
-        let batches = self.stores.lose_patience(patience, begun, now);
-        if batches > 0 {
-            let (sink, seconds) = (&self.name, patience.as_secs());
+        let GivenUp { discarded, left } = self.stores.lose_patience(patience, begun, now);
+        let (sink, seconds) = (&self.name, patience.as_secs());
+        if discarded > 0 {
             tracing::error!(
                 sink,
-                batches,
-                "no store came for {seconds} s: what waited for it is gone, and counted"
+                batches = discarded,
+                "no store came for {seconds} s: what waited for it is gone, and counted as drain_timeout"
+            );
+        }
+        if left > 0 {
+            tracing::warn!(
+                sink,
+                records = left,
+                "no store came for {seconds} s: what waits stays in the spool, and goes out at the next start with this state \
+                 directory"
             );
         }
     }
@@ -236,13 +254,11 @@ impl Sink for Zmq {
     }
 
     fn prepare(&mut self, cursor: &Cursor) {
-        let is_kept_for_first = match self.acknowledge {
-            Acknowledge::Require => true,
-            Acknowledge::Auto => self.patience.is_some(),
-            Acknowledge::Off => false,
-        };
-        if is_kept_for_first {
-            self.stores.await_first(cursor);
+        let is_patient = self.patience.is_some();
+        match self.acknowledge {
+            Acknowledge::Require => self.stores.expect(cursor, true, is_patient),
+            Acknowledge::Auto => self.stores.expect(cursor, is_patient, false),
+            Acknowledge::Off => {}
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) struct Plain {
 
 impl Plain {
     pub(super) fn new(sink: String, prefix: &str) -> Self {
-        let subscribers = Subscribers::of(Kind::ALL.map(|kind| kind.topic(prefix).into_bytes()));
+        let subscribers = Subscribers::of(prefix);
         let reporter = Reporter::new(sink.clone());
         Self { sink, prefix: prefix.to_owned(), subscribers, is_heard: false, was_read: false, reporter }
     }

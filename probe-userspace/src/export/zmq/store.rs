@@ -31,8 +31,12 @@ pub(super) struct Store {
     heard: Option<Instant>,
     /// As it was when it was last looked at.
     was_here: bool,
+    /// As its cursor knows it.
+    is_attended: bool,
     /// Last sign of life of any kind: what a capture file's patience counts from.
     contact: Instant,
+    /// The run does not wait for it any longer, for what waits is in the spool.
+    pub(super) is_left: bool,
 }
 
 impl Store {
@@ -47,7 +51,9 @@ impl Store {
             credit: credit(hello.credit),
             heard: Some(now),
             was_here: true,
+            is_attended: true,
             contact: now,
+            is_left: false,
         }
     }
 
@@ -65,6 +71,9 @@ impl Store {
         }
         self.credit = credit(hello.credit);
         (self.heard, self.contact) = (Some(now), now);
+        if std::mem::take(&mut self.is_left) {
+            self.cursor.take_up();
+        }
         Ok(self.window.session)
     }
 
@@ -109,10 +118,14 @@ impl Store {
     /// Sends what there is and credit allows. `true` = nothing more is to be done for it: all that was ever sealed is
     /// committed, or it is away and the run is over.
     pub(super) fn pump(&mut self, socket: &::zmq::Socket, now: Instant) -> Result<bool, ::zmq::Error> {
-        if !self.is_here(now) {
+        let is_here = self.is_here(now);
+        if is_here != std::mem::replace(&mut self.is_attended, is_here) {
+            self.cursor.set_attended(is_here);
+        }
+        if !is_here {
             // What is not handed can be counted as discarded; should it come back, it begins anew.
-            if self.window.len() > 0 && self.cursor.is_draining() {
-                self.begin_anew(now);
+            if self.cursor.is_draining() {
+                self.forget_on_the_way(now);
             }
             return Ok(self.cursor.is_ending());
         }
@@ -156,6 +169,13 @@ impl Store {
             socket.send_multipart(frames, ::zmq::DONTWAIT)?;
         }
         Ok(())
+    }
+
+    /// Forgets what is on the way, if anything is: an acknowledgement that comes late must not be taken for one of what is handed next.
+    pub(super) fn forget_on_the_way(&mut self, now: Instant) {
+        if self.window.len() > 0 {
+            self.begin_anew(now);
+        }
     }
 
     /// Forgets what is on the way: it is handed again.

@@ -39,6 +39,15 @@ pub(super) struct Peer {
     pub(super) is_encrypted: bool,
 }
 
+/// What was given up with stores that did not come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct GivenUp {
+    /// Batches that are gone.
+    pub(super) discarded: usize,
+    /// Records that stay in the spool.
+    pub(super) left: u64,
+}
+
 /// All of them, of one sink.
 pub(super) struct Stores {
     sink: String,
@@ -48,36 +57,71 @@ pub(super) struct Stores {
     stores: Vec<Store>,
     /// Batches are kept here for the first store before it has come.
     awaited: Option<Cursor>,
+    /// The run does not wait for it any longer.
+    is_awaited_left: bool,
+    /// Stores of earlier runs for which the run does not end at once: by the names of their cursors. Those for which it does have
+    /// theirs in the spool all the same.
+    expected: Vec<(String, Cursor)>,
     noise: Noise,
 }
 
 impl Stores {
     pub(super) fn new(sink: String, prefix: &str, probe: ProbeId, acknowledge: Acknowledge) -> Self {
         let noise = Noise::new(sink.clone());
-        Self { sink, prefix: prefix.to_owned(), probe, acknowledge, stores: Vec::new(), awaited: None, noise }
+        Self {
+            sink,
+            prefix: prefix.to_owned(),
+            probe,
+            acknowledge,
+            stores: Vec::new(),
+            awaited: None,
+            is_awaited_left: false,
+            expected: Vec::new(),
+            noise,
+        }
     }
 
-    /// Keeps batches for the first store from now on.
-    pub(super) fn await_first(&mut self, cursor: &Cursor) {
-        let name = format!("{}/{FIRST}", self.sink);
-        self.awaited = cursor.outbox().open_cursor(&name, Guarantee::AtLeastOnce);
+    /// Stores of earlier runs have their cursors in the spool; only where there is none, batches are kept for the first one to come, if
+    /// that is wanted or an earlier run did so. `is_waited_for`: the run does not end before such stores have what is kept for them.
+    pub(super) fn expect(&mut self, cursor: &Cursor, keeps_for_first: bool, is_waited_for: bool) {
+        let first = self.cursor_of(FIRST);
+        let mut known = cursor.outbox().kept_for_later(&self.cursor_of(""));
+        let is_left_over = known.contains(&first);
+        known.retain(|name| *name != first);
+        if is_left_over || (keeps_for_first && known.is_empty()) {
+            self.awaited = cursor.outbox().open_cursor(&first, Guarantee::AtLeastOnce);
+        }
+        if !known.is_empty() {
+            // A second copy, which nobody would ever read.
+            self.await_no_longer();
+        }
+        let open = |name: String| Some((cursor.outbox().open_cursor(&name, Guarantee::AtLeastOnce)?, name));
+        let opened = known.into_iter().filter(|_| is_waited_for).filter_map(open);
+        self.expected = opened.map(|(cursor, name)| (name, cursor)).collect();
     }
 
     /// Nobody came for whom they could have been kept.
     pub(super) fn await_no_longer(&mut self) {
         if let Some(cursor) = self.awaited.take() {
-            cursor.withdraw();
+            cursor.withdraw_for(&self.cursor_of(""));
         }
     }
 
-    /// Whether batches are kept for anybody.
-    pub(super) fn are_kept(&self) -> bool {
-        self.awaited.is_some() || !self.stores.is_empty()
+    /// Whether batches are kept for anybody: for a store that has not come back since an earlier run as well.
+    pub(super) fn are_kept(&self, cursor: &Cursor) -> bool {
+        let are_expected = || !cursor.outbox().kept_for_later(&self.cursor_of("")).is_empty();
+        let have_come = !self.stores.is_empty() || !self.expected.is_empty();
+        have_come || self.awaited.is_some() || (self.acknowledge != Acknowledge::Off && are_expected())
     }
 
     /// Whether a store has come.
     pub(super) fn have_come(&self) -> bool {
         !self.stores.is_empty()
+    }
+
+    /// Whether this store has come in this run.
+    pub(super) fn knows(&self, store: Uuid) -> bool {
+        self.stores.iter().any(|known| known.uuid == store)
     }
 
     /// Takes a message that is no subscription. The answer to it, with its topic.
@@ -116,6 +160,11 @@ impl Stores {
 
     /// Sends what credit allows to each. `true` = nothing more is to be done for any.
     pub(super) fn pump(&mut self, socket: &::zmq::Socket, now: Instant) -> bool {
+        for store in self.stores.extract_if(.., |store| store.cursor.is_dropped()) {
+            // Should it come all the same, it begins anew.
+            tracing::info!(sink = self.sink, store = %store.uuid, "the store is forgotten: its cursor was dropped");
+            store.cursor.withdraw();
+        }
         let mut have_ended = true;
         for store in &mut self.stores {
             if store.falls_silent(now) {
@@ -130,15 +179,32 @@ impl Stores {
         have_ended
     }
 
-    /// Gives up stores that were silent for so long, and the awaited one: a capture file does not wait for ever. The number of
-    /// batches that were discarded.
-    pub(super) fn lose_patience(&mut self, patience: Duration, since: Instant, now: Instant) -> usize {
-        let silent = self.stores.iter().filter(|store| store.silence(now) >= patience);
-        let mut given_up: Vec<&Cursor> = silent.map(|store| &store.cursor).collect();
-        if now.duration_since(since) >= patience {
-            given_up.extend(&self.awaited);
+    /// Gives up stores that were silent for so long, and the awaited one: a capture file does not wait for ever. What waits for them stays
+    /// in the spool, and they get it if they come all the same; where there is none it is discarded.
+    pub(super) fn lose_patience(&mut self, patience: Duration, since: Instant, now: Instant) -> GivenUp {
+        let mut sum = GivenUp::default();
+        for store in self.stores.iter_mut().filter(|store| store.silence(now) >= patience) {
+            store.forget_on_the_way(now);
+            give_up(&store.cursor, &mut store.is_left, &mut sum);
         }
-        given_up.into_iter().map(discard_waiting).sum()
+        if now.duration_since(since) >= patience {
+            if let Some(cursor) = &self.awaited {
+                give_up(cursor, &mut self.is_awaited_left, &mut sum);
+            }
+            self.expected.drain(..).for_each(|(_, cursor)| cursor.keep_for_later());
+        }
+        sum
+    }
+
+    /// A HELLO of a store that does not listen to the topic which would be its own.
+    pub(super) fn count_deaf(&mut self, now: Instant) {
+        let topic = format!("@{}.STORE", self.prefix);
+        let what = format!(
+            "a HELLO of a store that does not listen to {topic}: no batches are kept for it; give the collector the --topic-prefix of \
+             this probe, '{}'",
+            self.prefix
+        );
+        self.noise.count(&what, now);
     }
 
     /// Messages that were not believed.
@@ -207,18 +273,37 @@ impl Stores {
 
     /// What waits for it since an earlier run, else what was kept for the first store, or a new one.
     fn cursor_for(&mut self, store: Uuid, cursor: &Cursor) -> Option<Cursor> {
-        let name = format!("{}/{store}", self.sink);
-        if cursor.outbox().keeps_for_later(&name) {
-            // Its own has all that was kept for a first one, behind what an earlier run left.
-            self.await_no_longer();
+        let name = self.cursor_of(&store.to_string());
+        if let Some(index) = self.expected.iter().position(|(expected, _)| *expected == name) {
+            return Some(self.expected.swap_remove(index).1);
         }
         match self.awaited.take() {
             Some(awaited) => {
                 awaited.rename(&name);
+                awaited.take_up();
                 Some(awaited)
             }
             None => cursor.outbox().open_cursor(&name, Guarantee::AtLeastOnce),
         }
+    }
+
+    /// The name of a store's cursor; of no store's: what those of this sink begin with.
+    fn cursor_of(&self, store: &str) -> String {
+        format!("{}/{store}", self.sink)
+    }
+}
+
+/// What waits is left to a later start, once; or discarded, each time.
+fn give_up(cursor: &Cursor, is_left: &mut bool, sum: &mut GivenUp) {
+    if *is_left {
+        return;
+    }
+    match cursor.leave() {
+        Some(records) => {
+            *is_left = true;
+            sum.left += records;
+        }
+        None => sum.discarded += discard_waiting(cursor),
     }
 }
 

@@ -3,18 +3,42 @@
 
 use std::collections::BTreeSet;
 
-/// The prefixes of our topics that are subscribed now. Others are not remembered: a peer may invent any number, but a topic
-/// has no more prefixes than octets.
+use flow_wire::bus::Kind;
+use flow_wire::upstream::private_topic;
+use uuid::Uuid;
+
+/// Stores whose own topics are remembered: a peer may invent any number.
+const STORES_MAX: usize = 4_096;
+
+/// The prefixes of our topics that are subscribed now, and the stores that listen to their own. Others are not remembered: a peer may
+/// invent any number, but a topic has no more prefixes than octets.
 #[derive(Debug)]
 pub(super) struct Subscribers {
+    prefix: String,
     topics: [Vec<u8>; 2],
     prefixes: BTreeSet<Vec<u8>>,
+    stores: BTreeSet<Uuid>,
+    /// There were once more of them than are remembered.
+    has_overflowed: bool,
 }
 
 impl Subscribers {
-    /// Of these topics.
-    pub(super) fn of(topics: [Vec<u8>; 2]) -> Self {
-        Self { topics, prefixes: BTreeSet::new() }
+    /// Of the topics whose names begin so.
+    pub(super) fn of(prefix: &str) -> Self {
+        let topics = Kind::ALL.map(|kind| kind.topic(prefix).into_bytes());
+        Self {
+            prefix: prefix.to_owned(),
+            topics,
+            prefixes: BTreeSet::new(),
+            stores: BTreeSet::new(),
+            has_overflowed: false,
+        }
+    }
+
+    /// Whether this store listens to the topic that is its own, as far as is known. One that does not has another prefix, and would get
+    /// nothing.
+    pub(super) fn has_store(&self, store: Uuid) -> bool {
+        self.has_overflowed || self.stores.contains(&store)
     }
 
     /// Whether somebody listens to this topic.
@@ -28,11 +52,24 @@ impl Subscribers {
             Some((1, prefix)) if self.topics.iter().any(|topic| topic.starts_with(prefix)) => {
                 self.prefixes.insert(prefix.to_vec());
             }
-            Some((0, prefix)) => {
-                self.prefixes.remove(prefix);
+            Some((1, topic)) => match self.store_of(topic) {
+                Some(_) if self.stores.len() >= STORES_MAX => self.has_overflowed = true,
+                store => self.stores.extend(store),
+            },
+            Some((0, topic)) => {
+                self.prefixes.remove(topic);
+                if let Some(store) = self.store_of(topic) {
+                    self.stores.remove(&store);
+                }
             }
             _ => {}
         }
+    }
+
+    fn store_of(&self, topic: &[u8]) -> Option<Uuid> {
+        let name = std::str::from_utf8(topic).ok()?.rsplit('.').next()?;
+        let store = Uuid::try_parse(name).ok()?;
+        (private_topic(&self.prefix, store).as_bytes() == topic).then_some(store)
     }
 }
 
@@ -41,7 +78,7 @@ mod tests {
     use super::*;
 
     fn of_gannet() -> Subscribers {
-        Subscribers::of([b"gannet.flow".to_vec(), b"gannet.ledger".to_vec()])
+        Subscribers::of("gannet")
     }
 
     #[test]
@@ -59,12 +96,32 @@ mod tests {
     }
 
     #[test]
+    fn a_store_listens_to_its_own_topic_or_gets_nothing() {
+        let mut subscribers = of_gannet();
+        let store = Uuid::from_u128(7);
+        let take = |subscribers: &mut Subscribers, kind: u8, prefix: &str| {
+            subscribers.take(&[&[kind], private_topic(prefix, store).as_bytes()].concat());
+        };
+        take(&mut subscribers, 1, "other");
+        assert!(!subscribers.has_store(store));
+        take(&mut subscribers, 1, "gannet");
+        assert!(subscribers.has_store(store) && !subscribers.has_store(Uuid::from_u128(8)));
+        take(&mut subscribers, 0, "gannet");
+        assert!(!subscribers.has_store(store));
+    }
+
+    #[test]
     fn a_peer_cannot_make_it_grow() {
         let mut subscribers = of_gannet();
         for prefix in 0..1_000_u32 {
             subscribers.take(&[&[1], prefix.to_be_bytes().as_slice()].concat());
         }
-        assert_eq!(subscribers.prefixes.len(), 0);
+        for store in 0..10_000 {
+            let topic = private_topic("gannet", Uuid::from_u128(store));
+            subscribers.take(&[&[1], topic.as_bytes()].concat());
+        }
+        assert_eq!((subscribers.prefixes.len(), subscribers.stores.len()), (0, STORES_MAX));
+        assert!(subscribers.has_store(Uuid::from_u128(9_999)), "an honest store is not shut out");
         subscribers.take(b"\x01gannet.");
         assert!(subscribers.want(b"gannet.flow"), "it is heard behind all of them");
     }

@@ -17,6 +17,7 @@ use crate::export::tests::record;
 mod acknowledge;
 mod encryption;
 mod hostile;
+mod known;
 mod store;
 
 const PATIENCE_MS: i32 = 10_000;
