@@ -120,7 +120,7 @@ fn spool(folder: &Path, sync: Sync) -> Spool {
         memory_octets: 64 << 20,
         sync,
     };
-    Spool::open(folder, PROBE, options).unwrap().0
+    Spool::open(folder, PROBE, options, None).unwrap().0
 }
 
 /// Seconds to open a spool of which so many octets wait, and those octets.

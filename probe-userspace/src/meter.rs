@@ -11,13 +11,15 @@ use flow_wire::fault::{Fault, Hop, take};
 use flow_wire::ledger::{Amount, WorkerTerms};
 use xdp_abi::headers::{Fragment, NonFlow, Undecodable, Unmetered};
 
-use crate::flow::{Budget, Cache, Fragments, Place, Records, Settings};
+use crate::flow::{Budget, Cache, Fragments, Records, Settings};
 use crate::packet::{self, Packet};
 use crate::source::{BURST_CAPACITY, Frame};
 use crate::survive::bank::Bank;
 use crate::survive::file::ShardMemory;
+use burst::Burst;
 use tally::Tally;
 
+mod burst;
 mod numbers;
 mod tally;
 #[cfg(test)]
@@ -52,9 +54,7 @@ pub struct Shard {
     worker: u16,
     cache: Cache,
     fragments: Fragments,
-    /// The packets of the burst under way, and their places; both as long as a burst at most.
-    burst: Vec<Packet>,
-    places: Vec<Place>,
+    burst: Burst,
     /// Packets of the burst that other workers will get.
     away: Vec<Packet>,
     received: Amount,
@@ -75,8 +75,7 @@ impl Shard {
             worker,
             cache: Cache::new(settings, memory.flows),
             fragments: Fragments::new(),
-            burst: Vec::with_capacity(BURST_CAPACITY),
-            places: Vec::with_capacity(BURST_CAPACITY),
+            burst: Burst::new(),
             away: Vec::with_capacity(BURST_CAPACITY),
             received: Amount::ZERO,
             undecodable: Tally::new(),
@@ -100,13 +99,15 @@ impl Shard {
         self.burst.clear();
         self.away.clear();
         self.cache.journal().burst(false);
+        let mut received = Amount::ZERO;
         for frame in frames {
-            self.received += Amount::one(frame.original_octets.into());
-            match packet::read(frame, ingress_interface) {
-                Ok(packet) => self.sort(packet, out),
+            received += Amount::one(frame.original_octets.into());
+            match packet::read(frame, ingress_interface, self.burst.next()) {
+                Ok(()) => self.sort(out),
                 Err(reason) => self.except(reason, frame.original_octets),
             }
         }
+        self.received += received;
         self.suffer();
         self.meter_burst(out);
         self.survive();
@@ -117,9 +118,10 @@ impl Shard {
     pub fn take_over(&mut self, packets: &[Packet], out: &mut impl Records) {
         assert!(packets.len() <= BURST_CAPACITY, "a burst of {} packets", packets.len());
         self.burst.clear();
-        self.burst.extend_from_slice(packets);
         self.cache.journal().burst(true);
         for packet in packets {
+            *self.burst.next() = *packet;
+            self.burst.keep();
             self.taken_over += Amount::one(packet.layer2_octets.into());
         }
         self.meter_burst(out);
@@ -180,16 +182,17 @@ impl Shard {
 
     /// A packet that was read: into the burst, or to the worker that has its flow.
     #[inline]
-    fn sort(&mut self, mut packet: Packet, out: &impl Owners) {
+    fn sort(&mut self, out: &impl Owners) {
+        let packet = self.burst.next();
         if packet.headers.fragment != Fragment::Whole {
             let now = self.cache.clock().max(packet.timestamp_nanoseconds);
-            self.fragments_without_first += u64::from(!self.fragments.resolve(&mut packet, now));
+            self.fragments_without_first += u64::from(!self.fragments.resolve(packet, now));
         }
-        if out.owns(&packet) {
-            self.burst.push(packet);
+        if out.owns(packet) {
+            self.burst.keep();
         } else {
             self.handed_over += Amount::one(packet.layer2_octets.into());
-            self.away.push(packet);
+            self.away.push(*packet);
         }
     }
 
@@ -221,16 +224,14 @@ impl Shard {
     }
 
     fn meter_burst(&mut self, out: &mut impl Records) {
-        self.places.clear();
-        for packet in &self.burst {
-            let place = self.cache.place(&packet.headers.key);
-            self.cache.prefetch_tags(place);
-            self.places.push(place);
+        for (packet, place) in self.burst.places() {
+            *place = self.cache.place(&packet.headers.key);
+            self.cache.prefetch_tags(*place);
         }
-        for &place in &self.places {
+        for (_, place) in self.burst.places() {
             self.cache.prefetch_entry(place);
         }
-        for (packet, &place) in self.burst.iter().zip(&self.places) {
+        for (packet, place) in self.burst.placed() {
             self.cache.meter(place, packet, out);
         }
     }
@@ -242,8 +243,8 @@ impl Shard {
         }
         match take(Hop::Meter) {
             None => {}
-            Some(Fault::Lose) => drop(self.burst.pop()),
-            Some(Fault::Double) => self.burst.extend_from_within(self.burst.len() - 1..),
+            Some(Fault::Lose) => self.burst.lose(),
+            Some(Fault::Double) => self.burst.double(),
         }
     }
 }

@@ -22,6 +22,7 @@ const MOST_FLOWS: u64 = 1 << 28;
 const MOST_PLACES_PER_FLOW: u64 = 16;
 /// tmpfs wherever systemd is, and most other places.
 const RECOVERY_DIR: &str = "/run/gannet";
+const BPF_DIR: &str = "/sys/fs/bpf/gannet";
 const SMALLEST_RING_FRAMES: u64 = 64;
 const LARGEST_RING_FRAMES: u64 = 1 << 17;
 /// Holds an Ethernet frame of 1,500 octets with the kernel's headroom.
@@ -38,6 +39,7 @@ pub(super) fn check(
     settings_file: Option<&Path>,
 ) -> Result<Config, Error> {
     let (sinks, deprecations) = sinks::sinks(words)?;
+    let zmq = zmq::zmq(words, &sinks)?;
     Ok(Config {
         inputs: input::resolve(&words.interface, interfaces)?,
         capture: capture(words)?,
@@ -47,7 +49,7 @@ pub(super) fn check(
             sinks,
             spool: super::spool::spool(words)?,
             kafka: kafka::options(words, settings_file)?,
-            zmq: zmq::zmq(words),
+            zmq,
             deprecations,
             flows: words.flows.clone(),
             ledger: words.ledger.clone(),
@@ -57,6 +59,7 @@ pub(super) fn check(
         state_dir: state_dir(words),
         recovery_dir: (!words.no_recovery)
             .then(|| words.recovery_dir.clone().unwrap_or_else(|| RECOVERY_DIR.into())),
+        bpf_dir: words.bpf_dir.clone().unwrap_or_else(|| BPF_DIR.into()),
         http: words.http.as_deref().map(http).transpose()?,
         user: user(words),
     })
@@ -83,6 +86,7 @@ fn capture(words: &Words) -> Result<Capture, Error> {
             "50 is a usual value, 0 turns it off",
         )?),
         xdp_mode: words.xdp_mode.unwrap_or_default(),
+        wait: words.wait.unwrap_or_default().into(),
     })
 }
 

@@ -30,12 +30,13 @@ pub use check::MOST_WORKERS;
 pub use error::Error;
 pub use input::Input;
 pub use spool::Spool;
-pub use words::{AcknowledgeWord, CaptureWord, SpoolSyncWord, Words, XdpModeWord};
+pub use words::{AcknowledgeWord, CaptureWord, SpoolSyncWord, WaitWord, Words, XdpModeWord};
 pub use zmq::Zmq;
 
 use crate::export::kafka::Options;
 use crate::run::host::Interface;
 use crate::source::xdp::CaptureFilter;
+use crate::worker::Wait;
 
 const ABOUT: &str =
     "Turns packets into flows, and sends them to Kafka or ZMQ, with every packet accounted for.";
@@ -55,6 +56,8 @@ Stop it with Ctrl-C or SIGTERM: it drains within 10 seconds.";
 #[derive(Debug, clap::Parser)]
 #[command(name = "gannet-probe", version, about = ABOUT, after_help = EXAMPLES, max_term_width = 110)]
 #[command(disable_help_flag = true, disable_version_flag = true)]
+// `--state-dir X spool drop` would else drop from the spool of another directory, since a sub-command has options of its own.
+#[command(args_conflicts_with_subcommands = true, allow_negative_numbers = true)]
 pub struct CommandLine {
     /// Options that a file may give as well.
     #[command(flatten)]
@@ -73,7 +76,7 @@ pub struct CommandLine {
     pub command: Option<Command>,
 
     /// Print this page
-    #[arg(short = 'h', long, action = clap::ArgAction::HelpShort, help_heading = "Running")]
+    #[arg(short = 'h', long, global = true, action = clap::ArgAction::HelpShort, help_heading = "Running")]
     help: Option<bool>,
 
     /// Print the version
@@ -134,6 +137,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where flows are kept that survive a kill; `None` = they do not.
     pub recovery_dir: Option<PathBuf>,
+    /// Where the kernel keeps the XDP program's side of it, if flows survive a kill.
+    pub bpf_dir: PathBuf,
     /// Where metrics are served.
     pub http: Option<SocketAddr>,
     /// User to become after the start; `None` = stay.
@@ -163,6 +168,8 @@ pub struct Capture {
     pub busy_poll: Duration,
     /// AF_XDP mode.
     pub xdp_mode: XdpModeWord,
+    /// How workers wait for packets.
+    pub wait: Wait,
 }
 
 /// When flows end, and how many there may be.

@@ -33,6 +33,17 @@ fn toml(text: &str) -> tempfile::NamedTempFile {
 }
 
 #[test]
+fn a_state_directory_in_front_of_the_sub_command_is_refused_and_not_ignored() {
+    let parse = |words: &str| {
+        CommandLine::try_parse_from(["gannet-probe"].into_iter().chain(words.split_whitespace()))
+    };
+    let refused = parse("--state-dir /x spool drop zmq").unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ArgumentConflict);
+    assert!(refused.to_string().contains("--state-dir"), "{refused}");
+    assert!(parse("spool drop zmq --state-dir /x").unwrap().command.is_some());
+}
+
+#[test]
 fn the_defaults_are_those_of_nprobe() {
     let config = load("-i eno1").unwrap();
     assert_eq!(config.flows.active_timeout, Duration::from_secs(120));
@@ -127,7 +138,10 @@ fn old_names_work_and_warn() {
 fn whoever_names_a_key_gets_encryption() {
     let zmq = |words: &str| load(&format!("-i eno1 --state-dir /state {words}")).unwrap().output.zmq;
     assert_eq!(zmq(""), Zmq::default());
-    assert_eq!(zmq("--zmq-acknowledge require").acknowledge, Acknowledge::Require);
+    assert_eq!(
+        zmq("--zmq-acknowledge require --ntopng zmq://127.0.0.1:5556").acknowledge,
+        Acknowledge::Require
+    );
     assert_eq!(zmq("--zmq-encryption").encryption.unwrap().state_dir, Path::new("/state"));
     let key = zmq("--zmq-encryption-key /keys/zmq-key.priv").encryption.unwrap().key;
     assert_eq!(key.as_deref(), Some(Path::new("/keys/zmq-key.priv")));

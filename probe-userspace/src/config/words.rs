@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::worker::Wait;
+
 /// Every option as it was written: nothing is checked yet, and what was not said is `None`, empty or `false`,
 /// so that a file and a command line can be laid over each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
@@ -218,6 +220,20 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub xdp_mode: Option<XdpModeWord>,
 
+    /// What a worker does when nothing comes: poll, spin or adaptive [default: poll]
+    ///   poll      it sleeps until the kernel wakes it
+    ///   spin      it never sleeps: the most packets, and a whole core each, whatever comes
+    ///   adaptive  it spins for 50 microseconds after the last packet, then sleeps
+    #[arg(
+        verbatim_doc_comment,
+        long,
+        value_name = "MODE",
+        hide_possible_values = true,
+        help_heading = "Tuning"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wait: Option<WaitWord>,
+
     /// Identity of this probe [default: made once, kept in the state directory]
     #[arg(long, value_name = "UUID", help_heading = "Running")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -233,7 +249,12 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovery_dir: Option<PathBuf>,
 
-    /// Open flows do not outlive a kill of the probe
+    /// Where counters of the XDP program outlive a kill: on a BPF file system [default: /sys/fs/bpf/gannet]
+    #[arg(long, value_name = "DIR", help_heading = "Running")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bpf_dir: Option<PathBuf>,
+
+    /// Nothing outlives a kill of the probe
     #[arg(long, help_heading = "Running")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub no_recovery: bool,
@@ -288,6 +309,29 @@ pub enum XdpModeWord {
     Copy,
     /// The stack runs the program on its socket buffers.
     Generic,
+}
+
+/// Values of `--wait`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitWord {
+    /// Sleep.
+    #[default]
+    Poll,
+    /// Never sleep.
+    Spin,
+    /// Spin for a moment, then sleep.
+    Adaptive,
+}
+
+impl From<WaitWord> for Wait {
+    fn from(word: WaitWord) -> Self {
+        match word {
+            WaitWord::Poll => Self::Poll,
+            WaitWord::Spin => Self::Spin,
+            WaitWord::Adaptive => Self::Adaptive,
+        }
+    }
 }
 
 /// Values of `--spool-sync`.

@@ -1,7 +1,9 @@
 //! `--zmq-acknowledge` and the keys of `--zmq-encryption`.
 
-use super::Words;
+use flow_wire::endpoint::Endpoint;
+
 use super::words::AcknowledgeWord;
+use super::{Error, Words};
 use crate::export::zmq::{Acknowledge, Encryption};
 
 /// How ZMQ sinks are opened.
@@ -14,14 +16,26 @@ pub struct Zmq {
 }
 
 /// Who names a key or a list of keys wants encryption: nothing goes out in the clear because a word is missing.
-pub(super) fn zmq(words: &Words) -> Zmq {
-    let acknowledge = match words.zmq_acknowledge.unwrap_or_default() {
-        AcknowledgeWord::Require => Acknowledge::Require,
-        AcknowledgeWord::Auto => Acknowledge::Auto,
-        AcknowledgeWord::Off => Acknowledge::Off,
-    };
+pub(super) fn zmq(words: &Words, sinks: &[Endpoint]) -> Result<Zmq, Error> {
+    let acknowledge = acknowledge(words, sinks)?;
     let (key, clients) = (words.zmq_encryption_key.clone(), words.zmq_clients.clone());
     let is_wanted = words.zmq_encryption || key.is_some() || clients.is_some();
     let encryption = Encryption { state_dir: super::check::state_dir(words), key, clients };
-    Zmq { acknowledge, encryption: is_wanted.then_some(encryption) }
+    Ok(Zmq { acknowledge, encryption: is_wanted.then_some(encryption) })
+}
+
+fn acknowledge(words: &Words, sinks: &[Endpoint]) -> Result<Acknowledge, Error> {
+    match words.zmq_acknowledge.unwrap_or_default() {
+        AcknowledgeWord::Require if !sinks.iter().any(|sink| matches!(sink, Endpoint::Zmq(_))) => {
+            Err(Error::Word {
+                option: "--zmq-acknowledge",
+                value: "require".to_owned(),
+                reason: "there is no ZMQ endpoint whose batches could be kept".to_owned(),
+                mend: "name one, as in --ntopng zmq://HOST:PORT, or leave the option out".to_owned(),
+            })
+        }
+        AcknowledgeWord::Require => Ok(Acknowledge::Require),
+        AcknowledgeWord::Auto => Ok(Acknowledge::Auto),
+        AcknowledgeWord::Off => Ok(Acknowledge::Off),
+    }
 }

@@ -8,7 +8,7 @@
 //! A packet makes its entry's deadline later, so a bound stays a bound without being touched; only a TCP end makes it
 //! earlier and lowers it.
 
-use super::hugepages;
+use super::{hugepages, processor};
 use crate::survive::Owned;
 
 /// Entries of a bucket: as many 32-bit tags as a cache line has room for.
@@ -82,6 +82,12 @@ impl Buckets {
         self.tags[slot.bucket].0[slot.way] != 0
     }
 
+    /// Whether the slot has this tag.
+    #[inline]
+    pub(super) fn has(&self, slot: Slot, tag: u32) -> bool {
+        self.tags[slot.bucket].0[slot.way] == tag
+    }
+
     pub(super) fn occupy(&mut self, slot: Slot, tag: u32, due: Tick) {
         self.tags[slot.bucket].0[slot.way] = tag;
         self.due[slot.bucket].0[slot.way] = due;
@@ -131,7 +137,7 @@ impl Tags {
     /// The ways with this tag, as bits.
     #[inline]
     pub(super) fn matching(&self, tag: u32) -> u16 {
-        self.0.iter().enumerate().fold(0, |mask, (way, &other)| mask | u16::from(other == tag) << way)
+        processor::equal(&self.0, tag)
     }
 
     /// The ways that hold something, as bits.
@@ -149,4 +155,17 @@ pub(super) fn ways(mut mask: u16) -> impl Iterator<Item = usize> {
         mask &= mask.wrapping_sub(1);
         (way < WAYS).then_some(way)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_set_of_ways_is_told_apart() {
+        for set in 0..=u16::MAX {
+            let tags = Tags(std::array::from_fn(|way| if set >> way & 1 == 1 { 7 } else { way as u32 + 8 }));
+            assert_eq!(tags.matching(7), set);
+        }
+    }
 }

@@ -6,8 +6,8 @@ use xdp_abi::key::FlowKey;
 
 use super::Records;
 use super::buckets::{Buckets, Slot, Tags, Tick, WAYS, ways};
-use super::entry::Entry;
-use super::prefetch::prefetch;
+use super::entry::{Entry, TOUCHED_LINES};
+use super::processor::prefetch;
 use super::settings::{Due, Settings, Timeouts};
 use crate::packet::Packet;
 use crate::survive::file::FlowMemory;
@@ -45,11 +45,19 @@ pub struct Cache {
     hand_at: u64,
 }
 
-/// Where a key belongs: its bucket and its tag.
+/// Where a key belongs: its bucket and its tag, and the way where the look ahead found that tag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     bucket: usize,
     tag: u32,
+    way: u32,
+}
+
+impl Place {
+    #[inline(always)]
+    fn guess(self) -> Slot {
+        Slot { bucket: self.bucket, way: self.way as usize }
+    }
 }
 
 /// How much work one call of [`Cache::expire`] may do.
@@ -146,21 +154,22 @@ impl Cache {
         // The upper half has chosen the worker (`xdp_abi::spread`): the bucket comes from the lower one.
         let hash = key.hash();
         let bucket = (u64::from(hash as u32) * self.buckets.count() as u64) >> 32;
-        Place { bucket: bucket as usize, tag: ((hash >> 32) as u32).max(1) }
+        Place { bucket: bucket as usize, tag: ((hash >> 32) as u32).max(1), way: 0 }
     }
 
     /// First look ahead: the tags.
     #[inline]
     pub fn prefetch_tags(&self, place: Place) {
-        prefetch(self.buckets.tags(place.bucket));
+        prefetch(self.buckets.tags(place.bucket), 1);
     }
 
     /// Second look ahead, once the tags are there: the entry.
     #[inline]
-    pub fn prefetch_entry(&self, place: Place) {
+    pub fn prefetch_entry(&self, place: &mut Place) {
         let candidates = self.buckets.tags(place.bucket).matching(place.tag);
-        if let Some(way) = ways(candidates).next() {
-            prefetch(&self.entries[Slot { bucket: place.bucket, way }.index()]);
+        if candidates != 0 {
+            place.way = candidates.trailing_zeros();
+            prefetch(&self.entries[place.guess().index()], TOUCHED_LINES);
         }
     }
 
@@ -186,6 +195,11 @@ impl Cache {
 
     #[inline]
     fn find(&self, place: Place, key: &FlowKey) -> Option<Slot> {
+        // The packets between may have ended the flow that was there, and begun another.
+        let guess = place.guess();
+        if self.buckets.has(guess, place.tag) && self.entries[guess.index()].key.is_same(key) {
+            return Some(guess);
+        }
         ways(self.buckets.tags(place.bucket).matching(place.tag))
             .map(|way| Slot { bucket: place.bucket, way })
             .find(|slot| self.entries[slot.index()].key == *key)
@@ -193,7 +207,7 @@ impl Cache {
 
     #[inline]
     fn meter_known(&mut self, slot: Slot, place: Place, packet: &Packet, out: &mut impl Records) {
-        if !self.settle(slot, out) {
+        if self.timeouts.is_due(&self.entries[slot.index()], self.clock) && !self.settle_due(slot, out) {
             return self.begin(place, packet, out);
         }
         if self.entries[slot.index()].is_reopened_by(packet) {
@@ -284,9 +298,11 @@ impl Cache {
     /// Writes what is due of an entry by now. `false` = it has ended, the slot is vacant.
     #[inline]
     fn settle(&mut self, slot: Slot, out: &mut impl Records) -> bool {
-        if !self.buckets.is_occupied(slot) {
-            return false;
-        }
+        self.buckets.is_occupied(slot) && self.settle_due(slot, out)
+    }
+
+    #[inline(never)]
+    fn settle_due(&mut self, slot: Slot, out: &mut impl Records) -> bool {
         loop {
             match self.timeouts.due(&self.entries[slot.index()], self.clock) {
                 Due::Not => return true,

@@ -1,9 +1,9 @@
-//! One flow in the cache: three cache lines, the first two of them touched by each packet.
+//! One flow in the cache: three cache lines, of which a packet that comes in its order touches two.
 //!
 //! ```text
 //!   0  key 44 | ingress interface 4 | per direction: TCP flags, TOS, TTL smallest, largest | ICMP, source, state
 //!  64  per direction: packets, octets, layer-2 octets | clock of the last packet | of the record's first packet
-//! 128  times of the first and the last packet | clock of the closing packet | unused 40
+//! 128  times of the first packet and, unless that is the clock of the last one, of the latest | clock of the closing packet | unused 40
 //! ```
 //! Plain: any octets are an entry, for it may be read back from the file of a killed process (`survive`).
 //!
@@ -15,7 +15,7 @@ use xdp_abi::key::{Direction, FlowKey, VLAN_ID_MASK, VLAN_PRESENT, VlanTag};
 use xdp_abi::protocol::{ICMP, ICMPV6, TCP};
 
 use crate::packet::Packet;
-use crate::survive::torn;
+use crate::survive::{step, torn};
 
 const FIN: u8 = 0x01;
 const SYN: u8 = 0x02;
@@ -47,7 +47,9 @@ pub(crate) struct Entry {
     source: u8,
     source_by: u8,
     closing: u8,
-    unused: [u8; 3],
+    /// 1 = the latest packet is the last one, at its clock; 0 = see `end_nanoseconds`.
+    ends_at_last: u8,
+    unused: [u8; 2],
     packets: [u64; 2],
     octets: [u64; 2],
     layer2_octets: [u64; 2],
@@ -65,6 +67,10 @@ pub(crate) struct Entry {
 const COUNT_MAX: u64 = 1 << 56;
 
 const _: () = assert!(size_of::<Entry>() == 192);
+
+/// What is asked for ahead of a packet.
+pub(super) const TOUCHED_LINES: usize = 2;
+const _: () = assert!(std::mem::offset_of!(Entry, start_nanoseconds) == TOUCHED_LINES * 64);
 
 impl Entry {
     /// A slot that holds nothing.
@@ -90,7 +96,8 @@ impl Entry {
         source: Direction::LowToHigh as u8,
         source_by: SOURCE_BY_FIRST_PACKET,
         closing: 0,
-        unused: [0; 3],
+        ends_at_last: 0,
+        unused: [0; 2],
         packets: [0; 2],
         octets: [0; 2],
         layer2_octets: [0; 2],
@@ -135,8 +142,12 @@ impl Entry {
     pub(super) fn add(&mut self, packet: &Packet, now: u64) {
         let headers = &packet.headers;
         let side = headers.direction as usize;
-        if self.is_empty() {
-            self.record_at = now;
+        if self.is_empty() || packet.timestamp_nanoseconds != now {
+            self.add_time(packet.timestamp_nanoseconds, now);
+        } else {
+            self.last_at = now;
+            torn();
+            self.ends_at_last = 1;
         }
         if self.packets[side] == 0 {
             self.tos[side] = headers.tos;
@@ -149,13 +160,30 @@ impl Entry {
         torn();
         self.ttl_minimum[side] = self.ttl_minimum[side].min(headers.ttl);
         self.ttl_maximum[side] = self.ttl_maximum[side].max(headers.ttl);
-        self.last_at = now;
-        self.start_nanoseconds = self.start_nanoseconds.min(packet.timestamp_nanoseconds);
-        torn();
-        self.end_nanoseconds = self.end_nanoseconds.max(packet.timestamp_nanoseconds);
         if self.key.protocol == TCP {
             self.add_tcp(headers.direction, headers.tcp_flags, now);
         }
+    }
+
+    /// The first one of its record, or one that is not the latest of all: it may lie before others.
+    #[inline(never)]
+    fn add_time(&mut self, timestamp_nanoseconds: u64, now: u64) {
+        if self.is_empty() {
+            self.record_at = now;
+        }
+        self.start_nanoseconds = self.start_nanoseconds.min(timestamp_nanoseconds);
+        self.end_nanoseconds = self.end_nanoseconds().max(timestamp_nanoseconds);
+        // Whichever of the two a kill finds to hold is a time of this flow.
+        step();
+        self.ends_at_last = 0;
+        step();
+        self.last_at = now;
+    }
+
+    /// The time of the latest packet.
+    #[inline]
+    fn end_nanoseconds(&self) -> u64 {
+        if self.ends_at_last == 1 { self.last_at } else { self.end_nanoseconds }
     }
 
     fn add_tcp(&mut self, direction: Direction, flags: u8, now: u64) {
@@ -211,7 +239,7 @@ impl Entry {
         let counts = [self.packets, self.octets, self.layer2_octets];
         matches!(self.key.ip_version, 4 | 6)
             && self.source <= 1
-            && self.start_nanoseconds <= self.end_nanoseconds
+            && self.start_nanoseconds <= self.end_nanoseconds()
             && counts.as_flattened().iter().all(|count| *count < COUNT_MAX)
     }
 
@@ -233,7 +261,7 @@ impl Entry {
             observation_domain_id,
             ingress_interface: self.ingress_interface,
             flow_start_nanoseconds: self.start_nanoseconds,
-            flow_end_nanoseconds: self.end_nanoseconds,
+            flow_end_nanoseconds: self.end_nanoseconds(),
             source_ip_address: address(self.key.ip_version, ends[forward].0),
             destination_ip_address: address(self.key.ip_version, ends[reverse].0),
             source_transport_port: ends[forward].1,

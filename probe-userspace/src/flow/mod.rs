@@ -17,7 +17,7 @@ mod fragments;
 mod hugepages;
 #[cfg(test)]
 mod model;
-mod prefetch;
+mod processor;
 mod settings;
 #[cfg(test)]
 mod tests;

@@ -57,6 +57,7 @@ impl Timeouts {
     }
 
     /// When the entry is due, if no more packets come.
+    #[inline]
     pub(super) fn deadline(&self, entry: &Entry) -> u64 {
         if let Some(closed_at) = entry.closed_at() {
             return closed_at.saturating_add(self.linger_nanoseconds);
@@ -71,6 +72,12 @@ impl Timeouts {
     /// Whether a time lies before the clock by more than the disorder that a capture may have.
     pub(super) fn is_before(&self, nanoseconds: u64, clock: u64) -> bool {
         nanoseconds.saturating_add(self.idle_nanoseconds) < clock
+    }
+
+    /// Whether anything is.
+    #[inline]
+    pub(super) fn is_due(&self, entry: &Entry, now: u64) -> bool {
+        now >= self.deadline(entry)
     }
 
     /// What is due at `now`. Of two deadlines that have passed the earlier one counts; of equal ones, the end. After

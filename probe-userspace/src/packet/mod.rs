@@ -8,7 +8,7 @@
 mod link;
 
 use xdp_abi::headers::{Headers, Unmetered};
-use xdp_abi::walk::walk;
+use xdp_abi::walk::{walk, walk_into};
 
 use crate::source::Frame;
 
@@ -27,31 +27,41 @@ pub struct Packet {
     pub ingress_interface: u32,
 }
 
-/// Reads one frame.
+impl Packet {
+    /// Nothing read yet.
+    pub const EMPTY: Self = Self {
+        headers: Headers::EMPTY,
+        octets: 0,
+        layer2_octets: 0,
+        timestamp_nanoseconds: 0,
+        ingress_interface: 0,
+    };
+}
+
+/// Reads one frame into the place where its packet is to lie.
 ///
 /// # Errors
-/// The frame is in no flow, and why.
+/// The frame is in no flow, and why; what lies in the place then means nothing.
 #[inline]
-pub fn read(frame: &Frame<'_>, ingress_interface: u32) -> Result<Packet, Unmetered> {
-    let mut headers = headers(frame)?;
+pub fn read(frame: &Frame<'_>, ingress_interface: u32, packet: &mut Packet) -> Result<(), Unmetered> {
+    let headers = &mut packet.headers;
+    *headers = Headers::EMPTY;
+    walk_into(frame.bytes, link::resolve(frame.bytes, frame.link_layer)?, headers)?;
     if let Some(control) = frame.stripped_vlan {
         headers.key.put_back_tag(control);
     }
     // Total length 0: segmentation offload, or a jumbogram. The walk has seen the header at this offset.
-    let octets = match headers.ip_octets {
+    packet.octets = match headers.ip_octets {
         0 => {
             let first = frame.bytes.len().saturating_sub(usize::from(headers.ip_offset)) as u32;
             first.saturating_add(frame.further_octets)
         }
         octets => octets,
     };
-    Ok(Packet {
-        headers,
-        octets,
-        layer2_octets: frame.original_octets,
-        timestamp_nanoseconds: frame.timestamp_nanoseconds,
-        ingress_interface,
-    })
+    packet.layer2_octets = frame.original_octets;
+    packet.timestamp_nanoseconds = frame.timestamp_nanoseconds;
+    packet.ingress_interface = ingress_interface;
+    Ok(())
 }
 
 /// The headers as they are in the frame: a tag that was taken off is not put back.

@@ -1,9 +1,9 @@
 //! One IPv4 packet behind every link layer gives the same flow.
 
 use xdp_abi::headers::{NonFlow, Undecodable, Unmetered};
-use xdp_abi::key::VLAN_PRESENT;
+use xdp_abi::key::{FlowKey, VLAN_PRESENT};
 
-use super::*;
+use super::{Frame, Headers, Packet};
 use crate::source::LinkLayer;
 
 /// UDP from 192.0.2.1:1000 to 192.0.2.2:53, total length 28, identification 1.
@@ -19,6 +19,13 @@ fn frame<'a>(bytes: &'a [u8], link_layer: LinkLayer) -> Frame<'a> {
         link_layer,
         stripped_vlan: None,
     }
+}
+
+/// As [`super::read`] reads a frame into a place that held another packet.
+fn read(frame: &Frame<'_>, ingress_interface: u32) -> Result<Packet, Unmetered> {
+    let headers = Headers { key: FlowKey { vlan: 7, ..FlowKey::EMPTY }, tcp_flags: 0xff, ..Headers::EMPTY };
+    let mut packet = Packet { headers, octets: 1, ..Packet::EMPTY };
+    super::read(frame, ingress_interface, &mut packet).map(|()| packet)
 }
 
 fn behind(header: &[u8], link_layer: LinkLayer) -> Result<Packet, Unmetered> {

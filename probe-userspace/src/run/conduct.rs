@@ -15,7 +15,8 @@ use super::control::{Failures, Stop};
 use super::crew::{self, Crew, Post};
 use super::host::{Interface, Signals};
 use super::notify::Notify;
-use super::recovery;
+use super::pins::Pins;
+use super::recovery::{self, Needs};
 use super::reload::Reload;
 use super::screen::Screen;
 use super::watch::Watch;
@@ -26,7 +27,7 @@ use crate::source::xdp::CaptureFilter;
 use crate::spool::Spool;
 use crate::survive::{Directory, Parts, Shape};
 use crate::telemetry::Board;
-use crate::worker::Clock;
+use crate::worker::{Clock, Wait};
 
 /// Records and cuts between a worker and the exporter: what a worker ends in a tenth of a second at 300,000 flows a
 /// second, 5 MB.
@@ -69,8 +70,14 @@ pub(super) struct Stage {
     pub sinks: Vec<Box<dyn Sink>>,
     /// Where batches wait for sinks that are durable.
     pub spool: Option<Spool>,
+    /// What the kernel keeps over a kill.
+    pub pins: Pins,
+    /// Of all receive rings of the program's sockets together.
+    pub ring_slots: u32,
     /// Where time comes from, and with it whether anybody waits.
     pub clock: Clock,
+    /// How workers wait for packets.
+    pub wait: Wait,
 }
 
 /// What the run needs besides.
@@ -108,11 +115,15 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     let pressure = if stage.clock == Clock::OfPackets { Pressure::Wait } else { Pressure::Discard };
     let settings = crew::shard_settings(setting.flows, stage.posts.len());
     let shape = Shape { buckets: Cache::buckets_for(&settings), ring: RING_RECORDS };
-    let workers = (stage.posts.len(), shape);
+    let needs = Needs { workers: stage.posts.len(), shape, ring_slots: stage.ring_slots };
     let spool = stage.spool.as_ref();
-    let memory = recovery::memory(setting.recovery.as_ref(), &setting.identity, workers, spool)?;
-    let mut lanes = Vec::with_capacity(workers.0);
-    let mut posts = Vec::with_capacity(workers.0);
+    let memory = recovery::memory(setting.recovery.as_ref(), &setting.identity, needs, spool)?;
+    let mut pins = stage.pins;
+    if !memory.is_lasting() {
+        pins.keep_nothing();
+    }
+    let mut lanes = Vec::with_capacity(needs.workers);
+    let mut posts = Vec::with_capacity(needs.workers);
     for (post, Parts { shard, out, lane }) in stage.posts.into_iter().zip(memory.parts) {
         posts.push((post, shard, out));
         lanes.push(lane);
@@ -120,6 +131,7 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     let exporter = export::start(export::Plan {
         identity: setting.identity.clone(),
         lanes,
+        own: memory.own.clone(),
         salvage: memory.salvage,
         sinks: stage.sinks,
         books: stage.books,
@@ -127,11 +139,16 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
         spool: stage.spool,
         drain: export::DRAIN,
         pressure,
-    })?;
+    });
+    // What does not begin leaves nothing that a next start would take for a killed run's.
+    let exporter = exporter.inspect_err(|_| memory.own.end(true))?;
     let failures = Failures::default();
-    let crew = Crew::start(posts, stage.clock, &settings, (&setting.stop, &failures))?;
+    let crew = Crew::start(posts, (stage.clock, stage.wait), &settings, (&setting.stop, &failures));
+    let crew = crew.inspect_err(|_| memory.own.end(true))?;
     let mut doors = stage.doors;
-    let opened = open(&mut doors).and_then(|()| (setting.give_up_rights)());
+    let opened = open(&mut doors, &mut pins)
+        .map(|()| memory.killed.settle(&mut pins))
+        .and_then(|()| (setting.give_up_rights)());
     let notify = Notify::from_environment();
     let mut deserted = false;
     if opened.is_ok() {
@@ -162,8 +179,9 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
         exporter.forsake();
     }
     let finished = exporter.join()?;
-    // The books are closed: nothing of it is anybody's any more. A worker that is stuck may still touch its memory.
+    // Their heads are gone with the closing of the books; now the memory. A worker that is stuck may still touch it.
     memory.own.end(!parted.stuck.is_empty());
+    pins.end();
     opened?;
     for sink in &finished.stuck {
         tracing::error!("{sink} did not end in time");
@@ -174,7 +192,8 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     Ok(Ended { message: finished.message, failed, is_bound, left: finished.left })
 }
 
-fn open(doors: &mut [Box<dyn Door>]) -> Result<(), super::Error> {
+fn open(doors: &mut [Box<dyn Door>], pins: &mut Pins) -> Result<(), super::Error> {
+    pins.begin();
     doors.iter_mut().try_for_each(|door| door.open())
 }
 

@@ -11,7 +11,7 @@ use crate::flow::{Cache, Settings};
 use crate::meter::Shard;
 use crate::source::Source;
 use crate::survive::file::{OutMemory, ShardMemory};
-use crate::worker::{Clock, Handover, Outlet, WhenFull, Worker};
+use crate::worker::{Clock, Handover, Outlet, Wait, WhenFull, Worker};
 
 /// Workers have said their last within this after the order to stop: see `control::WRITE_MOST`, and a moment to give up.
 const WORKERS_MOST: Duration = Duration::from_secs(5);
@@ -36,7 +36,7 @@ impl Crew {
     /// Starts a worker on each post, and returns once every one of them has its flow cache.
     pub(super) fn start(
         posts: Vec<(Post, ShardMemory, OutMemory)>,
-        clock: Clock,
+        (clock, wait): (Clock, Wait),
         settings: &Settings,
         (stop, failures): (&Stop, &Failures),
     ) -> Result<Self, super::Error> {
@@ -54,7 +54,8 @@ impl Crew {
                 let shard = Shard::new(number, &settings, shard);
                 describe(number, &shard, &settings);
                 drop(made);
-                Worker::new(shard, Outlet::new(out, when_full, handover), clock).run(sources, &mut control);
+                let worker = Worker::new(shard, Outlet::new(out, when_full, handover), clock);
+                worker.waiting(wait).run(sources, &mut control);
             };
             let name = format!("worker-{number}");
             let thread = std::thread::Builder::new().name(name).spawn(body).map_err(super::Error::Thread)?;

@@ -70,16 +70,18 @@ pub enum Error {
     /// The spool.
     #[error(transparent)]
     Spool(#[from] crate::spool::Error),
-    /// The spool cannot be given to the user that the process becomes.
+    /// A spool that has never been used, on a disk where it would discard every batch.
     #[error(
-        "the spool cannot be given to the user {uid}: {error}\n  mend: leave the probe CAP_CHOWN, run it with --user root, or \
-         --no-spool"
+        "spool {}: {} MB are free there, and a segment takes {} MB: every batch would be discarded\n  mend: make room, name another \
+         --state-dir, give a smaller --spool-size, or --no-spool", path.display(), free >> 20, needed >> 20
     )]
-    SpoolOwner {
-        /// Whom.
-        uid: u32,
-        /// What the system said.
-        error: io::Error,
+    NoRoom {
+        /// Its folder.
+        path: PathBuf,
+        /// Octets.
+        free: u64,
+        /// Octets.
+        needed: u64,
     },
     /// No such cursor.
     #[error("spool drop {name}: there is no such cursor\n  mend: name one of these: {known}")]
@@ -92,7 +94,7 @@ pub enum Error {
     /// A cursor that a running probe uses.
     #[error(
         "spool drop {name}: a sink of the running probe uses it\n  mend: end the probe, or take the sink out of its \
-         configuration, first"
+         configuration, or end the collector that reads it over ZMQ, first"
     )]
     CursorInUse {
         /// As it was written.

@@ -15,6 +15,7 @@ use super::conduct::Stage;
 use super::control::Stop;
 use super::crew::Post;
 use super::host::Signals;
+use super::pins::Pins;
 use crate::books;
 use crate::export::{Books, Sink};
 use crate::source::Source;
@@ -23,7 +24,7 @@ use crate::source::filtered::Filtered;
 use crate::source::xdp::CaptureFilter;
 use crate::spool::Statistics;
 use crate::telemetry::Board;
-use crate::worker::{Clock, Cut, Handover};
+use crate::worker::{Clock, Cut, Handover, Wait};
 
 /// A pipe without octets is looked at this often for whether the run is to stop.
 const LOOK: Duration = Duration::from_millis(100);
@@ -48,7 +49,10 @@ pub(super) fn stage(
         books: Box::new(FileBooks { board: board.clone() }),
         sinks,
         spool: None,
+        pins: Pins::default(),
+        ring_slots: 0,
         clock: Clock::OfPackets,
+        wait: Wait::Poll,
     })
 }
 

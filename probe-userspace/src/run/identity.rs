@@ -71,6 +71,11 @@ fn make(state_dir: &Path, path: &Path) -> std::io::Result<ProbeId> {
     writeln!(file, "{uuid}")?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
+    // Without its name it is lost with the power, and the spool would be another probe's. Not every file system has such a call.
+    match fs::File::open(state_dir)?.sync_all() {
+        Err(error) if error.kind() != std::io::ErrorKind::InvalidInput => return Err(error),
+        _ => {}
+    }
     Ok(ProbeId(uuid))
 }
 

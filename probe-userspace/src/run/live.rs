@@ -12,6 +12,7 @@ use super::crew::Post;
 use super::host::{Interface, MISSED, missed};
 use super::kernel_books::KernelBooks;
 use super::mode::Mode;
+use super::pins::Pins;
 use super::plan::{Plan, Port};
 use super::xdp;
 use crate::books;
@@ -30,10 +31,11 @@ pub(super) fn stage(
     capture: &Capture,
     sinks: Vec<Box<dyn Sink>>,
     (board, filter): (&Board, &Arc<InForce>),
+    pins: Pins,
     clock: Clock,
 ) -> Result<Stage, Error> {
     let sources = plan.workers.iter().map(|_| Vec::new()).collect();
-    let mut opened = Opened { sources, filter: Arc::clone(filter), ..Opened::default() };
+    let mut opened = Opened { sources, filter: Arc::clone(filter), pins, ..Opened::default() };
     for port in &plan.ports {
         match port.mode {
             Mode::Xdp => xdp::open(port, capture, &mut opened)?,
@@ -53,7 +55,10 @@ pub(super) fn stage(
         }),
         sinks,
         spool: None,
+        pins: opened.pins,
+        ring_slots: opened.ring_slots,
         clock,
+        wait: capture.wait,
     })
 }
 
@@ -64,6 +69,9 @@ pub(super) struct Opened {
     pub doors: Vec<Box<dyn Door>>,
     pub kernel: Vec<KernelBooks>,
     pub filter: Arc<InForce>,
+    pub pins: Pins,
+    /// Of all sockets' receive rings.
+    pub ring_slots: u32,
 }
 
 /// Packet sockets are spread by addresses, so that a flow and its fragments are in one worker anyway: each stands alone.

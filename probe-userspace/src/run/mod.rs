@@ -22,17 +22,22 @@ mod live;
 pub mod mode;
 pub mod notify;
 mod outputs;
+mod pins;
 pub mod plan;
 mod recovery;
 mod reload;
 mod screen;
 mod spool;
+mod stranded;
 pub mod warnings;
 mod watch;
 mod xdp;
 
+use std::io;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use flow_wire::endpoint::Endpoint;
 use flow_wire::ledger::{Discard, Message, of_probe, residual};
@@ -49,12 +54,17 @@ use conduct::{Ended, Setting, Stage};
 use control::Stop;
 use host::{Interface, Signals, User};
 use outputs::LedgerFile;
+use pins::Pins;
 use plan::Plan;
 use reload::Reload;
 use screen::Screen;
 
 /// IPFIX 149: one probe process has one observation domain; several on a host are told apart by their probe's UUID.
 const OBSERVATION_DOMAIN_ID: u32 = 1;
+
+/// How long a start waits for its port.
+const BIND_MOST: Duration = Duration::from_secs(3);
+const BIND_AGAIN: Duration = Duration::from_millis(50);
 
 /// Runs what the command line says, and says how it ended. Messages go to stderr.
 pub fn run(command_line: &CommandLine) -> Exit {
@@ -84,6 +94,8 @@ fn begin(command_line: &CommandLine) -> Result<Exit, Error> {
         crew::check_memory(config.flows, plan.workers.len(), available)?;
     }
     if command_line.check_config {
+        config.user.as_deref().filter(|_| host::is_root()).map(User::find).transpose()?;
+        outputs::check(&config)?;
         describe(&config, &plan);
         return Ok(Exit::Done);
     }
@@ -138,14 +150,17 @@ fn attempt(
     // Files are read to their end with the filter that they began with.
     let reload = if plan.ports.is_empty() { None } else { Reload::of(command_line, &filter)? };
     let sinks = outputs::sinks(config, identity.probe)?;
-    let spool = spool::open(config, identity.probe, &sinks)?;
-    let mut stage = stage(config, plan, sinks, (board, &filter), (&stop, signals), clock)?;
+    let spool = spool::open(config, identity.probe, &sinks, user)?;
+    let recovery = recovery::directory(config, clock != Clock::OfPackets, &identity);
+    let kept = spool.as_ref().map(spool::Opened::spool);
+    let pins = Pins::open(config, plan, &identity, (recovery.is_some(), user), kept);
+    let mut stage = stage(config, plan, sinks, (board, &filter), (&stop, signals), (pins, clock))?;
     // The folder stays open until the run has ended: with it the lock.
-    let (spool, folder) = spool.map(spool::Opened::apart).unzip();
+    let (spool, _folder) = spool.map(spool::Opened::apart).unzip();
     stage.spool = spool;
     say(plan, &config.capture);
     let setting = Setting {
-        recovery: recovery::directory(config, clock != Clock::OfPackets, &identity),
+        recovery,
         identity,
         flows: config.flows,
         stop,
@@ -155,7 +170,6 @@ fn attempt(
         reload,
         give_up_rights: &mut || {
             let Some(user) = user else { return Ok(()) };
-            folder.as_ref().map_or(Ok(()), |folder| spool::give_to(folder, user))?;
             Ok(user.become_for_good()?)
         },
         what: config.inputs.iter().map(Input::name).collect::<Vec<_>>().join(", "),
@@ -192,9 +206,22 @@ fn who(config: &Config) -> Result<Identity, Error> {
 fn serve(config: &Config, board: &Board) -> Result<(), Error> {
     let Some(address) = config.http else { return Ok(()) };
     let failed = |error| Error::Http { address, error };
-    let server = Server::bind(address, board.clone()).map_err(failed)?;
+    let server = bind_patiently(address, board).map_err(failed)?;
     tracing::info!("metrics at http://{}/metrics", server.address().map_err(failed)?);
     server.start().map_err(Error::Thread)
+}
+
+/// A probe that was killed a moment ago still has its port while its memory is given back.
+fn bind_patiently(address: SocketAddr, board: &Board) -> io::Result<Server> {
+    let until = Instant::now() + BIND_MOST;
+    loop {
+        match Server::bind(address, board.clone()) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse && Instant::now() < until => {
+                std::thread::sleep(BIND_AGAIN);
+            }
+            bound => return bound,
+        }
+    }
 }
 
 fn stage(
@@ -203,10 +230,10 @@ fn stage(
     sinks: Vec<Box<dyn Sink>>,
     (board, filter): (&Board, &Arc<InForce>),
     ends: (&Stop, &Signals),
-    clock: Clock,
+    (pins, clock): (Pins, Clock),
 ) -> Result<Stage, Error> {
     if !plan.ports.is_empty() {
-        return live::stage(plan, &config.capture, sinks, (board, filter), clock);
+        return live::stage(plan, &config.capture, sinks, (board, filter), pins, clock);
     }
     let paths: Vec<&Path> = config.inputs.iter().filter_map(Input::file).collect();
     files::stage(&paths, &config.capture.filter, sinks, board, ends)

@@ -45,6 +45,16 @@ pub(super) fn sinks(config: &Config, probe: ProbeId) -> Result<Vec<Box<dyn Sink>
     Ok(sinks)
 }
 
+/// What of them can be checked without listening, connecting or making anything.
+pub(super) fn check(config: &Config) -> Result<(), Error> {
+    for endpoint in config.output.sinks.iter().filter_map(Endpoint::kafka) {
+        Kafka::new(endpoint, ProbeId(uuid::Uuid::nil()), config.output.kafka.clone())?;
+    }
+    let keys = config.output.zmq.encryption.as_ref();
+    keys.map(zmq::Encryption::check).transpose().map_err(zmq::Error::from)?;
+    Ok(())
+}
+
 /// The output of `--ledger`.
 pub(super) struct LedgerFile {
     path: PathBuf,

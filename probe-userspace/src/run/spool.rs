@@ -7,7 +7,8 @@ use flow_wire::stamp::ProbeId;
 
 use super::Error;
 use super::host::User;
-use crate::config::{Config, SpoolAction, SpoolSyncWord};
+use super::stranded::Stranded;
+use crate::config::{Config, Input, SpoolAction, SpoolSyncWord};
 use crate::export::Sink;
 use crate::spool::{self, Directory, Options, Spool, Sync};
 
@@ -35,24 +36,32 @@ pub(super) struct Opened {
     folder: Directory,
 }
 
-/// Opens it where a sink has a use for it.
+/// Opens it where a sink has a use for it and the disk has room for a first segment (a disk that fills up later is lived with), for the
+/// user that the process is about to become.
 pub(super) fn open(
     config: &Config,
     probe: ProbeId,
     sinks: &[Box<dyn Sink>],
+    user: Option<User>,
 ) -> Result<Option<Opened>, Error> {
-    let Some(wanted) = config.output.spool else { return Ok(None) };
-    if !sinks.iter().any(|sink| sink.is_durable() || sink.opens_cursors()) {
-        return Ok(None);
-    }
     let path = config.state_dir.join(FOLDER);
-    let quota_octets = match wanted.size_octets {
-        Some(octets) => octets,
-        None => size(&path)?,
+    let is_of_use = sinks.iter().any(|sink| sink.is_durable() || sink.opens_cursors());
+    let Some(wanted) = config.output.spool.filter(|_| is_of_use) else {
+        // A capture file is often read by a run of its own, beside the service whose spool that is.
+        if config.inputs.iter().any(|input| matches!(input, Input::Interface(_))) {
+            say_unopened(&path);
+        }
+        return Ok(None);
     };
+    let (free, taken) = spool::room(&path)?;
+    let quota_octets = wanted.size_octets.unwrap_or_else(|| size(free, taken));
+    let segment_octets = (quota_octets / SEGMENTS).clamp(SMALLEST_SEGMENT_OCTETS, LARGEST_SEGMENT_OCTETS);
+    if taken == 0 && free < segment_octets {
+        return Err(Error::NoRoom { path, free, needed: segment_octets });
+    }
     let options = Options {
         quota_octets,
-        segment_octets: (quota_octets / SEGMENTS).clamp(SMALLEST_SEGMENT_OCTETS, LARGEST_SEGMENT_OCTETS),
+        segment_octets,
         age: wanted.age,
         cursor_ttl: wanted.cursor_ttl,
         memory_octets: MEMORY_OCTETS,
@@ -62,36 +71,53 @@ pub(super) fn open(
             SpoolSyncWord::Batch => Sync::Batch,
         },
     };
-    let (spool, folder) = Spool::open(&path, probe, options)?;
-    say(&spool, &path);
+    let (spool, folder) = Spool::open(&path, probe, options, user.map(User::ids))?;
+    say(&spool, &path, sinks);
     Ok(Some(Opened { spool, folder }))
 }
 
-/// Never more than half of what is free, counting what the spool has already.
-fn size(path: &Path) -> Result<u64, Error> {
-    let (free, taken) = spool::room(path)?;
-    Ok(SIZE_OCTETS.min((free + taken) / 2).max(LEAST_OCTETS))
+/// Never more than half of what is free, counting what the spool has already; all of that where a disk has filled up since: else a start
+/// would discard what waits.
+fn size(free: u64, taken: u64) -> u64 {
+    SIZE_OCTETS.min(((free + taken) / 2).max(taken)).max(LEAST_OCTETS)
 }
 
-fn say(spool: &Spool, path: &Path) {
+fn say(spool: &Spool, path: &Path, sinks: &[Box<dyn Sink>]) {
     tracing::info!("spool {}: up to {} MB", path.display(), spool.options().quota_octets >> 20);
-    for cursor in spool.cursors().iter().filter(|cursor| cursor.waiting.batches > 0) {
+    let cursors = spool.cursors();
+    for cursor in cursors.iter().filter(|cursor| cursor.waiting.batches > 0) {
         let (name, records) = (&cursor.name, cursor.waiting.records);
         tracing::info!("spool: {records} records of earlier starts wait for {name}");
     }
-}
-
-impl Opened {
-    /// The spool for the exporter, and its folder for who gives it away and holds the lock.
-    pub(super) fn apart(self) -> (Spool, Directory) {
-        (self.spool, self.folder)
+    for stranded in Stranded::among(&cursors, sinks, spool.options().cursor_ttl, now_seconds()) {
+        tracing::warn!("{}", stranded.describe());
     }
 }
 
-/// The user that the process is about to become writes it from now on.
-pub(super) fn give_to(folder: &Directory, user: User) -> Result<(), Error> {
-    let (uid, gid) = user.ids();
-    folder.give_to(uid, gid).map_err(|error| Error::SpoolOwner { uid, error })
+/// The same of a spool that this run does not open. One that cannot be read is no reason not to start.
+fn say_unopened(path: &Path) {
+    let Ok(listed) = spool::list(path) else { return };
+    for (name, _, _, waiting) in listed.cursors.iter().filter(|_| !listed.is_held) {
+        if waiting.batches > 0 {
+            let stranded = Stranded { name, waiting: *waiting, expires_in: None };
+            tracing::warn!("{}", stranded.describe());
+        }
+    }
+}
+
+fn now_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
+}
+
+impl Opened {
+    pub(super) fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    /// The spool for the exporter, and its folder for who holds the lock.
+    pub(super) fn apart(self) -> (Spool, Directory) {
+        (self.spool, self.folder)
+    }
 }
 
 /// `gannet-probe spool list|drop`.
@@ -106,8 +132,13 @@ fn list(path: &Path) -> Result<(), Error> {
     let listed = spool::list(path)?;
     let held = if listed.is_held { "a probe runs on it" } else { "no probe runs on it" };
     println!("spool       {} ({held})", path.display());
-    println!("on disk     {} MB in {} segments", listed.octets >> 20, listed.segments);
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    println!(
+        "on disk     {} MB in {} segments, and {} MB in reserve",
+        listed.octets >> 20,
+        listed.segments,
+        listed.spare_octets >> 20
+    );
+    let now = now_seconds();
     for (name, is_attached, used_seconds, waiting) in &listed.cursors {
         let used = match (is_attached, used_seconds) {
             (true, _) => "in use".to_owned(),
@@ -132,7 +163,11 @@ fn drop_cursor(path: &Path, name: &str) -> Result<(), Error> {
         Some((_, true, ..)) => Err(Error::CursorInUse { name: name.to_owned() }),
         Some((.., waiting)) => {
             spool::request_drop(path, name)?;
-            let when = if listed.is_held { "within a second" } else { "by the next start of the probe" };
+            let when = if listed.is_held {
+                "within a second"
+            } else {
+                "by the next start of the probe, unless that has it as an output"
+            };
             println!(
                 "{name} is dropped {when}: {} records that wait for it are counted as cursor_dropped",
                 waiting.records

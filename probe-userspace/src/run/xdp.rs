@@ -19,7 +19,8 @@ use super::kernel_books::KernelBooks;
 use super::live::Opened;
 use super::plan::Port;
 use crate::config::{Capture, XdpModeWord};
-use crate::source::xdp::{CaptureFilter, Host, Program, Settings, Wanted};
+use crate::source::xdp::pins::Orphan;
+use crate::source::xdp::{CaptureFilter, Host, Mode, Program, Settings, Wanted};
 use crate::source::xsk::Xsk;
 
 /// Slots of a worker's ring at least: the kernel's batches are 64.
@@ -39,8 +40,13 @@ pub(super) type Shared = Arc<Mutex<Program>>;
 pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Result<(), Error> {
     let workers = opened.sources.len() as u32;
     let host = host(&port.interface);
-    let settings =
-        Settings { host, sockets_of_queue: sockets_of_queue(port, workers), filter: capture.filter.clone() };
+    let wanted = wanted(capture.xdp_mode);
+    let settings = Settings {
+        host,
+        sockets_of_queue: sockets_of_queue(port, workers),
+        filter: capture.filter.clone(),
+        place: opened.pins.place(&port.interface.name),
+    };
     let mut program = Program::load(&settings)?;
     let interface = xsk::Interface::by_name(&port.interface.name)?;
     let ring_size = capture.ring_size_frames.unwrap_or_else(|| usual_ring_size(port.queues.len()));
@@ -53,6 +59,7 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
                 report(&socket, &umem, capture);
             }
             program.set_socket(queue, worker, socket.as_fd())?;
+            opened.ring_slots += options.rx_slots;
             let busy_poll = capture.busy_poll > Duration::ZERO && socket.busy_poll_refused().is_none();
             sources.push(Box::new(Xsk::new(socket, busy_poll)));
         }
@@ -64,7 +71,8 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
         program,
         interface: port.interface.clone(),
         host,
-        wanted: wanted(capture.xdp_mode),
+        wanted,
+        orphan: opened.pins.orphan(port.interface.index),
         _promiscuous: promiscuous,
     }));
     Ok(())
@@ -148,8 +156,34 @@ struct ProgramDoor {
     /// As the program knows it.
     host: Host,
     wanted: Wanted,
+    /// What a killed probe left attached there.
+    orphan: Option<Orphan>,
     /// A membership: however the process ends, the kernel undoes it.
     _promiscuous: Option<xsk::Promiscuous>,
+}
+
+impl ProgramDoor {
+    /// What a killed probe left attached is succeeded, or makes room at this moment. `None` = attach.
+    fn succeed(&mut self) -> Option<Mode> {
+        let orphan = self.orphan.take()?;
+        if !orphan.suits(self.wanted) {
+            orphan.detach();
+            return None;
+        }
+        let mode = lock(&self.program).succeed(orphan);
+        let say = |error: &_| tracing::warn!("{}: {error}: attaching anew", self.interface.name);
+        let mode = mode.inspect_err(say).ok();
+        self.say_what_is_not_kept();
+        mode
+    }
+
+    fn say_what_is_not_kept(&self) {
+        if let Some(error) = lock(&self.program).not_kept() {
+            tracing::warn!(
+                "what the kernel does between a kill and the next start will not be counted: {error}"
+            );
+        }
+    }
 }
 
 impl Door for ProgramDoor {
@@ -158,9 +192,15 @@ impl Door for ProgramDoor {
     }
 
     fn open(&mut self) -> Result<(), Error> {
+        let succeeded = self.succeed();
         let name = &self.interface.name;
+        if let Some(mode) = succeeded {
+            tracing::info!("{name}: XDP program in the place of a killed probe's, {mode} mode");
+            return Ok(());
+        }
         let attached = lock(&self.program).attach(name, self.interface.index, self.wanted)?;
         tracing::info!("{name}: XDP program attached, {} mode", attached.mode);
+        self.say_what_is_not_kept();
         if let Some(reason) = attached.native_refused {
             tracing::warn!(
                 "{name}: generic mode, since the driver refuses native: {reason}; it is slower, and what it cannot \

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flow_wire::stamp::ProbeId;
 
@@ -42,9 +43,9 @@ pub struct Directory {
     path: PathBuf,
 }
 
-/// The files of this process; they are emptied at its end.
-#[derive(Debug, Default)]
-pub struct Own(Vec<(PathBuf, File)>);
+/// The files of this process; they are emptied once its books are closed, or if it does not come to begin.
+#[derive(Clone, Debug, Default)]
+pub struct Own(Arc<Mutex<Vec<(PathBuf, File)>>>);
 
 impl Directory {
     /// Makes it below `base` where it is not there.
@@ -68,7 +69,7 @@ impl Directory {
     ///
     /// # Errors
     /// See [`Refusal`]; ENOSPC is the usual one.
-    pub fn make(&self, owner: Owner, shape: Shape, own: &mut Own) -> Result<Parts, Refusal> {
+    pub fn make(&self, owner: Owner, shape: Shape, own: &Own) -> Result<Parts, Refusal> {
         let name = format!("{}-{:05}", owner.epoch.0, owner.worker);
         let unfinished = self.path.join(format!("{name}.{UNFINISHED}"));
         let path = self.path.join(format!("{name}.{ENDING}"));
@@ -84,7 +85,7 @@ impl Directory {
         };
         match made() {
             Ok((parts, file)) => {
-                own.0.push((path, file));
+                own.lock().push((path, file));
                 Ok(parts)
             }
             Err(error) => {
@@ -158,20 +159,33 @@ fn has_ended(file: &File) -> io::Result<bool> {
 }
 
 impl Own {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(PathBuf, File)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// A clean end: the books are closed, and nothing is left in them. `is_in_use` = some thread may still touch its part: the
-    /// memory stays, without a name or without a head.
-    pub fn end(self, is_in_use: bool) {
-        for (path, file) in self.0 {
+    /// memory stays, without a name or without a head, until this is said once more.
+    pub fn end(&self, is_in_use: bool) {
+        let mut files = self.lock();
+        for (path, file) in files.iter() {
             // By the descriptor first: rights in the directory may have been given away, and then the next start takes the
             // name of the empty file away.
             let ended = if is_in_use { file.write_all_at(&[0; 8], 0) } else { file.set_len(0) };
-            let removed = fs::remove_file(&path);
+            let removed = fs::remove_file(path);
             if let (Err(error), Err(_)) = (ended, removed) {
                 tracing::error!(
                     "{}: {error}: the next start will take it for a killed run's",
                     path.display()
                 );
             }
+        }
+        if !is_in_use {
+            files.clear();
         }
     }
 }

@@ -13,11 +13,11 @@ use crate::worker::{Consumer, Producer, ring, ring_octets};
 /// `GANNETFC`
 const MAGIC: u64 = u64::from_be_bytes(*b"GANNETFC");
 /// Grows with every change of the layout, of an entry or of a term: another version's remains are not read.
-const VERSION: u64 = 1;
+const VERSION: u64 = 3;
 
 const HEAD_WORDS: usize = 32;
 /// The words of the head that its check word covers, which follows them.
-const HEAD_CHECKED: usize = 12;
+const HEAD_CHECKED: usize = 14;
 
 /// Numbers of [`Sealed`].
 pub(crate) const SEALED: usize = 9;
@@ -65,6 +65,10 @@ pub struct Owner {
     pub epoch_start_nanoseconds: u64,
     /// Which worker, which is its stream.
     pub worker: u16,
+    /// Files that this start has made, this one among them: where one is missing, so are its terms.
+    pub files: u16,
+    /// Of the receive rings of all its sockets together.
+    pub ring_slots: u32,
     /// IPFIX 149.
     pub observation_domain_id: u32,
 }
@@ -192,6 +196,8 @@ fn write_head(head: &mut [u64], owner: Owner, shape: Shape) {
         shape.buckets as u64,
         shape.ring as u64,
         size_of::<Entry>() as u64,
+        u64::from(owner.files),
+        u64::from(owner.ring_slots),
     ];
     head[..HEAD_CHECKED].copy_from_slice(&words);
     head[HEAD_CHECKED] = check_word(&words);
@@ -212,6 +218,8 @@ fn read_head(head: &[u64]) -> Option<(Owner, Shape)> {
         epoch: Epoch(Uuid::from_u64_pair(words[4], words[5])),
         epoch_start_nanoseconds: words[6],
         worker: u16::try_from(words[7]).ok()?,
+        files: u16::try_from(words[12]).ok()?,
+        ring_slots: u32::try_from(words[13]).ok()?,
         observation_domain_id: u32::try_from(words[8]).ok()?,
     };
     Some((owner, Shape { buckets: words[9] as usize, ring: words[10] as usize }))

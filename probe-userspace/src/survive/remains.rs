@@ -84,11 +84,12 @@ impl Remains {
         }))
     }
 
-    /// The first `count` of [`Remains::records`] are in a batch that is about to go into the spool: behind it the stream of
-    /// the new epoch stands at `next`.
+    /// So many more, which were taken out of [`Remains::records`], are in a batch that is about to go into the spool: behind it the
+    /// stream of the new epoch stands at `next`.
     pub(crate) fn prepare(&mut self, count: usize, epoch: Epoch, stream: StreamId, next: Sequence) {
         let (high, low) = epoch.0.as_u64_pair();
-        self.drains.prepare(&[self.drained + count as u64, high, low, u64::from(stream.0), next.0]);
+        self.drained += count as u64;
+        self.drains.prepare(&[self.drained, high, low, u64::from(stream.0), next.0]);
     }
 
     /// The batch is there.

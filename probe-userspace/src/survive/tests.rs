@@ -16,9 +16,9 @@ use uuid::Uuid;
 use super::file::{LaneMemory, Owner};
 use super::remains::amount;
 use super::*;
-use crate::export::Salvaged;
 use crate::export::outbox::{Outbox, Wanted};
 use crate::export::tests::ByHand;
+use crate::export::{KernelSides, Salvaged};
 use crate::flow::{Budget, Cache, Settings};
 use crate::meter::Shard;
 use crate::source::{Frame, LinkLayer};
@@ -47,7 +47,15 @@ fn shape() -> Shape {
 
 fn owner(epoch: Epoch, worker: u16) -> Owner {
     let probe = ProbeId(Uuid::from_u128(1));
-    Owner { probe, epoch, epoch_start_nanoseconds: 5, worker, observation_domain_id: 1 }
+    Owner {
+        probe,
+        epoch,
+        epoch_start_nanoseconds: 5,
+        worker,
+        files: 1,
+        ring_slots: 0,
+        observation_domain_id: 1,
+    }
 }
 
 fn udp(port: u16) -> Vec<u8> {
@@ -222,7 +230,7 @@ fn salvage(
     let small = Shape { buckets: 0, ring: 1 };
     let lane = place.make("new", owner(NEW, 1), small).lane;
     let worker = Parts::anonymous(Shape { buckets: 0, ring: RING }).unwrap().lane;
-    let salvaged = Salvaged { remains: vec![remains], lane, generation: 2 };
+    let salvaged = Salvaged { remains: vec![remains], lane, generation: 2, kernel: nothing_of_the_kernel() };
     let mut exporter = ByHand::new(NEW, vec![worker], Some(salvaged));
     let ended = kill::after(kill_after, || exporter.step(Duration::ZERO));
     let (flows, messages) = exporter.sent();
@@ -270,6 +278,23 @@ fn a_recovery_that_is_killed_is_continued_and_nothing_comes_twice() {
     }
 }
 
+#[test]
+fn each_batch_of_a_recovery_counts_behind_the_one_before() {
+    let place = Place::new();
+    let old = run(&place, 2_000);
+    let spooled = next(&old.flows);
+    let all = place.read("old", &|_, _| Some(spooled)).unwrap().records;
+    let mut remains = place.read("old", &|_, _| Some(spooled)).unwrap();
+    for (sequence, rows) in [(0, 2), (1, 3)] {
+        remains.records.drain(..rows);
+        remains.prepare(rows, NEW, StreamId(1), Sequence(sequence + 1));
+        remains.commit();
+    }
+    drop(remains);
+    let left = place.read("old", &|_, _| Some(spooled)).unwrap().records;
+    assert!(left == all[5..], "{} of {} are left", left.len(), all.len());
+}
+
 fn spool(disk: &MemoryDisk) -> Spool {
     let week = Duration::from_secs(7 * 86_400);
     let options = Options {
@@ -304,7 +329,8 @@ fn spool_and_memory_together_give_everything_once_and_exact_books() {
         let remains = place.read("old", &spooled).unwrap();
         let terms = remains.terms.clone();
         let lane = place.make("new", owner(NEW, 1), Shape { buckets: 0, ring: 1 }).lane;
-        let salvaged = Salvaged { remains: vec![remains], lane, generation: 2 };
+        let salvaged =
+            Salvaged { remains: vec![remains], lane, generation: 2, kernel: nothing_of_the_kernel() };
         let (mut worker, lane) = crate::export::tests::lane(RING);
         let mut second = ByHand::over(NEW, vec![lane], Some(salvaged), outbox(spool));
         let worker_terms = WorkerTerms::default();
@@ -316,6 +342,10 @@ fn spool_and_memory_together_give_everything_once_and_exact_books() {
         assert_eq!(sum(&rows(&flows)) + discarded, terms.metered, "kill {kill_after}");
         let closing: Vec<_> = messages.iter().filter(|message| message.closes.is_some()).collect();
         let last = closing.last().unwrap();
+        let of_cursors = |message: &Message| -> Vec<_> {
+            message.cursors.iter().map(|cursor| (cursor.sink.clone(), cursor.stream)).collect()
+        };
+        assert_eq!(of_cursors(closing[0]), of_cursors(last), "kill {kill_after}: a kill may follow");
         assert_eq!(last.closes.map(|closes| (closes.epoch, closes.is_bound)), Some((OLD, false)));
         assert_eq!(last.workers, [terms], "kill {kill_after}");
         assert_eq!(residual(&of_probe(last, None)), Amount::ZERO, "kill {kill_after}: {last:?}");
@@ -323,6 +353,31 @@ fn spool_and_memory_together_give_everything_once_and_exact_books() {
             break;
         }
     }
+}
+
+#[test]
+fn what_no_spool_takes_the_word_of_stays_in_its_file() {
+    let place = Place::new();
+    let disk = MemoryDisk::default();
+    assert!(
+        run_over(&place, u64::MAX, |lane| ByHand::over(OLD, vec![lane], None, outbox(spool(&disk)))).ended
+    );
+    let disk = disk.copy();
+    let spool = spool(&disk);
+    let spooled = |epoch, stream| Some(spool.sealed(epoch, stream).unwrap_or(Sequence(0)));
+    let mut remains = place.read("old", &spooled).unwrap();
+    // As if they had gone out: nothing but the closing is to come.
+    remains.records.clear();
+    let lane = place.make("new", owner(NEW, 1), Shape { buckets: 0, ring: 1 }).lane;
+    let salvaged = Salvaged { remains: vec![remains], lane, generation: 2, kernel: nothing_of_the_kernel() };
+    let (_worker, lane) = crate::export::tests::lane(RING);
+    let mut second = ByHand::over(NEW, vec![lane], Some(salvaged), outbox(spool));
+    disk.state().is_write_failing = true;
+    second.step(Duration::ZERO);
+    assert!(place.path("old").exists());
+    disk.state().is_write_failing = false;
+    second.step(Duration::ZERO);
+    assert!(!place.path("old").exists());
 }
 
 #[test]
@@ -357,10 +412,10 @@ fn a_directory_tells_the_living_from_the_dead() {
     let Ok(directory) = Directory::open(place.directory.path(), probe) else {
         panic!("/dev/shm is not a tmpfs: `mount -t tmpfs tmpfs /dev/shm`");
     };
-    let (mut living, mut dead) = (directory::Own::default(), directory::Own::default());
+    let (living, dead) = (directory::Own::default(), directory::Own::default());
     let small = Shape { buckets: 1, ring: 1 };
-    let of_the_living = directory.make(owner(NEW, 0), small, &mut living).unwrap();
-    let of_the_dead = directory.make(owner(OLD, 0), small, &mut dead).unwrap();
+    let of_the_living = directory.make(owner(NEW, 0), small, &living).unwrap();
+    let of_the_dead = directory.make(owner(OLD, 0), small, &dead).unwrap();
     assert!(directory.remains(&|_, _| None).is_empty(), "both are locked");
     drop((of_the_dead, dead));
     let found = directory.remains(&|_, _| None);
@@ -378,4 +433,11 @@ fn a_disk_is_refused() {
     };
     let refusal = Directory::open(directory.path(), ProbeId(Uuid::nil())).unwrap_err();
     assert!(refusal.to_string().contains("not on tmpfs"), "{refusal}");
+}
+
+/// Known, and nothing.
+fn nothing_of_the_kernel() -> KernelSides {
+    let (tell, known) = std::sync::mpsc::channel();
+    tell.send(BTreeMap::new()).unwrap();
+    known
 }

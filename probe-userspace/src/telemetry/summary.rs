@@ -34,7 +34,10 @@ pub fn summary(message: &Message, residual: u64, left: &[(String, u64)]) -> Stri
     }
     for (sink, records) in left {
         let records = grouped(*records);
-        let _ = writeln!(text, "in spool   {records} records wait for {sink}: the next start sends them");
+        let _ = writeln!(
+            text,
+            "in spool   {records} records wait for {sink}: a start with this output sends them"
+        );
     }
     let _ = write!(text, "residual   {residual}");
     text

@@ -14,6 +14,7 @@ mod outlet;
 mod ring;
 #[cfg(test)]
 mod tests;
+mod wait;
 
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub(crate) use outlet::discarded_of;
 pub use outlet::{Outlet, WhenFull};
 pub(crate) use ring::{Consumer, Producer, remains, ring, ring_octets};
 pub use ring::{Cut, Export};
+pub use wait::Wait;
+use wait::{Next, Patience};
 
 /// Buckets that the hand of the cache may visit after a burst: at 64 bursts a second a cache of a million flows is still
 /// gone over once a second, and a visit of a quiet bucket costs less than a nanosecond.
@@ -74,6 +77,7 @@ pub struct Worker {
     /// Packets that other workers handed over, a burst at most.
     taken: Vec<Packet>,
     clock: Clock,
+    patience: Patience,
     /// When the next cut is due: nanoseconds of the clock, or packets received.
     next_cut: u64,
 }
@@ -92,7 +96,15 @@ impl Worker {
     /// A worker with its shard and its way out.
     pub fn new(shard: Shard, outlet: Outlet, clock: Clock) -> Self {
         let taken = Vec::with_capacity(BURST_CAPACITY);
-        Self { sources: Vec::new(), shard, outlet, taken, clock, next_cut: clock.now().unwrap_or(0) }
+        let (patience, next_cut) = (Patience::default(), clock.now().unwrap_or(0));
+        Self { sources: Vec::new(), shard, outlet, taken, clock, patience, next_cut }
+    }
+
+    /// The same, waiting in this way.
+    #[must_use]
+    pub fn waiting(mut self, wait: Wait) -> Self {
+        self.patience = Patience::new(wait);
+        self
     }
 
     /// Meters all that comes from `sources` until they have all ended, or `control` wants to stop; then empties them,
@@ -101,24 +113,44 @@ impl Worker {
         self.sources = sources.iter().map(|source| Feed::of(source.as_ref())).collect();
         loop {
             let stopping = control.is_stopping();
-            let moved = self.turn(&mut sources, control);
+            let now = self.clock.now();
+            let moved = self.turn(&mut sources, now, control);
             let ended = self.sources.iter().all(|feed| feed.ended);
             // A live source is emptied first; a file has as much left as it likes.
             if ended || (stopping && (!moved || self.clock == Clock::OfPackets)) {
                 break;
             }
-            if !moved && self.outlet.handover().lie_down() {
-                control.wait(&mut sources, self.outlet.handover().wake(), TICK);
-                self.outlet.handover().get_up();
+            if moved {
+                self.patience.moved();
+            } else {
+                self.rest(&mut sources, now, control);
             }
         }
         self.finish(&mut sources, control);
     }
 
+    /// After a turn that found nothing.
+    fn rest(&mut self, sources: &mut [Box<dyn Source>], now: Option<u64>, control: &mut impl Control) {
+        let handover = self.outlet.handover();
+        match self.patience.idle(now) {
+            Next::Again => std::hint::spin_loop(),
+            Next::Look => control.wait(sources, handover.wake(), Duration::ZERO),
+            Next::Sleep if handover.lie_down() => {
+                control.wait(sources, handover.wake(), TICK);
+                handover.get_up();
+            }
+            Next::Sleep => {}
+        }
+    }
+
     /// One turn: a burst of each source, one of each other worker, expiry, and a cut if one is due. `true` = there was
     /// something, and may be more.
-    fn turn(&mut self, sources: &mut [Box<dyn Source>], control: &mut impl Control) -> bool {
-        let now = self.clock.now();
+    fn turn(
+        &mut self,
+        sources: &mut [Box<dyn Source>],
+        now: Option<u64>,
+        control: &mut impl Control,
+    ) -> bool {
         let mut moved = false;
         for (index, source) in sources.iter_mut().enumerate() {
             if self.sources[index].ended {

@@ -1,6 +1,7 @@
 //! Attaching by bpf_link: native, else generic.
 
 use aya::programs::links::FdLink;
+use aya::programs::xdp::XdpLink;
 use aya::programs::{Xdp, XdpMode};
 
 use super::error::{Error, chain, system};
@@ -44,8 +45,27 @@ pub struct Attached {
     pub native_refused: Option<String>,
 }
 
-/// Tries the modes in their order. The link lives as long as its descriptor: when the process dies, however, the kernel
-/// detaches the program.
+impl Wanted {
+    /// Whether attaching anew would come to this mode. What would try native first does so, though an earlier one had to be generic.
+    pub(super) fn would_come_to(self, mode: Mode) -> bool {
+        mode == if self == Self::Generic { Mode::Generic } else { Mode::Native }
+    }
+}
+
+/// Puts the program into a link in place of the one there.
+pub(super) fn replace(program: &mut Xdp, link: FdLink) -> Result<FdLink, Error> {
+    let link = XdpLink::try_from(link).map_err(not_succeeded)?;
+    let id = program.attach_to_link(link).map_err(not_succeeded)?;
+    let owned = program.take_link(id).map_err(not_succeeded)?;
+    FdLink::try_from(owned).map_err(not_succeeded)
+}
+
+fn not_succeeded(error: impl std::error::Error + 'static) -> Error {
+    Error::NotSucceeded { reason: chain(&error) }
+}
+
+/// Tries the modes in their order. The link lives as long as its descriptor, and its pins: when the process dies, however, the
+/// kernel detaches a program that is not pinned.
 pub(super) fn attach(
     program: &mut Xdp,
     interface: &str,

@@ -19,7 +19,7 @@ pub enum Error {
     },
     /// EBUSY or EEXIST.
     #[error(
-        "{interface} already has an XDP program\n  mend: `ip link show dev {interface}` shows its id and `bpftool prog show id ID` whose it is; end that program (another probe?), or take a left-over away by `ip link set dev {interface} xdp off`"
+        "{interface} already has an XDP program\n  mend: `ip link show dev {interface}` shows its id and `bpftool prog show id ID` whose it is; end that program (another probe?), take a left-over away by `ip link set dev {interface} xdp off`, or, if it is pinned (`bpftool link show`), by removing the pin"
     )]
     Busy {
         /// The interface.
@@ -88,6 +88,20 @@ pub enum Error {
         worker: u32,
         /// In the layout.
         sockets: u32,
+    },
+    /// The link of a killed probe does not take this one's program.
+    #[error("the killed probe's XDP link does not take another program: {reason}")]
+    NotSucceeded {
+        /// What the kernel said.
+        reason: String,
+    },
+    /// What is to outlive the process could not be pinned, or of an earlier one not be read.
+    #[error("{}: {reason}\n  mend: name another --bpf-dir, or --no-recovery", path.display())]
+    NotPinned {
+        /// The directory.
+        path: std::path::PathBuf,
+        /// What the kernel said.
+        reason: String,
     },
     /// Reading or writing a map failed.
     #[error("{operation} the map {map}: {error}")]

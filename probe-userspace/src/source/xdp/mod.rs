@@ -7,14 +7,16 @@
 //! ```
 //!
 //! Start: fill the rings, bind the sockets, put them into the program, attach. Stop: clear the sockets (frames now pass
-//! to the stack, counted `no_socket`), drain the rings, read the counters, detach. Nothing is pinned: link, program and
-//! maps are descriptors of this process, and go with it however it ends. The object is embedded; no compiler, no file.
+//! to the stack, counted `no_socket`), drain the rings, read the counters, detach. Link, program and maps are descriptors of
+//! this process, and go with it however it ends, unless [`pins`] say where they are kept. The object is embedded; no
+//! compiler, no file.
 
 mod attach;
 mod bank;
 mod counters;
 mod error;
 pub mod filter;
+pub mod pins;
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
@@ -32,10 +34,16 @@ pub use attach::{Attached, Mode, Wanted};
 pub use counters::QueueCounters;
 pub use error::Error;
 pub use filter::CaptureFilter;
+use pins::{Orphan, Pin, Place};
 
 /// A CPU that runs the program at the moment when it is detached ends within microseconds; drivers wait for that, generic
 /// mode does not (net/core/dev.c, `generic_xdp_install`). This allows for a virtual CPU that is put aside meanwhile.
 const DETACH_GRACE: Duration = Duration::from_millis(20);
+
+/// Returns once no CPU runs a program any more that was taken off, or replaced.
+pub fn stand_still() {
+    std::thread::sleep(DETACH_GRACE);
+}
 
 /// The program as `make ebpf` builds it.
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../../../xdp-ebpf/gannet.bpf.o");
@@ -51,7 +59,7 @@ pub struct Host {
 }
 
 /// What the program is loaded with.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The interface.
     pub host: Host,
@@ -60,6 +68,8 @@ pub struct Settings {
     pub sockets_of_queue: Vec<u32>,
     /// What is captured.
     pub filter: CaptureFilter,
+    /// Where counters and link outlive the process; `None` = they do not.
+    pub place: Option<Place>,
 }
 
 /// The program of one interface. Dropping it detaches it.
@@ -72,6 +82,9 @@ pub struct Program {
     places: Vec<QueueSockets>,
     stored: Config,
     link: Option<FdLink>,
+    pin: Option<Pin>,
+    place: Option<Place>,
+    not_kept: Option<Error>,
 }
 
 impl Program {
@@ -102,6 +115,8 @@ impl Program {
             take(&mut ebpf, map::PROTOCOLS)?,
             take(&mut ebpf, map::KINDS)?,
         );
+        let pinned = settings.place.as_ref().zip(ebpf.map(map::COUNTERS));
+        let pinned = pinned.map(|(place, map)| place.pin_counters(map).map(|()| place.clone()));
         let counters: PerCpuArray<_, _> = take(&mut ebpf, map::COUNTERS)?;
         let mut program = Self {
             config: take(&mut ebpf, map::CONFIG)?,
@@ -111,8 +126,15 @@ impl Program {
             places,
             stored: Config::default(),
             link: None,
+            pin: None,
+            place: None,
+            not_kept: None,
             ebpf,
         };
+        match pinned.transpose() {
+            Ok(place) => program.place = place,
+            Err(error) => program.not_kept = Some(error),
+        }
         program.set_host(settings.host)?;
         program.set_filter(&settings.filter)?;
         Ok(program)
@@ -158,8 +180,59 @@ impl Program {
     pub fn attach(&mut self, interface: &str, index: u32, wanted: Wanted) -> Result<Attached, Error> {
         self.detach();
         let (link, attached) = attach::attach(xdp(&mut self.ebpf)?, interface, index, wanted)?;
-        self.link = Some(link);
+        let Some(place) = &self.place else {
+            self.link = Some(link);
+            return Ok(attached);
+        };
+        match place.pin_link(link, attached.mode) {
+            Ok((link, pin)) => (self.link, self.pin) = (Some(link), Some(pin)),
+            // Nothing to outlive the process is no reason not to capture.
+            Err(error) => {
+                (self.place, self.not_kept) = (None, Some(error));
+                return self.attach(interface, index, wanted);
+            }
+        }
         Ok(attached)
+    }
+
+    /// The same, in place of a killed probe's program: no frame passes between the two.
+    ///
+    /// System call: bpf(2) `BPF_LINK_UPDATE`. Capability: CAP_NET_ADMIN.
+    ///
+    /// # Errors
+    /// [`Error::NotSucceeded`], [`Error::NotPinned`]; the killed probe's program is off the interface then.
+    pub fn succeed(&mut self, orphan: Orphan) -> Result<Mode, Error> {
+        self.detach();
+        let (link, mode, old) = orphan.apart();
+        match self.replace(link, mode) {
+            Ok(()) => old.forget(),
+            Err(error) => {
+                old.detach();
+                return Err(error);
+            }
+        }
+        Ok(mode)
+    }
+
+    /// It gets its new name before the program, so that it has one at any time.
+    fn replace(&mut self, link: FdLink, mode: Mode) -> Result<(), Error> {
+        let (link, pin) = match &self.place {
+            Some(place) => place.pin_link(link, mode).map(|(link, pin)| (link, Some(pin)))?,
+            None => (link, None),
+        };
+        match attach::replace(xdp(&mut self.ebpf)?, link) {
+            Ok(link) => (self.link, self.pin) = (Some(link), pin),
+            Err(error) => {
+                pin.into_iter().for_each(Pin::forget);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Why counters or link do not outlive the process, though they have a place; said once.
+    pub fn not_kept(&mut self) -> Option<Error> {
+        self.not_kept.take()
     }
 
     /// Counters of all queues, cumulative since [`Program::load`], summed over the CPUs. While frames arrive, a queue
@@ -191,8 +264,10 @@ impl Program {
     /// Detaches the program and waits until no CPU runs it any more; the counters then stand still. Without effect where
     /// it is not attached.
     pub fn detach(&mut self) {
-        if self.link.take().is_some() {
-            std::thread::sleep(DETACH_GRACE);
+        if let Some(link) = self.link.take() {
+            self.pin.take().into_iter().for_each(Pin::detach);
+            drop(link);
+            stand_still();
         }
     }
 
@@ -216,6 +291,13 @@ impl Program {
         self.config.set(0, config.to_octets(), 0).map_err(writing(map::CONFIG))?;
         self.stored = config;
         Ok(())
+    }
+}
+
+/// Pins would keep it where it is.
+impl Drop for Program {
+    fn drop(&mut self) {
+        self.detach();
     }
 }
 
