@@ -130,12 +130,13 @@ pub fn message(cuts: &[(u16, u64, u64, Amount)], closed: bool) -> Message {
 pub fn books(sequence: u64, message: Message) -> Books {
     let sealed = Sealed::ledger(&message, stamp(StreamId::CONTROL.0, sequence));
     #[expect(clippy::unwrap_used, reason = "a test that fails may panic")]
-    let header = sealed.unwrap().header;
+    let sealed = sealed.unwrap();
     Books {
-        stamp: header.stamp,
-        crc32c: header.crc32c,
+        stamp: sealed.header.stamp,
+        crc32c: sealed.header.crc32c,
         heard_nanoseconds: 1_700_000_500_000_000_000,
         sink: 0,
+        body_octets: sealed.body.len(),
         message,
     }
 }

@@ -1,4 +1,5 @@
 //! What gathered while the collector was away: memory stays bounded whatever it is, and a stop in the middle of it is quick.
+//! So is one while the broker does not answer.
 //!
 //! `GANNET_BACKLOG_BATCHES=20000` makes it one of twenty million records: so the journal was measured.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on panics")]
@@ -22,8 +23,15 @@ const BATCHES_AT_ONCE: u64 = 50;
 /// DuckDB's 2 GiB, 64 MiB that librdkafka fetches ahead, the channel, one transaction twice.
 const PEAK_MAX: u64 = 3 << 30;
 
-/// The bound of a stop, and room for a machine that does other things as well.
-const STOP_MAX: Duration = Duration::from_secs(15);
+/// The bound of a stop: contracts.md.
+const STOP_MAX: Duration = Duration::from_secs(10);
+
+/// A hundred probes, five minutes away.
+const PROBES: u128 = 100;
+const SECONDS: u64 = 300;
+
+/// A multiple of what two busy cores need.
+const BACKLOG_OF_WORDS_MAX: Duration = Duration::from_secs(25);
 
 fn batches() -> u64 {
     let asked = std::env::var("GANNET_BACKLOG_BATCHES").ok();
@@ -70,4 +78,53 @@ fn a_backlog_is_worked_off_in_bounded_memory_and_a_stop_in_it_says_what_is_left(
         (&"balanced".into(), &0.into()),
         "{ledger:#}"
     );
+}
+
+#[test]
+fn a_backlog_of_ledger_messages_is_read_at_once() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    let (store, url) = (directory.path().join("store"), broker.url());
+    broker.make_topics("gannet", 1);
+    let producer = Producer::new(&broker, "gannet", 1);
+    producer.speak(PROBES, SECONDS);
+
+    let begun = Instant::now();
+    let collector = Collector::start(&store, &[&url]);
+    let last_words = || {
+        let ledger = collector.ask(&["ledger"]);
+        let epochs = ledger["epochs"].as_array().unwrap();
+        epochs.iter().filter(|epoch| epoch["message"]["time_nanoseconds"] == SECONDS - 1).count()
+    };
+    wait_within(4 * support::collector::PATIENCE, "all of it is read", || last_words() == PROBES as usize);
+    let elapsed = begun.elapsed();
+    let messages = PROBES as u64 * SECONDS;
+    eprintln!("{messages} ledger messages in {:.1} s", elapsed.as_secs_f64());
+    assert!(elapsed < BACKLOG_OF_WORDS_MAX, "{elapsed:?}");
+}
+
+#[test]
+fn a_stop_waits_for_no_broker_that_hangs() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    broker.make_topics("gannet", 1);
+    let mut producer = Producer::new(&broker, "gannet", 1);
+    let collector = Collector::start(&directory.path().join("store"), &[&broker.url()]);
+    // Some comes all the time, so that there is always something to be asked.
+    wait_until("it reads", || {
+        producer.send(1);
+        collector.rows() > 20 * support::kafka::ROWS
+    });
+    broker.real().pause();
+    let waits = || collector.get("/health").1.to_string().contains("waiting for a broker");
+    wait_until("it waits for the broker", waits);
+    let begun = Instant::now();
+    // The next round of questions is the first to be asked of it from the begin on.
+    wait_until("the round of questions is over", || begun.elapsed() > Duration::from_millis(5_300));
+    let begun = Instant::now();
+    let code = collector.stop();
+    let elapsed = begun.elapsed();
+    broker.real().resume();
+    assert_eq!(code, Some(0));
+    assert!(elapsed < STOP_MAX, "{elapsed:?}");
 }

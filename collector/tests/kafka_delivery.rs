@@ -105,6 +105,25 @@ fn a_crash_of_the_broker_and_a_foreign_message_stop_nothing() {
 }
 
 #[test]
+fn a_client_that_sees_no_broker_for_long_is_made_anew_and_goes_on_where_it_was() {
+    let broker = Broker::start();
+    let directory = tempfile::tempdir().unwrap();
+    broker.make_topics("gannet", 2);
+    let mut producer = Producer::new(&broker, "gannet", 2);
+    let collector = Collector::start(&directory.path().join("store"), &[&broker.url()]);
+    producer.send(5);
+    producer.cut(false);
+    wait_until("the first batches are there", || collector.rows() == producer.rows());
+    broker.crash();
+    wait_until("it asks with a new client", || collector.log().contains("asking with a new client"));
+    broker.restart();
+    producer.send(5);
+    producer.cut(true);
+    assert_exact(&collector, &producer);
+    assert_eq!(collector.ask(&["ledger"])["doubled"]["batches"], 0);
+}
+
+#[test]
 fn what_the_broker_expired_unread_is_named_counted_and_no_residual() {
     let broker = Broker::start();
     let directory = tempfile::tempdir().unwrap();

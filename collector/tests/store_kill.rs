@@ -46,7 +46,7 @@ fn next_commit(from: u64) -> Intake {
         partition: 0,
         last: to as i64,
         mark: None,
-        expired_below: 0,
+        expiry: Default::default(),
     };
     Intake { offsets: vec![offset], ..intake(batches, vec![said]) }
 }

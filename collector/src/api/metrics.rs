@@ -34,6 +34,7 @@ pub(super) fn text(registry: &Registry, ledger: &Ledger, inputs: &[Arc<InputStat
     gauge("collector_ledger_residual_octets", "Octets that no term explains", ledger.residual.octets);
     gauge("collector_ledger_lost_packets", "Packets that ring, device or probe dropped", ledger.lost.packets);
     gauge("collector_ledger_lost_records", "Records that probe or bus dropped", ledger.lost.records);
+    gauge("collector_ledger_twins", "Identities that two live probes have", ledger.twins.len() as u64);
     gauge("collector_ledger_lost_batches", "Batches that held them", ledger.lost.batches);
     for (fate, batches) in ledger.fates() {
         let name = format!("collector_ledger_{fate}_batches");

@@ -121,6 +121,7 @@ fn books(header: &Header, body: &[u8]) -> Result<Content, Refused> {
         crc32c: header.crc32c,
         heard_nanoseconds: super::now_nanoseconds(),
         sink: header.sink,
+        body_octets: body.len(),
         message,
     }))
 }

@@ -8,8 +8,8 @@ use prometheus_client::registry::Registry;
 
 use super::message::{Arrived, Content};
 use super::{Counters, Failure, Feed, InputStatus, Stop, StoreStatus, Writer};
-use crate::store::{Committed, Error, Intake, Offset, Reader};
-use crate::testing::{arrival, batch, record, stamp};
+use crate::store::{Books, Committed, Error, Intake, Offset, Reader};
+use crate::testing::{arrival, batch, books, message, record, stamp};
 
 /// Refuses as often as there are errors, and remembers what it took: batches, and whether all was drained.
 #[derive(Clone, Default)]
@@ -92,6 +92,19 @@ fn a_stop_stores_what_is_nowhere_else_and_leaves_the_rest_to_its_bus() {
     drop(feeds);
     running.thread.join().unwrap().unwrap();
     assert_eq!(running.fake.taken.lock().unwrap().iter().map(|(batches, _)| batches).sum::<usize>(), 5);
+}
+
+#[test]
+fn ledger_messages_fill_a_transaction_by_their_octets() {
+    let (running, feeds) = start(&[false], vec![]);
+    for sequence in 0..4 {
+        let books = Books { body_octets: 100 << 20, ..books(sequence, message(&[], false)) };
+        let arrival = Some(arrival(books.stamp, 0));
+        feeds[0].message(Arrived { arrival, content: Content::Books(books), offset: None }).unwrap();
+    }
+    drop(feeds);
+    running.thread.join().unwrap().unwrap();
+    assert_eq!(running.fake.taken.lock().unwrap().len(), 2);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::store::{self, Intake};
 /// Rows of a transaction: the store's cost per row is lowest from about here on.
 const COMMIT_ROWS: usize = 100_000;
 
-/// Octets of bodies in a transaction, whatever is in them: refused messages have no rows, and wide batches few. Above it
+/// Octets of bodies in a transaction, whatever is in them: refused and ledger messages have no rows, and wide batches few. Above it
 /// the messages of a full channel are all that is held beside.
 const COMMIT_OCTETS: usize = 128 << 20;
 
@@ -188,7 +188,11 @@ impl Writer {
                 intake.batches.push(batch);
                 return size;
             }
-            Content::Books(books) => intake.books.push(books),
+            Content::Books(books) => {
+                let size = (0, books.body_octets);
+                intake.books.push(books);
+                return size;
+            }
             Content::Refused(refusal) => {
                 if let Some(messages) = self.refusals.count(Instant::now()) {
                     let (input, reason) = (&refusal.source, refusal.reason.name());
@@ -240,6 +244,15 @@ impl Writer {
         self.counters.batches.inc_by(committed.batches);
         self.counters.duplicates.inc_by(committed.duplicates);
         self.counters.conflicts.inc_by(committed.conflicts);
+        if committed.parked > 0 {
+            let messages = committed.parked;
+            let reason = store::RefusalReason::StreamFull.name();
+            self.counters.refused.get_or_create(&ReasonLabel { reason }).inc_by(messages);
+            tracing::error!(
+                messages,
+                "messages of streams for which the store has no room: kept aside, not stored; the table kept_aside says of which"
+            );
+        }
         if committed.conflicts > 0 {
             let conflicts = committed.conflicts;
             self.counters.refused.get_or_create(&ReasonLabel { reason: "conflict" }).inc_by(conflicts);
@@ -254,7 +267,7 @@ impl Writer {
 /// What another attempt does not mend.
 fn is_hopeless(error: &store::Error, attempts: u32) -> bool {
     match error {
-        store::Error::Full { .. } | store::Error::Streams(_) | store::Error::Malformed { .. } => true,
+        store::Error::Malformed { .. } => true,
         store::Error::Space { .. } => false,
         _ => attempts == ATTEMPTS_MAX,
     }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::epoch::Epoch;
 use super::fate::Fate;
+use super::twins::{Twins, twins};
 use crate::store::{EpochBooks, StoreTerms};
 
 /// What `/api/v1/ledger` and `gannet-collector ledger` say.
@@ -31,6 +32,8 @@ pub struct Ledger {
     pub conflicts: Batches,
     /// Messages that could not be used, by reason; kept aside.
     pub refused: BTreeMap<String, u64>,
+    /// Identities that two live probes have: an alarm.
+    pub twins: Vec<Twins>,
     /// Latest heard first.
     pub epochs: Vec<Epoch>,
 }
@@ -111,6 +114,7 @@ impl Ledger {
             doubled: Batches { batches: doubled.saturating_sub(conflicts) },
             conflicts: Batches { batches: conflicts },
             refused: terms.refused.clone(),
+            twins: twins(&terms.epochs),
             epochs,
         }
     }

@@ -14,9 +14,11 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod totals;
+mod twins;
 
 pub use epoch::Epoch;
 pub use fate::{Fate, Fated};
 pub use ledger::{Ledger, Loss, Verdict};
 pub use second::second;
 pub use state::State;
+pub use twins::Twins;

@@ -22,7 +22,9 @@ pub fn second(stamp: &Stamp, message: &Message) -> Second {
             octets: workers(|worker| worker.metered.octets),
         },
         excepted_packets: queues(excepted_by_kernel).saturating_add(workers(excepted_by_worker)),
-        lost_packets: queues(lost_by_kernel).saturating_add(workers(lost_by_worker)),
+        lost_packets: queues(lost_by_kernel)
+            .saturating_add(message.lost_in_rings.unwrap_or(0))
+            .saturating_add(workers(lost_by_worker)),
     }
 }
 

@@ -165,8 +165,8 @@ fn lost_packets(missing: &Missing, cursor: Option<&CursorTerms>, terms: &StoredS
 fn lost(cut: &StreamCut, cursor: Option<&CursorTerms>, terms: &StoredStream) -> Loss {
     let not_there = cut.records.saturating_sub(terms.arrived);
     let discarded = cursor.map_or(0, CursorTerms::discarded_records).min(not_there);
-    let discarded_batches =
-        if discarded == 0 { 0 } else { cursor.map_or(0, |cursor| cursor.discarded_batches) };
+    let gone_at_most = terms.missing_batches.saturating_add(terms.awaited_batches);
+    let discarded_batches = cursor.map_or(0, |cursor| cursor.discarded_batches).min(gone_at_most);
     let on_bus = lost_on_bus(cut, cursor, terms);
     Loss {
         packets: 0,

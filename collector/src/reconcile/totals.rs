@@ -60,6 +60,7 @@ impl Totals {
             count(&mut totals.lost, "rx_dropped", queue.rx_dropped);
             count(&mut totals.lost, "not_delivered", queue.not_delivered.unwrap_or(0));
         }
+        count(&mut totals.lost, "lost_in_rings", message.lost_in_rings.unwrap_or(0));
         for worker in &message.workers {
             add(&mut totals.received, worker.received);
             add(&mut totals.metered, worker.metered);

@@ -49,21 +49,6 @@ pub enum Error {
     /// The engine refused.
     #[error("store: {0}")]
     Engine(#[from] duckdb::Error),
-    /// A received set at its bound.
-    #[error("stream {stream} of probe {probe}: {source}; find out what loses its batches")]
-    Full {
-        /// Whose.
-        probe: uuid::Uuid,
-        /// Which.
-        stream: u16,
-        /// The bound.
-        source: super::received::Full,
-    },
-    /// More streams than any fleet has.
-    #[error(
-        "the store knows {0} streams, and no more are taken: find out which publisher makes new epochs all the time"
-    )]
-    Streams(usize),
     /// What was read back is not what was written.
     #[error("store: table {table} holds {found}, which this release never writes")]
     Malformed {

@@ -44,8 +44,38 @@ pub struct Arrival {
 pub struct Place {
     /// `None` = on a bus that has no partitions.
     pub partition: Option<i32>,
-    /// Where the partition's log began when its retention had last removed something that was not read yet; 0 = never.
-    pub expired_below: i64,
+    /// What its retention removed last.
+    pub expiry: Expiry,
+}
+
+/// What the retention of a partition's log removed before it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expiry {
+    /// Where the log began when it had last lost something that was not read yet; 0 = never.
+    pub below: i64,
+    /// When that was seen, by the collector's clock: what was written later cannot be among it.
+    pub until_nanoseconds: u64,
+}
+
+/// A probe's clock may be ahead of the collector's by this: more than hosts drift apart between two looks at a time server, and
+/// little beside the hours that a topic keeps things.
+const CLOCKS_DIFFER_NANOSECONDS: u64 = 600 * 1_000_000_000;
+
+impl Expiry {
+    /// The log was seen to begin here, behind what was to be read next.
+    pub fn seen(below: i64, now_nanoseconds: u64) -> Self {
+        Self { below, until_nanoseconds: if below == 0 { 0 } else { now_nanoseconds } }
+    }
+
+    /// Whether it can have taken anything of an epoch that began then.
+    pub fn reaches(self, epoch_start_nanoseconds: u64) -> bool {
+        self.below != 0 && reaches(self.until_nanoseconds, epoch_start_nanoseconds)
+    }
+}
+
+/// Whether something of an epoch that began then can have been gone at that time.
+pub(super) fn reaches(until_nanoseconds: u64, epoch_start_nanoseconds: u64) -> bool {
+    epoch_start_nanoseconds <= until_nanoseconds.saturating_add(CLOCKS_DIFFER_NANOSECONDS)
 }
 
 /// A kind of bus.
@@ -99,6 +129,8 @@ pub struct Books {
     pub heard_nanoseconds: u64,
     /// Number of the sink that sent it, by its header; 0 = not said.
     pub sink: u16,
+    /// Of its body.
+    pub body_octets: usize,
     /// What it says.
     pub message: Message,
 }
@@ -136,11 +168,14 @@ pub enum RefusalReason {
     Body,
     /// Its stamp is in the set with another CRC.
     Conflict,
+    /// Its stream has as many gaps as a set can hold, or there are as many streams as the store takes.
+    StreamFull,
 }
 
 impl RefusalReason {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Header, Self::TooLong, Self::Crc, Self::Body, Self::Conflict];
+    pub const ALL: [Self; 6] =
+        [Self::Header, Self::TooLong, Self::Crc, Self::Body, Self::Conflict, Self::StreamFull];
 
     /// As in tables, metrics and JSON.
     pub const fn name(self) -> &'static str {
@@ -150,6 +185,7 @@ impl RefusalReason {
             Self::Crc => "crc",
             Self::Body => "body",
             Self::Conflict => "conflict",
+            Self::StreamFull => "stream_full",
         }
     }
 }
@@ -167,8 +203,8 @@ pub struct Offset {
     pub last: i64,
     /// Stamp and CRC of that message: another one there means that the log is a new one.
     pub mark: Option<Mark>,
-    /// As [`Place::expired_below`].
-    pub expired_below: i64,
+    /// As [`Place::expiry`].
+    pub expiry: Expiry,
 }
 
 /// What recognises a message.

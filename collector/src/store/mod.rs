@@ -24,8 +24,8 @@ mod tables;
 pub use columns::{COLUMNS, Column, Kind, by_name};
 pub use error::Error;
 pub use intake::{
-    Arrival, BODY_KEPT_OCTETS, Batch, Books, Bus, Intake, Mark, Offset, Place, Refusal, RefusalReason,
-    StreamKey,
+    Arrival, BODY_KEPT_OCTETS, Batch, Books, Bus, Expiry, Intake, Mark, Offset, Place, Refusal,
+    RefusalReason, StreamKey,
 };
 pub use lock::Lock;
 pub use ranges::Ranges;

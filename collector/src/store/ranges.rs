@@ -42,6 +42,12 @@ impl Ranges {
         self.0.iter().copied()
     }
 
+    /// Whether a sequence is in.
+    pub fn contains(&self, sequence: u64) -> bool {
+        let at = self.0.partition_point(|range| range.1 < sequence);
+        self.0.get(at).is_some_and(|range| range.0 <= sequence)
+    }
+
     /// How many sequences are in.
     pub fn count(&self) -> u64 {
         self.0.iter().fold(0, |sum, (first, last)| sum.saturating_add((last - first).saturating_add(1)))

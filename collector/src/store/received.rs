@@ -9,7 +9,7 @@
 use std::fmt::Write as _;
 
 /// Ranges above the floor that a set can hold. Each gap is a lost or late batch; a stream with more gaps than this is
-/// broken, and the collector says so instead of growing.
+/// broken, and the collector refuses what would be one more.
 pub const RANGES_MAX: usize = 65_536;
 
 /// The sequences of one stream that are stored.
@@ -23,7 +23,9 @@ pub struct Received {
 
 /// The set is at its bound.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a received set has {RANGES_MAX} gaps: its stream loses more than it delivers")]
+#[error(
+    "a received set has {RANGES_MAX} gaps: its stream loses more than it delivers; find out what loses its batches"
+)]
 pub struct Full;
 
 /// A text that is not a set.

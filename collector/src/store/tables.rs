@@ -20,6 +20,8 @@ pub struct Committed {
     pub conflicts: u64,
     /// Messages that could not be used.
     pub refusals: u64,
+    /// Messages that found no room in what the store knows of streams.
+    pub parked: u64,
 }
 
 /// Cumulative counters of one second of an epoch.
@@ -97,7 +99,8 @@ pub struct StreamBooks {
     pub conflict_at: Ranges,
     /// Sequences that came and could not be used.
     pub refused_at: Ranges,
-    /// Sequences that the bus did not keep until they were read; some may have come on another way.
+    /// Sequences that the bus did not keep until they were read; some may have come on another way. Nothing that expired before
+    /// the epoch began is among them.
     pub expired: Ranges,
     /// Retention went on below this stream's partition since the stream was heard last: what is missing behind its last
     /// batch is gone as well.
@@ -158,7 +161,7 @@ pub struct EpochBooks {
     pub closing: Option<Closing>,
     /// Packets and frame octets in rows of other epochs that say they were recovered from this one; where that was asked for.
     pub recovered_rows: Option<Amount>,
-    /// Retention removed something unread from any partition of flows.
+    /// Retention removed something unread from any partition of flows, late enough for it to be of this epoch.
     pub anything_expired: bool,
     /// Whether the bus was read to its end after the latest message: what is not here by then will not come.
     pub drained: bool,

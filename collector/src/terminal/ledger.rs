@@ -29,7 +29,8 @@ pub fn ledger(books: &Books) -> Result<Exit, Error> {
         return Ok(Exit::Done);
     }
     let open = if answer["verdict"] == "open" { why_open(&answer) } else { Vec::new() };
-    for reason in &open {
+    let deaf = source.ask("/health", &[]).map_or_else(|_| Vec::new(), |health| deaf_inputs(&health));
+    for reason in open.iter().chain(&deaf) {
         eprintln!("gannet-collector: ledger --check: {reason}");
     }
     Ok(judge(&answer, books.max_loss, books.wait.is_some()))
@@ -63,6 +64,20 @@ fn judge(answer: &Value, max_loss: Option<u64>, awaited: bool) -> Exit {
     } else {
         Exit::Done
     }
+}
+
+/// Inputs that bring nothing now: what is on their bus is in no books yet.
+fn deaf_inputs(health: &Value) -> Vec<String> {
+    let is_deaf = |input: &&Value| input["state"] != "running";
+    let say = |input: &Value| {
+        let of = |key: &str| cell(&input[key]);
+        format!(
+            "this collector does not read {} now ({}): what waits there is not in these books",
+            of("endpoint"),
+            of("detail")
+        )
+    };
+    list(&health["inputs"]).iter().filter(is_deaf).map(say).collect()
 }
 
 /// What keeps the books open, a sentence each.
@@ -121,6 +136,16 @@ fn terms(answer: &Value) -> Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_input_that_does_not_read_is_named_with_its_reason() {
+        let health = serde_json::json!({"inputs": [
+            {"endpoint": "kafka://a:9092", "state": "waiting", "detail": "waiting for a broker"},
+            {"endpoint": "zmq://b:5556", "state": "running", "detail": "reading"},
+        ]});
+        let [said] = &*deaf_inputs(&health) else { panic!("one") };
+        assert!(said.contains("does not read kafka://a:9092 now (waiting for a broker)"), "{said}");
+    }
 
     fn answer(verdict: &str, state: &str, drained: bool) -> Value {
         let epoch = serde_json::json!({

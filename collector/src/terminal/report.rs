@@ -21,8 +21,9 @@ pub(super) fn report(answer: &Value) -> String {
         }
     }
     for (reason, count) in answer["refused"].as_object().into_iter().flatten() {
-        line(&mut text, &format!("refused {reason}: {count} messages, kept aside"));
+        line(&mut text, &refused(reason, count));
     }
+    list(&answer["twins"]).iter().for_each(|one| line(&mut text, &twins(one)));
     line(&mut text, &verdict(answer));
     text
 }
@@ -100,6 +101,27 @@ fn fate(stream: &Value, fated: &Value) -> String {
     )
 }
 
+fn refused(reason: &str, count: &Value) -> String {
+    let alarm = match reason {
+        "stream_full" => {
+            "ALARM: a stream loses more than it delivers, or a publisher makes new ones all the time, and the store has no \
+             room for more of it: the table kept_aside says of which probe; "
+        }
+        _ => "",
+    };
+    format!("{alarm}refused {reason}: {count} messages, kept aside")
+}
+
+fn twins(twins: &Value) -> String {
+    let hosts: Vec<_> = list(&twins["exporters"]).iter().map(cell).collect();
+    format!(
+        "ALARM: two live probes have the identity {} (on {}): was a host copied? On one of them stop the probe, remove its \
+         state directory (--state-dir), or give it a --probe-id of its own",
+        cell(&twins["probe_id"]),
+        hosts.join(" and ")
+    )
+}
+
 fn verdict(answer: &Value) -> String {
     let hops: Vec<_> = list(&answer["hops"]).iter().map(cell).collect();
     let at = if hops.is_empty() { String::new() } else { format!(" at {}", hops.join(", ")) };
@@ -132,6 +154,23 @@ mod tests {
             fate(&stream, &fated("discarded", Some("spool_quota"))),
             "  discarded stream 3: 4 batches (spool_quota): 2-4, 9"
         );
+    }
+
+    #[test]
+    fn two_probes_of_one_identity_are_an_alarm() {
+        let twins = serde_json::json!([{"probe_id": "7f0c", "exporters": ["a", "b"]}]);
+        let text = report(&serde_json::json!({"twins": twins}));
+        assert!(text.contains("ALARM: two live probes have the identity 7f0c (on a and b)"), "{text}");
+    }
+
+    #[test]
+    fn a_stream_that_is_full_is_an_alarm() {
+        let text = report(&serde_json::json!({"refused": {"crc": 1, "stream_full": 7}}));
+        assert!(
+            text.contains("\nALARM: a stream") && text.contains("refused stream_full: 7 messages"),
+            "{text}"
+        );
+        assert!(text.contains("refused crc: 1 messages, kept aside\n"), "{text}");
     }
 
     #[test]

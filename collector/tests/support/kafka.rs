@@ -12,11 +12,12 @@ use admin::Admin;
 use collector::testing::{message, record, sealed, stamp};
 use flow_wire::batch::Sealed;
 use flow_wire::bus::Kind;
-use flow_wire::ledger::{Amount, CursorTerms, Guarantee};
-use flow_wire::stamp::StreamId;
+use flow_wire::ledger::{Amount, CursorTerms, Guarantee, Message};
+use flow_wire::stamp::{ProbeId, Stamp, StreamId};
 use rdkafka::ClientConfig;
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _};
+use uuid::Uuid;
 
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -45,10 +46,17 @@ impl Broker {
         self.0.url()
     }
 
-    /// A crash.
-    pub(crate) fn crash_and_restart(&self) {
+    pub(crate) fn crash(&self) {
         self.0.kill();
+    }
+
+    pub(crate) fn restart(&self) {
         self.0.start();
+    }
+
+    pub(crate) fn crash_and_restart(&self) {
+        self.crash();
+        self.restart();
     }
 
     fn config(&self) -> ClientConfig {
@@ -182,6 +190,19 @@ impl Producer {
         let sealed = Sealed::ledger(&said, stamp(StreamId::CONTROL.0, self.control)).unwrap();
         self.control += 1;
         self.transaction(&[sealed], true);
+    }
+
+    /// What so many probes say in so many seconds, in one transaction each second; no flows come with it.
+    pub(crate) fn speak(&self, probes: u128, seconds: u64) {
+        for second in 0..seconds {
+            let said = Message { time_nanoseconds: second, ..message(&[], false) };
+            let of = |probe| Stamp {
+                probe: ProbeId(Uuid::from_u128(1_000 + probe)),
+                ..stamp(StreamId::CONTROL.0, second)
+            };
+            let sealed: Vec<_> = (0..probes).map(|probe| Sealed::ledger(&said, of(probe)).unwrap()).collect();
+            self.transaction(&sealed, true);
+        }
     }
 
     /// A message that is none of ours.

@@ -15,13 +15,14 @@ mod resume;
 mod topics;
 
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use flow_wire::endpoint::{self, Endpoint};
 use flow_wire::header::Header;
 use flow_wire::kafka_conf::KafkaConf;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers};
 use rdkafka::{ClientConfig, Message};
 
@@ -42,8 +43,18 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// Between two looks whether everything was read.
 const DRAIN_EVERY: Duration = Duration::from_secs(1);
 
+/// Time without a broker after which librdkafka's client is made anew: once in some hundred restarts of a broker a client did not
+/// see it come back within a minute, while others did.
+const RENEW_AFTER: Duration = Duration::from_secs(15);
+
 /// How long a question to the broker may take.
 const BROKER_ANSWER: Duration = Duration::from_secs(5);
+
+/// For the next question to the broker. None is asked any more once it is to stop, so that a stop waits for one answer at most: it
+/// has ten seconds for all.
+fn answer_within(stop: &Stop) -> KafkaResult<Duration> {
+    if stop.is_set() { Err(KafkaError::Canceled) } else { Ok(BROKER_ANSWER) }
+}
 
 /// One cluster.
 pub struct Kafka {
@@ -101,23 +112,25 @@ fn config(endpoint: &endpoint::Kafka, group: uuid::Uuid) -> ClientConfig {
 impl Input for Kafka {
     fn run(self: Box<Self>, feed: Feed, stop: Stop) -> Result<(), Error> {
         let failed = |cause| Error::Kafka { endpoint: self.name.clone(), cause };
-        let context = Context::new(feed.status.clone());
-        let consumer: BaseConsumer<Context> = self.config.create_with_context(context).map_err(failed)?;
+        let consumer = self.client(&feed).map_err(failed)?;
         feed.status.set(InputState::Waiting, "waiting for a broker");
         let Some(cluster) = topics::cluster(&consumer, &stop) else { return Ok(()) };
         let stored = (self.stored)(&cluster);
         let mut session = Session {
             kafka: &self,
-            consumer: &consumer,
+            consumer: Rc::new(consumer),
             feed: &feed,
+            stop: &stop,
             cluster,
             stored,
+            unanswered: None,
+            is_renewed: false,
             reading: HashMap::new(),
             drain: Drain::default(),
             backlog: Backlog::default(),
         };
         // The writer is gone: it said why itself.
-        let _: Result<(), Gone> = session.run(&stop);
+        let _: Result<(), Gone> = session.run();
         Ok(())
     }
 }
@@ -125,24 +138,36 @@ impl Input for Kafka {
 /// One run: what is assigned, and how far it is.
 struct Session<'a> {
     kafka: &'a Kafka,
-    consumer: &'a BaseConsumer<Context>,
+    consumer: Rc<BaseConsumer<Context>>,
     feed: &'a Feed,
+    stop: &'a Stop,
     cluster: String,
     stored: Vec<Offset>,
+    /// Since when no broker tells of its topics.
+    unanswered: Option<Instant>,
+    /// It has another client since then: said once.
+    is_renewed: bool,
     reading: HashMap<(String, i32), Reading>,
     drain: Drain,
     backlog: Backlog,
 }
 
+impl Kafka {
+    fn client(&self, feed: &Feed) -> KafkaResult<BaseConsumer<Context>> {
+        self.config.create_with_context(Context::new(feed.status.clone()))
+    }
+}
+
 impl Session<'_> {
-    fn run(&mut self, stop: &Stop) -> Result<(), Gone> {
+    fn run(&mut self) -> Result<(), Gone> {
         let (mut looked, mut drain_looked) = (None::<Instant>, None::<Instant>);
-        while !stop.is_set() {
+        while !self.stop.is_set() {
             if looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
                 self.look_for_partitions();
                 looked = Some(Instant::now());
             }
-            match self.consumer.poll(POLL) {
+            let consumer = Rc::clone(&self.consumer);
+            match consumer.poll(POLL) {
                 Some(Ok(message)) => self.take(&message)?,
                 Some(Err(error)) => self.judge(&error),
                 None => self.tell_if_drained()?,
@@ -150,7 +175,7 @@ impl Session<'_> {
             if drain_looked.is_none_or(|looked| looked.elapsed() >= DRAIN_EVERY) {
                 // A busy bus gives no empty poll.
                 self.tell_if_drained()?;
-                let shorter = self.drain.ask(self.consumer, &self.reading);
+                let shorter = self.drain.ask(&self.consumer, &self.reading, self.stop);
                 self.leave(|key| shorter.contains(key));
                 self.tell_backlog();
                 drain_looked = Some(Instant::now());
@@ -188,12 +213,14 @@ impl Session<'_> {
 
     /// Begins to read partitions that are not read yet.
     fn look_for_partitions(&mut self) {
-        let found = match topics::partitions(self.consumer, &self.kafka.prefix) {
+        let found = match topics::partitions(&self.consumer, &self.kafka.prefix, self.stop) {
             Ok(found) => found,
             Err(error) => {
-                return self.feed.status.set(InputState::Waiting, format!("waiting for a broker: {error}"));
+                self.feed.status.set(InputState::Waiting, format!("waiting for a broker: {error}"));
+                return self.renew_if_forgotten();
             }
         };
+        (self.unanswered, self.is_renewed) = (None, false);
         self.leave(|(topic, _)| found.missing.contains(topic));
         let begun = self.begin(found.there);
         self.drain.complete(begun.is_ok() && found.missing.is_empty());
@@ -216,12 +243,35 @@ impl Session<'_> {
         }
     }
 
+    /// The client may be at fault, and not the broker: another one begins where this one has come to.
+    fn renew_if_forgotten(&mut self) {
+        let since = *self.unanswered.get_or_insert_with(Instant::now);
+        if since.elapsed() < RENEW_AFTER {
+            return;
+        }
+        self.unanswered = None;
+        match self.kafka.client(self.feed) {
+            Ok(consumer) => {
+                self.leave(|_| true);
+                self.consumer = Rc::new(consumer);
+                if !std::mem::replace(&mut self.is_renewed, true) {
+                    let (input, seconds) = (&self.kafka.name, RENEW_AFTER.as_secs());
+                    tracing::info!(
+                        input,
+                        "no broker for {seconds} s: asking with a new client, and so on each {seconds} s"
+                    );
+                }
+            }
+            Err(error) => tracing::warn!(input = self.kafka.name, "no new client: {error}"),
+        }
+    }
+
     /// Begins to read those that are not read yet, all at once: each change of the assignment costs a round of fetches.
     fn begin(&mut self, there: Vec<(String, i32)>) -> Result<(), String> {
         let (mut begun, mut result) = (Vec::new(), Ok(()));
         for key in there.into_iter().filter(|key| !self.reading.contains_key(key)) {
             let known = |offset: &&Offset| (&offset.topic, offset.partition) == (&key.0, key.1);
-            match resume::begin(self.consumer, &key, self.stored.iter().find(known)) {
+            match resume::begin(&self.consumer, &key, self.stored.iter().find(known), self.stop) {
                 Ok((from, reading)) => begun.push((key, from, reading)),
                 Err(error) => {
                     result = Err(format!("waiting for partition {} of topic {}: {error}", key.1, key.0));
@@ -232,7 +282,7 @@ impl Session<'_> {
         }
         if !begun.is_empty() {
             let starts = begun.iter().map(|(key, from, _)| (key, *from));
-            resume::assign(self.consumer, starts)
+            resume::assign(&self.consumer, starts)
                 .map_err(|error| format!("waiting for librdkafka: {error}"))?;
             self.drain.anew();
             for (key, from, reading) in begun {
@@ -244,9 +294,9 @@ impl Session<'_> {
     }
 
     /// Notes that something unread is gone, before what comes behind it: nothing may ever come.
-    fn note_expiry(&self, (topic, partition): &(String, i32), from: i64, reading: &Reading) {
-        let expired_below = reading.expired_below();
-        if reading.last().is_some() || expired_below != from {
+    fn note_expiry(&mut self, (topic, partition): &(String, i32), from: i64, reading: &Reading) {
+        let expiry = reading.expiry();
+        if reading.last().is_some() || expiry.below != from {
             return;
         }
         let offset = Offset {
@@ -255,8 +305,10 @@ impl Session<'_> {
             partition: *partition,
             last: from - 1,
             mark: None,
-            expired_below,
+            expiry,
         };
+        // Where it begins again before a message came, it is this same expiry.
+        self.remember(offset.clone());
         // A writer that is gone is found at the next message.
         let _: Result<(), Gone> = self.feed.position(offset);
     }
@@ -276,7 +328,7 @@ impl Session<'_> {
                     self.backlog.read(arrival.records);
                     arrival.reread = reread;
                     arrival.place.partition = Some(key.1);
-                    arrival.place.expired_below = reading.expired_below();
+                    arrival.place.expiry = reading.expiry();
                 }
             }
             resume::Verdict::TakenBefore => return Ok(()),
@@ -288,7 +340,7 @@ impl Session<'_> {
         arrived.offset = Some(Offset {
             cluster: self.cluster.clone(),
             mark: arrived.mark(),
-            expired_below: reading.expired_below(),
+            expiry: reading.expiry(),
             last: message.offset(),
             partition: key.1,
             topic: key.0,
@@ -306,14 +358,14 @@ impl Session<'_> {
             "the log is a new one: reading it from its beginning; what is stored already is recognised by its stamp"
         );
         self.drain.anew();
-        match resume::from_beginning(self.consumer, key) {
+        match resume::from_beginning(&self.consumer, key, self.stop) {
             Ok(reading) => {
                 self.reading.insert(key.clone(), reading);
             }
             Err(error) => {
                 tracing::warn!(topic = key.0, partition = key.1, "seek failed, trying again: {error}");
                 self.reading.remove(key);
-                resume::leave(self.consumer, &key.0, key.1);
+                resume::leave(&self.consumer, &key.0, key.1);
             }
         }
     }
@@ -350,13 +402,18 @@ impl Session<'_> {
             self.drain.anew();
         }
         for ((topic, partition), reading) in left {
-            resume::leave(self.consumer, &topic, partition);
+            resume::leave(&self.consumer, &topic, partition);
             if let Some(last) = reading.last() {
                 let cluster = self.cluster.clone();
-                self.stored.retain(|offset| (&offset.topic, offset.partition) != (&topic, partition));
-                let (expired_below, Last { offset, mark }) = (reading.expired_below(), last);
-                self.stored.push(Offset { cluster, topic, partition, last: offset, mark, expired_below });
+                let (expiry, Last { offset, mark }) = (reading.expiry(), last);
+                self.remember(Offset { cluster, topic, partition, last: offset, mark, expiry });
             }
         }
+    }
+
+    /// Where a partition begins again.
+    fn remember(&mut self, offset: Offset) {
+        self.stored.retain(|known| (&known.topic, known.partition) != (&offset.topic, offset.partition));
+        self.stored.push(offset);
     }
 }

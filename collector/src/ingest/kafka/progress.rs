@@ -16,9 +16,9 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::statistics::Statistics;
 
-use super::BROKER_ANSWER;
+use super::answer_within;
 use super::resume::Reading;
-use crate::ingest::{InputState, InputStatus, now_nanoseconds};
+use crate::ingest::{InputState, InputStatus, Stop, now_nanoseconds};
 
 /// What librdkafka says of itself.
 pub(super) struct Context {
@@ -147,6 +147,7 @@ impl Drain {
         &mut self,
         consumer: &BaseConsumer<Context>,
         reading: &HashMap<Key, Reading>,
+        stop: &Stop,
     ) -> Vec<Key> {
         let mut shorter = Vec::new();
         if self.nothing_since || !self.complete || self.asked.is_some() {
@@ -156,7 +157,8 @@ impl Drain {
         let at_nanoseconds = now_nanoseconds();
         let mut ends = HashMap::new();
         for (key, reading) in reading {
-            let Ok((_, end)) = consumer.fetch_watermarks(&key.0, key.1, BROKER_ANSWER) else {
+            let ask = |within| consumer.fetch_watermarks(&key.0, key.1, within);
+            let Ok((_, end)) = answer_within(stop).and_then(ask) else {
                 return shorter;
             };
             if reading.last().is_some_and(|last| last.offset >= end) {
@@ -260,7 +262,7 @@ mod tests {
 
     #[test]
     fn the_last_message_taken_says_it_too() {
-        let mut reading = Reading::anew(0, 0, 0);
+        let mut reading = Reading::anew(0, 0, crate::store::Expiry::default());
         reading.judge(8, None);
         let reading = HashMap::from([(key(), reading)]);
         assert_eq!(asked(10).confirmed(&context(), &reading), None);

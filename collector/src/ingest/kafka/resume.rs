@@ -16,9 +16,10 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset as Position, TopicPartitionList};
 
-use super::BROKER_ANSWER;
+use super::answer_within;
 use super::progress::Context;
-use crate::store::{Mark, Offset};
+use crate::ingest::{Stop, now_nanoseconds};
+use crate::store::{Expiry, Mark, Offset};
 
 /// A message by its place and content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +39,8 @@ pub(super) struct Reading {
     from: i64,
     /// Below this offset everything may be stored already.
     reread_below: i64,
-    /// Where the log began when it had last lost something unread; 0 = never.
-    expired_below: i64,
+    /// What the log had lost unread.
+    expiry: Expiry,
 }
 
 /// What to do with a message.
@@ -54,18 +55,18 @@ pub(super) enum Verdict {
 }
 
 impl Reading {
-    fn expecting(last: Last, expired_below: i64) -> Self {
-        Self { expected: Some(last), last: Some(last), from: last.offset, reread_below: 0, expired_below }
+    fn expecting(last: Last, expiry: Expiry) -> Self {
+        Self { expected: Some(last), last: Some(last), from: last.offset, reread_below: 0, expiry }
     }
 
     /// A log whose messages are all new to this reading.
-    pub(super) fn anew(from: i64, reread_below: i64, expired_below: i64) -> Self {
-        Self { expected: None, last: None, from, reread_below, expired_below }
+    pub(super) fn anew(from: i64, reread_below: i64, expiry: Expiry) -> Self {
+        Self { expected: None, last: None, from, reread_below, expiry }
     }
 
-    /// Where the log began when it had last lost something unread; 0 = never.
-    pub(super) fn expired_below(&self) -> i64 {
-        self.expired_below
+    /// What the log had lost unread.
+    pub(super) fn expiry(&self) -> Expiry {
+        self.expiry
     }
 
     /// The last message that was taken in.
@@ -101,9 +102,10 @@ pub(super) fn begin(
     consumer: &BaseConsumer<Context>,
     (topic, partition): &Key,
     stored: Option<&Offset>,
+    stop: &Stop,
 ) -> KafkaResult<(i64, Reading)> {
-    let (low, high) = consumer.fetch_watermarks(topic, *partition, BROKER_ANSWER)?;
-    Ok(begin_within(topic, *partition, low..high, stored))
+    let (low, high) = consumer.fetch_watermarks(topic, *partition, answer_within(stop)?)?;
+    Ok(begin_within(topic, *partition, low..high, stored, now_nanoseconds()))
 }
 
 fn begin_within(
@@ -111,8 +113,10 @@ fn begin_within(
     partition: i32,
     log: std::ops::Range<i64>,
     stored: Option<&Offset>,
+    now_nanoseconds: u64,
 ) -> (i64, Reading) {
     let (low, high) = (log.start, log.end);
+    let expired = Expiry::seen(low, now_nanoseconds);
     match stored {
         None if low > 0 => {
             tracing::warn!(
@@ -121,9 +125,9 @@ fn begin_within(
                 low,
                 "the log begins behind its first message: what its retention removed before this store was made is not in it; the ledger names it as expired"
             );
-            (low, Reading::anew(low, 0, low))
+            (low, Reading::anew(low, 0, expired))
         }
-        None => (low, Reading::anew(low, 0, 0)),
+        None => (low, Reading::anew(low, 0, Expiry::default())),
         Some(stored) if stored.last >= high => {
             let last = stored.last;
             tracing::warn!(
@@ -133,10 +137,10 @@ fn begin_within(
                 high,
                 "the log is shorter than it was: a new one"
             );
-            (low, Reading::anew(low, high, low))
+            (low, Reading::anew(low, high, expired))
         }
         // The next message is the first one that is still there: nothing unread is gone.
-        Some(stored) if stored.last + 1 == low => (low, Reading::anew(low, 0, stored.expired_below)),
+        Some(stored) if stored.last + 1 == low => (low, Reading::anew(low, 0, stored.expiry)),
         Some(stored) if stored.last < low => {
             tracing::error!(
                 topic,
@@ -145,20 +149,24 @@ fn begin_within(
                 low,
                 "retention of the topic removed what was not read yet: the ledger names the batches as expired; raise the topic's retention.ms and retention.bytes"
             );
-            (low, Reading::anew(low, 0, low))
+            (low, Reading::anew(low, 0, expired))
         }
-        Some(Offset { last, mark, expired_below, .. }) => {
-            (*last, Reading::expecting(Last { offset: *last, mark: *mark }, *expired_below))
+        Some(Offset { last, mark, expiry, .. }) => {
+            (*last, Reading::expecting(Last { offset: *last, mark: *mark }, *expiry))
         }
     }
 }
 
 /// Reads an assigned partition from the beginning of its log.
-pub(super) fn from_beginning(consumer: &BaseConsumer<Context>, key: &Key) -> KafkaResult<Reading> {
-    let (low, high) = consumer.fetch_watermarks(&key.0, key.1, BROKER_ANSWER)?;
+pub(super) fn from_beginning(
+    consumer: &BaseConsumer<Context>,
+    key: &Key,
+    stop: &Stop,
+) -> KafkaResult<Reading> {
+    let (low, high) = consumer.fetch_watermarks(&key.0, key.1, answer_within(stop)?)?;
     leave(consumer, &key.0, key.1);
     assign(consumer, std::iter::once((key, low)))?;
-    Ok(Reading::anew(low, high, low))
+    Ok(Reading::anew(low, high, Expiry::seen(low, now_nanoseconds())))
 }
 
 /// Adds partitions to what is read.
@@ -193,7 +201,7 @@ mod tests {
 
     #[test]
     fn reading_goes_on_behind_the_message_that_is_still_the_same() {
-        let mut reading = Reading::expecting(last(41, 3), 0);
+        let mut reading = Reading::expecting(last(41, 3), Expiry::default());
         assert_eq!(reading.judge(41, last(41, 3).mark), Verdict::TakenBefore);
         assert_eq!(reading.judge(43, last(43, 4).mark), Verdict::New { reread: false });
         assert_eq!(reading.last(), Some(last(43, 4)));
@@ -201,7 +209,7 @@ mod tests {
 
     #[test]
     fn another_message_at_that_offset_is_another_log() {
-        let expect = || Reading::expecting(last(41, 3), 0);
+        let expect = || Reading::expecting(last(41, 3), Expiry::default());
         assert_eq!(expect().judge(41, last(41, 9).mark), Verdict::AnotherLog);
         assert_eq!(expect().judge(41, None), Verdict::AnotherLog);
         assert_eq!(expect().judge(42, last(41, 3).mark), Verdict::AnotherLog);
@@ -212,30 +220,34 @@ mod tests {
 
     #[test]
     fn a_log_that_is_read_anew_may_repeat_until_where_it_ended_then() {
-        let mut reading = Reading::anew(0, 2, 0);
+        let mut reading = Reading::anew(0, 2, Expiry::default());
         assert_eq!(reading.judge(1, None), Verdict::New { reread: true });
         assert_eq!(reading.judge(2, None), Verdict::New { reread: false });
     }
 
-    fn stored(last: i64, expired_below: i64) -> Offset {
+    fn stored(last: i64, expiry: Expiry) -> Offset {
         let (cluster, topic) = ("c".into(), "t".into());
-        Offset { cluster, topic, partition: 0, last, mark: None, expired_below }
+        Offset { cluster, topic, partition: 0, last, mark: None, expiry }
     }
 
     #[test]
     fn only_a_log_that_begins_behind_the_next_message_has_lost_any() {
         let begin = |low, high, stored: Option<&Offset>| {
-            let (from, reading) = begin_within("t", 0, low..high, stored);
-            (from, reading.expired_below())
+            let (from, reading) = begin_within("t", 0, low..high, stored, 77);
+            (from, reading.expiry())
         };
-        assert_eq!(begin(0, 9, None), (0, 0));
-        assert_eq!(begin(4, 9, None), (4, 4));
-        assert_eq!(begin(0, 9, Some(&stored(7, 0))), (7, 0));
-        assert_eq!(begin(8, 9, Some(&stored(7, 0))), (8, 0));
-        assert_eq!(begin(9, 12, Some(&stored(7, 0))), (9, 9));
-        // What happened once is not forgotten.
-        assert_eq!(begin(8, 12, Some(&stored(10, 8))), (10, 8));
-        // Another log, of which the first part is gone already.
-        assert_eq!(begin(2, 5, Some(&stored(7, 0))), (2, 2));
+        let (never, now) = (Expiry::default(), |below| Expiry { below, until_nanoseconds: 77 });
+        assert_eq!(begin(0, 9, None), (0, never));
+        assert_eq!(begin(4, 9, None), (4, now(4)));
+        assert_eq!(begin(0, 9, Some(&stored(7, never))), (7, never));
+        assert_eq!(begin(8, 9, Some(&stored(7, never))), (8, never));
+        assert_eq!(begin(9, 12, Some(&stored(7, never))), (9, now(9)));
+        // What happened once is not forgotten, nor when.
+        let once = Expiry { below: 8, until_nanoseconds: 5 };
+        assert_eq!(begin(8, 12, Some(&stored(10, once))), (10, once));
+        assert_eq!(begin(8, 12, Some(&stored(7, once))), (8, once));
+        // Another log, of which the first part is gone already; or nothing.
+        assert_eq!(begin(2, 5, Some(&stored(7, never))), (2, now(2)));
+        assert_eq!(begin(0, 5, Some(&stored(7, never))), (0, never));
     }
 }

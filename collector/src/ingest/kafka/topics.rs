@@ -4,7 +4,7 @@ use flow_wire::bus::Kind;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::{KafkaResult, RDKafkaErrorCode};
 
-use super::BROKER_ANSWER;
+use super::answer_within;
 use super::progress::Context;
 use crate::ingest::Stop;
 
@@ -30,11 +30,11 @@ pub(super) fn cluster(consumer: &BaseConsumer<Context>, stop: &Stop) -> Option<S
 }
 
 /// All partitions of our topics.
-pub(super) fn partitions(consumer: &BaseConsumer<Context>, prefix: &str) -> KafkaResult<Found> {
+pub(super) fn partitions(consumer: &BaseConsumer<Context>, prefix: &str, stop: &Stop) -> KafkaResult<Found> {
     let mut found = Found::default();
     for kind in Kind::ALL {
         let topic = kind.topic(prefix);
-        let metadata = consumer.fetch_metadata(Some(&topic), BROKER_ANSWER)?;
+        let metadata = consumer.fetch_metadata(Some(&topic), answer_within(stop)?)?;
         let known = metadata.topics().iter().find(|known| known.name() == topic && known.error().is_none());
         match known.filter(|known| !known.partitions().is_empty()) {
             Some(known) => {

@@ -1,6 +1,6 @@
 //! Books that a later start of the probe closed, and batches that it will not send.
 
-use flow_wire::ledger::{Closes, Message, Tombstone, WorkerTerms};
+use flow_wire::ledger::{Closes, Message, Pass, QueueTerms, Tombstone, WorkerTerms};
 use flow_wire::stamp::{Epoch, Sequence, Stamp, StreamId};
 use uuid::Uuid;
 
@@ -159,6 +159,32 @@ fn what_one_bus_discarded_another_may_have_brought() {
 }
 
 #[test]
+fn a_bus_without_a_guarantee_excuses_no_loss_of_the_other() {
+    let mut message = said(4, 1, true);
+    let plain = CursorTerms { guarantee: Guarantee::AtMostOnce, ..said(4, 0, true).cursors.remove(0) };
+    message.cursors.push(CursorTerms { sink: "zmq://127.0.0.1:1234".into(), ..plain });
+    let mut all = Intake { drained: true, ..intake(vec![at(0), at(3)], vec![books(0, message)]) };
+    all.arrivals[1].bus = Bus::Zmq;
+    assert_eq!(close(&[all], 0).verdict, Verdict::Residual, "Kafka gave up one only");
+}
+
+#[test]
+fn a_stream_that_only_a_tombstone_told_of_has_the_bus_on_which_it_comes() {
+    let mut message = said(3, 1, true);
+    message.tombstones = vec![tombstone(1, 1, 1)];
+    let mut came = intake(vec![at(0), at(2)], vec![]);
+    came.arrivals.iter_mut().for_each(|arrival| arrival.bus = Bus::Zmq);
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = DuckDb::open(directory.path(), None).unwrap();
+    for intake in [intake(vec![], vec![Books { sink: 1, ..books(0, message) }]), came] {
+        store.commit(&intake).unwrap();
+    }
+    let terms = store.reader().unwrap().books(Depth::Batches).unwrap();
+    let stream = &terms.epochs[0].streams[&StreamId(0)];
+    assert_eq!((stream.bus, stream.on_several_buses), (Bus::Zmq, false));
+}
+
+#[test]
 fn an_epoch_of_which_nothing_but_its_closing_came_is_there_all_the_same() {
     let mut message = closing(2, true, said(2, 2, false));
     message.tombstones = vec![tombstone(0, 1, 1)];
@@ -229,4 +255,35 @@ fn what_was_recovered_is_in_rows_that_name_the_killed_epoch() {
     // Twice recovered is never right.
     let fewer = Amount { packets: in_rows.packets - 1, octets: in_rows.octets - 60 };
     assert_eq!(close_with(fewer, false).hops, [Hop::Store]);
+}
+
+#[test]
+fn what_died_in_the_rings_of_a_killed_epoch_is_a_counted_loss() {
+    let amount = |packets| Amount { packets, octets: packets * 64 };
+    let close_with = |received: u64, in_rings: u64| {
+        let worker = WorkerTerms {
+            received: amount(received),
+            metered: amount(received),
+            recovered: amount(received),
+            ..WorkerTerms::default()
+        };
+        let queue = QueueTerms {
+            interface: "eth0".to_owned(),
+            seen: amount(35),
+            passed: [(Pass::NoSocket, amount(5))].into(),
+            redirected: amount(30),
+            ..QueueTerms::default()
+        };
+        let lost_in_rings = Some(in_rings);
+        let of_killed =
+            Message { workers: vec![worker], queues: vec![queue], lost_in_rings, ..said(2, 0, false) };
+        close(&[killed(), then(vec![from_later(0, closing(2, false, of_killed))])], 0)
+    };
+    let ledger = close_with(26, 4);
+    let killed = ledger.epochs.iter().find(|epoch| epoch.epoch == stamp(0, 0).epoch).unwrap();
+    assert_eq!((killed.total.lost["lost_in_rings"], killed.total.excepted["passed.no_socket"]), (4, 5));
+    assert_eq!((killed.lost.packets, killed.total.seen, killed.broken_hops()), (4, amount(35), vec![]));
+    let ledger = close_with(26, 3);
+    let killed = ledger.epochs.iter().find(|epoch| epoch.epoch == stamp(0, 0).epoch).unwrap();
+    assert_eq!((killed.broken_hops(), killed.residual.packets), (vec![Hop::Receive], 1));
 }

@@ -7,7 +7,7 @@ use flow_wire::bus::Kind;
 use flow_wire::ledger::{Amount, Message};
 use flow_wire::stamp::{Epoch, ProbeId};
 
-use super::super::{Closing, Depth, EpochBooks, Error, Second, StoreTerms, StreamBooks};
+use super::super::{Closing, Depth, EpochBooks, Error, Expiry, Second, StoreTerms, StreamBooks};
 use super::read::{collect, unsigned};
 use super::render::Sql;
 use super::stream;
@@ -31,7 +31,7 @@ pub(super) fn books(connection: &Connection, depth: Depth) -> Result<StoreTerms,
     let streams = stream::load(connection)?;
     let mut sums = Sums::read(connection, &cuts, &streams, depth)?;
     let drained: u64 = connection.query_row("SELECT drained_nanoseconds FROM meta", [], |row| row.get(0))?;
-    let expired = expired_below(connection)?;
+    let expiries = expiries(connection)?;
     let mut epochs: BTreeMap<(ProbeId, Epoch), EpochBooks> = BTreeMap::new();
     for ((probe, epoch), said) in messages {
         let books = EpochBooks {
@@ -47,14 +47,18 @@ pub(super) fn books(connection: &Connection, depth: Depth) -> Result<StoreTerms,
     for (key, stream) in streams {
         let epoch = epochs.entry((key.probe, key.epoch)).or_insert_with(|| nothing(key.probe, key.epoch));
         epoch.heard_nanoseconds = epoch.heard_nanoseconds.max(stream.last_nanoseconds);
-        let of_partition = stream.place.partition.and_then(|partition| expired.get(&partition));
-        let expired_behind =
-            of_partition.is_some_and(|below| *below != 0 && *below != stream.place.expired_below);
-        let books = StreamBooks { expired_behind, ..sums.of_stream(key, stream) };
+        let start = start_of(epoch);
+        let of_partition = stream.place.partition.and_then(|partition| expiries.get(&partition));
+        let expired_behind = of_partition
+            .is_some_and(|expiry| expiry.reaches(start) && expiry.below != stream.place.expiry.below);
+        let expired = stream.expired_since(start);
+        let books = StreamBooks { expired, expired_behind, ..sums.of_stream(key, stream) };
         epoch.streams.insert(key.stream, books);
     }
-    let anything_expired = expired.values().any(|below| *below != 0);
-    epochs.values_mut().for_each(|epoch| epoch.anything_expired = anything_expired);
+    for epoch in epochs.values_mut() {
+        let start = start_of(epoch);
+        epoch.anything_expired = expiries.values().any(|expiry| expiry.reaches(start));
+    }
     if depth >= Depth::Rows {
         let mut rows = recovered_rows(connection)?;
         for (key, epoch) in &mut epochs {
@@ -91,6 +95,12 @@ fn nothing(probe: ProbeId, epoch: Epoch) -> EpochBooks {
     }
 }
 
+/// When its probe says that it began. Of one of which no message is known it makes no difference: nothing says what of it is
+/// missing.
+fn start_of(epoch: &EpochBooks) -> u64 {
+    epoch.message.as_ref().map_or(0, |message| message.epoch_start_nanoseconds)
+}
+
 /// By the epoch that metered them: sums of the rows that another one exported.
 fn recovered_rows(connection: &Connection) -> Result<HashMap<(ProbeId, Epoch), Amount>, Error> {
     let text = "SELECT probe_id, recovered_from, sum(packet_delta_count) + sum(reverse_packet_delta_count),
@@ -103,15 +113,18 @@ fn recovered_rows(connection: &Connection) -> Result<HashMap<(ProbeId, Epoch), A
     Ok(rows.into_iter().collect())
 }
 
-/// Per partition of flows: below which offset its retention removed something unread. Of two clusters with that partition:
-/// the higher one.
-fn expired_below(connection: &Connection) -> Result<HashMap<i32, i64>, Error> {
+/// Per partition of flows: what its retention removed unread. Of two clusters with that partition: the higher numbers.
+fn expiries(connection: &Connection) -> Result<HashMap<i32, Expiry>, Error> {
     let sql = Sql {
-        text: "SELECT partition, max(expired_below) FROM bus_offset WHERE topic LIKE ? GROUP BY partition"
+        text: "SELECT partition, max(expired_below), max(expired_until) FROM bus_offset WHERE topic LIKE ?
+               GROUP BY partition"
             .to_owned(),
         values: vec![duckdb::types::Value::Text(Kind::Flows.topic("%"))],
     };
-    Ok(collect(connection, &sql, |row| Ok((row.get(0)?, row.get(1)?)))?.into_iter().collect())
+    let expiries = collect(connection, &sql, |row| {
+        Ok((row.get(0)?, Expiry { below: row.get(1)?, until_nanoseconds: row.get(2)? }))
+    })?;
+    Ok(expiries.into_iter().collect())
 }
 
 /// Whether retention has removed a file.

@@ -1,13 +1,15 @@
 //! One transaction: rows, batches, received sets, offsets, ledger messages, what was kept aside.
 
+use std::collections::HashMap;
+
 use arrow_array::RecordBatch;
 use duckdb::{Connection, Transaction, params};
 use flow_wire::fault::{Fault, Hop, take};
 use flow_wire::ledger::Closes;
 use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 
-use super::super::{Arrival, Books, COLUMNS, Committed, Error, Intake, Mark, Offset, RefusalReason};
-use super::judge::{Conflict, Plan};
+use super::super::{Arrival, Books, COLUMNS, Committed, Error, Expiry, Intake, Mark, Offset, RefusalReason};
+use super::judge::{Conflict, Parked, Plan};
 use super::retention;
 use super::schema::{KEPT_ASIDE_MAX, SECONDS_KEPT_NANOSECONDS};
 use super::stream;
@@ -30,10 +32,11 @@ pub(super) fn commit(
     for (key, stream) in &plan.streams {
         stream::save(&transaction, *key, stream)?;
     }
-    for books in &plan.books {
-        save_books(&transaction, books, intake.now_nanoseconds)?;
+    append_seconds(&transaction, plan, intake.now_nanoseconds)?;
+    for books in lasting(&plan.books) {
+        save_books(&transaction, books)?;
     }
-    for offset in &intake.offsets {
+    for offset in last_of_each(&intake.offsets) {
         save_offset(&transaction, offset)?;
     }
     keep_aside(&transaction, intake, plan)?;
@@ -57,6 +60,7 @@ pub(super) fn commit(
         batches: (plan.batches.len() + plan.books.len()) as u64,
         duplicates: plan.duplicates,
         conflicts: plan.conflicts.len() as u64,
+        parked: plan.parked.len() as u64,
         refusals: intake.refusals.len() as u64,
     })
 }
@@ -119,8 +123,50 @@ fn append_arrivals(transaction: &Transaction<'_>, plan: &Plan<'_>) -> Result<(),
     Ok(())
 }
 
+/// Each message of an epoch's own, for the view of now.
+fn append_seconds(transaction: &Transaction<'_>, plan: &Plan<'_>, now_nanoseconds: u64) -> Result<(), Error> {
+    let mut appender = transaction.appender("second")?;
+    for Books { stamp, message, .. } in plan.books.iter().filter(|books| books.message.closes.is_none()) {
+        let second = second(stamp, message);
+        appender.append_row(params![
+            stamp.probe.0.as_bytes().as_slice(),
+            stamp.epoch.0.as_bytes().as_slice(),
+            second.time_nanoseconds,
+            now_nanoseconds,
+            second.seen.packets,
+            second.seen.octets,
+            second.metered.packets,
+            second.metered.octets,
+            second.excepted_packets,
+            second.lost_packets,
+        ])?;
+    }
+    appender.flush()?;
+    Ok(())
+}
+
+/// What of these messages the tables have room for: of each epoch, and of each whose books a later start closed, the latest
+/// and the one before it, in that order. A backlog has thousands of each.
+fn lasting<'a>(books: &[&'a Books]) -> Vec<&'a Books> {
+    let of = |books: &Books| {
+        let closes = books.message.closes;
+        (books.stamp.probe, closes.map_or(books.stamp.epoch, |closes| closes.epoch), closes.is_some())
+    };
+    let generation = |books: &Books| books.message.closes.map_or(0, |closes| closes.generation);
+    let mut all = books.to_vec();
+    all.sort_by_key(|books| (of(books), generation(books), books.stamp.sequence));
+    let latest = |of_one: &[&'a Books]| of_one[of_one.len().saturating_sub(2)..].to_vec();
+    all.chunk_by(|one, next| of(one) == of(next)).flat_map(latest).collect()
+}
+
+/// The last entry of each partition.
+fn last_of_each(offsets: &[Offset]) -> impl Iterator<Item = &Offset> {
+    let keyed = offsets.iter().map(|offset| ((&offset.cluster, &offset.topic, offset.partition), offset));
+    keyed.collect::<HashMap<_, _>>().into_values()
+}
+
 /// The latest message of an epoch is the one with the highest sequence, whatever came last.
-fn save_books(transaction: &Transaction<'_>, books: &Books, now_nanoseconds: u64) -> Result<(), Error> {
+fn save_books(transaction: &Transaction<'_>, books: &Books) -> Result<(), Error> {
     let Books { stamp, message, .. } = books;
     let (probe, epoch) = (stamp.probe.0.as_bytes().as_slice(), stamp.epoch.0.as_bytes().as_slice());
     let text = serde_json::to_string(message)
@@ -134,22 +180,6 @@ fn save_books(transaction: &Transaction<'_>, books: &Books, now_nanoseconds: u64
             message = excluded.message, previous = ledger.message
          WHERE excluded.sequence > ledger.sequence",
         params![probe, epoch, stamp.sequence.0, books.heard_nanoseconds, text],
-    )?;
-    let second = second(stamp, message);
-    transaction.execute(
-        "INSERT INTO second VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        params![
-            probe,
-            epoch,
-            second.time_nanoseconds,
-            now_nanoseconds,
-            second.seen.packets,
-            second.seen.octets,
-            second.metered.packets,
-            second.metered.octets,
-            second.excepted_packets,
-            second.lost_packets,
-        ],
     )?;
     Ok(())
 }
@@ -183,7 +213,7 @@ fn save_offset(transaction: &Transaction<'_>, offset: &Offset) -> Result<(), Err
     let stamp = offset.mark.map(|mark| mark.stamp);
     transaction.execute(
         "INSERT OR REPLACE INTO bus_offset (cluster, topic, partition, last, probe_id, epoch, stream, sequence, crc32c,
-            expired_below) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            expired_below, expired_until) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             offset.cluster,
             offset.topic,
@@ -194,7 +224,8 @@ fn save_offset(transaction: &Transaction<'_>, offset: &Offset) -> Result<(), Err
             stamp.map(|stamp| stamp.stream.0),
             stamp.map(|stamp| stamp.sequence.0),
             offset.mark.map(|mark| mark.crc32c),
-            offset.expired_below,
+            offset.expiry.below,
+            offset.expiry.until_nanoseconds,
         ],
     )?;
     Ok(())
@@ -203,7 +234,8 @@ fn save_offset(transaction: &Transaction<'_>, offset: &Offset) -> Result<(), Err
 /// All partitions that were ever read.
 pub(super) fn all_offsets(connection: &Connection) -> Result<Vec<Offset>, Error> {
     let mut statement = connection.prepare(
-        "SELECT topic, partition, last, crc32c, stream, sequence, probe_id, epoch, cluster, expired_below FROM bus_offset",
+        "SELECT topic, partition, last, crc32c, stream, sequence, probe_id, epoch, cluster, expired_below, expired_until
+         FROM bus_offset",
     )?;
     let mut rows = statement.query([])?;
     let mut offsets = Vec::new();
@@ -226,14 +258,14 @@ pub(super) fn all_offsets(connection: &Connection) -> Result<Vec<Offset>, Error>
             partition: row.get(1)?,
             last: row.get(2)?,
             mark,
-            expired_below: row.get(9)?,
+            expiry: Expiry { below: row.get(9)?, until_nanoseconds: row.get(10)? },
         });
     }
     Ok(offsets)
 }
 
 fn keep_aside(transaction: &Transaction<'_>, intake: &Intake, plan: &Plan<'_>) -> Result<(), Error> {
-    if intake.refusals.is_empty() && plan.conflicts.is_empty() {
+    if intake.refusals.is_empty() && plan.conflicts.is_empty() && plan.parked.is_empty() {
         return Ok(());
     }
     let mut number: u64 =
@@ -265,9 +297,50 @@ fn keep_aside(transaction: &Transaction<'_>, intake: &Intake, plan: &Plan<'_>) -
             format!("stored with CRC32C {stored_crc32c:08x}, arrived again with {arrived_crc32c:08x}");
         keep(RefusalReason::Conflict, "bus", &detail, Some(*stamp), body)?;
     }
+    for Parked { stamp, why, body } in &plan.parked {
+        keep(RefusalReason::StreamFull, "bus", why, Some(*stamp), body)?;
+    }
     transaction.execute(
         "DELETE FROM kept_aside WHERE number <= ?",
         params![number.saturating_sub(KEPT_ASIDE_MAX)],
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{books, message};
+
+    fn said(sequence: u64, closes: Option<(u64, u128)>) -> Books {
+        let mut message = message(&[], false);
+        message.closes = closes.map(|(generation, epoch)| Closes {
+            epoch: Epoch(uuid::Uuid::from_u128(epoch)),
+            generation,
+            is_bound: false,
+        });
+        books(sequence, message)
+    }
+
+    #[test]
+    fn of_a_backlog_two_messages_an_epoch_are_written_and_one_offset_a_partition() {
+        let own = (0..3_000).rev().map(|sequence| said(sequence, None));
+        let of_killed =
+            (0..50).flat_map(|sequence| [said(sequence, Some((2, 9))), said(sequence, Some((1, 9)))]);
+        let all: Vec<_> = own.chain(of_killed).collect();
+        let kept = lasting(&all.iter().collect::<Vec<_>>());
+        let shown =
+            |books: &&Books| (books.message.closes.map(|closes| closes.generation), books.stamp.sequence.0);
+        let shown: Vec<_> = kept.iter().map(shown).collect();
+        assert_eq!(shown, [(None, 2_998), (None, 2_999), (Some(2), 48), (Some(2), 49)]);
+
+        let offset = |partition, last| {
+            let (cluster, topic) = ("c".to_owned(), "t".to_owned());
+            Offset { cluster, topic, partition, last, mark: None, expiry: Expiry::default() }
+        };
+        let offsets: Vec<_> = (0..3_000).map(|last| offset(last as i32 % 2, last)).collect();
+        let mut kept: Vec<_> = last_of_each(&offsets).map(|offset| offset.last).collect();
+        kept.sort_unstable();
+        assert_eq!(kept, [2_998, 2_999]);
+    }
 }

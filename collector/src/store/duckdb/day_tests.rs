@@ -5,7 +5,7 @@ use std::process::Command;
 
 use flow_wire::ledger::Amount;
 
-use super::super::{Batch, Depth, Intake, Offset, StoreTerms, Writer as _};
+use super::super::{Batch, Depth, Expiry, Intake, Offset, StoreTerms, Writer as _};
 use super::{DuckDb, kill};
 use crate::query::words::Words;
 use crate::reconcile::{Ledger, Verdict};
@@ -36,7 +36,8 @@ fn of_day(day: u64, closed: bool) -> Intake {
     });
     let said = books(day, message(&[(0, to, to * ROWS, exported)], closed));
     let (cluster, topic) = ("c".to_owned(), "gannet.flow".to_owned());
-    let offset = Offset { cluster, topic, partition: 0, last: to as i64, mark: None, expired_below: 0 };
+    let offset =
+        Offset { cluster, topic, partition: 0, last: to as i64, mark: None, expiry: Expiry::default() };
     Intake {
         now_nanoseconds: noon(day),
         offsets: vec![offset],

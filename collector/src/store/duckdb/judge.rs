@@ -8,31 +8,34 @@ use flow_wire::fault::{self, Mutant};
 use flow_wire::ledger::Tombstone;
 use flow_wire::stamp::Stamp;
 
-use super::super::received::Full;
 use super::super::{Arrival, Batch, Books, Counted, Error, Intake, StreamKey};
 use super::books;
 use super::stream::Stream;
 
 /// Streams of all epochs: a thousand probes that start daily for months. Each costs a few hundred octets of memory for ever.
-const STREAMS_MAX: usize = 1_000_000;
+const STREAMS_MAX: usize = if cfg!(test) { 100 } else { 1_000_000 };
 
 /// What one commit will write.
 #[derive(Default)]
 pub(super) struct Plan<'a> {
     /// Arrivals of a sequence for the first time, and those that could not be used.
-    pub(super) arrivals: Vec<&'a Arrival>,
+    pub(super) arrivals: Vec<Arrival>,
     /// New flows.
     pub(super) batches: Vec<&'a Batch>,
     /// New ledger messages.
     pub(super) books: Vec<&'a Books>,
     /// Stamps that are there with another CRC.
     pub(super) conflicts: Vec<Conflict<'a>>,
+    /// For which there is no room: one stream that is broken, or whoever makes new ones all the time, must not hold up all others.
+    pub(super) parked: Vec<Parked<'a>>,
     /// Batches that are there already.
     pub(super) duplicates: u64,
     /// Retention has removed files, and the CRCs in them.
     forgets: bool,
     /// Streams as they will be.
     pub(super) streams: HashMap<StreamKey, Stream>,
+    /// Of them: those that were not known.
+    new_streams: usize,
 }
 
 /// One stamp, two contents.
@@ -40,6 +43,13 @@ pub(super) struct Conflict<'a> {
     pub(super) stamp: Stamp,
     pub(super) stored_crc32c: u32,
     pub(super) arrived_crc32c: u32,
+    pub(super) body: Cow<'a, [u8]>,
+}
+
+/// A message beyond a bound.
+pub(super) struct Parked<'a> {
+    pub(super) stamp: Stamp,
+    pub(super) why: String,
     pub(super) body: Cow<'a, [u8]>,
 }
 
@@ -51,7 +61,7 @@ pub(super) fn judge<'a>(
 ) -> Result<Plan<'a>, Error> {
     let mut plan = Plan { forgets: books::anything_removed(connection)?, ..Plan::default() };
     for arrival in &intake.arrivals {
-        plan.arrive(streams, arrival, intake.now_nanoseconds)?;
+        plan.arrive(streams, arrival, intake.now_nanoseconds);
     }
     let mut crcs = stored_crcs(connection, streams, intake)?;
     for batch in &intake.batches {
@@ -66,7 +76,7 @@ pub(super) fn judge<'a>(
         let candidate = Candidate { stamp: books.stamp, crc32c: books.crc32c, records: 0 };
         let body = || Cow::Owned(books.message.encode().unwrap_or_default());
         if plan.is_new(streams, candidate, &mut crcs, body)? {
-            plan.discard(streams, books)?;
+            plan.discard(streams, books);
             plan.books.push(books);
         }
     }
@@ -82,41 +92,41 @@ struct Candidate {
 
 impl<'a> Plan<'a> {
     fn stream(&mut self, streams: &HashMap<StreamKey, Stream>, key: StreamKey) -> &mut Stream {
-        self.streams.entry(key).or_insert_with(|| streams.get(&key).cloned().unwrap_or_default())
+        self.streams.entry(key).or_insert_with(|| {
+            let known = streams.get(&key).cloned();
+            self.new_streams += usize::from(known.is_none());
+            known.unwrap_or_default()
+        })
     }
 
-    /// Whether the stream is known; a new one must find room.
-    fn has_room_for(&self, streams: &HashMap<StreamKey, Stream>, key: StreamKey) -> Result<bool, Error> {
+    /// A new stream must find room.
+    fn has_room_for(&self, streams: &HashMap<StreamKey, Stream>, key: StreamKey) -> bool {
         let known = streams.contains_key(&key) || self.streams.contains_key(&key);
-        if !known && streams.len() + self.streams.len() >= STREAMS_MAX {
-            return Err(Error::Streams(streams.len()));
-        }
-        Ok(known)
+        known || streams.len() + self.new_streams < STREAMS_MAX
     }
 
     /// Notes what the probe will not send over the bus that brought this message.
-    fn discard(&mut self, streams: &HashMap<StreamKey, Stream>, books: &Books) -> Result<(), Error> {
+    fn discard(&mut self, streams: &HashMap<StreamKey, Stream>, books: &Books) {
         let of_this_bus = |tombstone: &&Tombstone| books.sink == 0 || tombstone.sink == books.sink;
         let sound = |tombstone: &&Tombstone| tombstone.first <= tombstone.last && tombstone.last.0 < u64::MAX;
         for tombstone in books.message.tombstones.iter().filter(of_this_bus).filter(sound) {
             let (probe, epoch) = (books.stamp.probe, tombstone.epoch);
             let key = StreamKey { probe, epoch, stream: tombstone.stream };
-            self.has_room_for(streams, key)?;
-            self.stream(streams, key).discard(tombstone);
+            // Of a stream without room nothing is stored that it could explain.
+            if self.has_room_for(streams, key) {
+                self.stream(streams, key).discard(tombstone);
+            }
         }
-        Ok(())
     }
 
     /// Counts what ingest took off the bus, apart from what the store makes of it.
-    fn arrive(
-        &mut self,
-        streams: &HashMap<StreamKey, Stream>,
-        arrival: &'a Arrival,
-        now_nanoseconds: u64,
-    ) -> Result<(), Error> {
-        let known = self.has_room_for(streams, arrival.stamp.into())?;
+    fn arrive(&mut self, streams: &HashMap<StreamKey, Stream>, arrival: &'a Arrival, now_nanoseconds: u64) {
+        // What came of a stream without room is counted where it is parked.
+        if !self.has_room_for(streams, arrival.stamp.into()) {
+            return;
+        }
         let stream = self.stream(streams, arrival.stamp.into());
-        if !known {
+        if !stream.is_heard() {
             stream.bus = arrival.bus;
         }
         stream.on_several_buses |= stream.bus != arrival.bus;
@@ -124,16 +134,18 @@ impl<'a> Plan<'a> {
         let records = u64::from(arrival.records);
         let sequence = arrival.stamp.sequence.0;
         expire(stream, arrival);
-        if arrival.refused {
+        // A set that is full has no room for it in `received` either, where it is parked.
+        let inserted = if arrival.refused { None } else { stream.arrived.insert(sequence).ok() };
+        let refused = inserted.is_none();
+        // What was refused and comes again (the bus was read anew, or another one brings it too) is refused once.
+        if refused && stream.refused_at.contains(sequence) {
+            return;
+        }
+        if refused {
             stream.refused_at.insert(sequence, sequence);
         }
-        let first = arrival.refused
-            || stream
-                .arrived
-                .insert(arrival.stamp.sequence.0)
-                .map_err(|source| full(arrival.stamp, source))?;
-        if first {
-            self.arrivals.push(arrival);
+        if inserted.unwrap_or(true) {
+            self.arrivals.push(Arrival { refused, ..*arrival });
         } else {
             stream.again.add(records);
             stream.again_at.insert(sequence, sequence);
@@ -142,7 +154,6 @@ impl<'a> Plan<'a> {
                 stream.reread.add(records);
             }
         }
-        Ok(())
     }
 
     fn is_new(
@@ -154,9 +165,23 @@ impl<'a> Plan<'a> {
     ) -> Result<bool, Error> {
         let Candidate { stamp, crc32c, records } = candidate;
         let forgets = self.forgets;
+        if !self.has_room_for(streams, stamp.into()) {
+            let why = format!(
+                "the store knows {} streams, and no more are taken: find out which publisher makes new epochs all the time",
+                streams.len()
+            );
+            self.parked.push(Parked { stamp, why, body: body() });
+            return Ok(false);
+        }
         let stream = self.stream(streams, stamp.into());
         let is_old = fault::is(Mutant::HighWaterMark) && stamp.sequence.0 < stream.received.end();
-        let inserted = stream.received.insert(stamp.sequence.0).map_err(|source| full(stamp, source))?;
+        let inserted = match stream.received.insert(stamp.sequence.0) {
+            Ok(inserted) => inserted,
+            Err(full) => {
+                self.parked.push(Parked { stamp, why: full.to_string(), body: body() });
+                return Ok(false);
+            }
+        };
         if inserted {
             crcs.insert(stamp, crc32c);
             return Ok(!is_old);
@@ -189,21 +214,19 @@ impl<'a> Plan<'a> {
 }
 
 /// The first message of a stream from behind what retention removed unread: all between the last one that came and this one
-/// is gone. Partitions keep the order of a stream, so that nothing between can still come.
+/// is gone. Partitions keep the order of a stream, so that nothing between can still come. Whether its epoch had begun by then,
+/// its ledger messages tell, which come on another topic: so the time is kept with it, and the books are its judge.
 fn expire(stream: &mut Stream, arrival: &Arrival) {
     if arrival.place.partition.is_none() {
         return;
     }
     let before = std::mem::replace(&mut stream.place, arrival.place);
-    let passed = arrival.place.expired_below != 0 && arrival.place != before;
+    let expiry = arrival.place.expiry;
+    let passed = expiry.below != 0 && arrival.place != before;
     let (from, sequence) = (stream.arrived.end(), arrival.stamp.sequence.0);
     if passed && from < sequence {
-        stream.expired.insert(from, sequence - 1);
+        stream.expire(expiry.until_nanoseconds, (from, sequence - 1));
     }
-}
-
-fn full(stamp: Stamp, source: Full) -> Error {
-    Error::Full { probe: stamp.probe.0, stream: stamp.stream.0, source }
 }
 
 /// The CRCs of those that are stored already: one look-up per stream that has any.

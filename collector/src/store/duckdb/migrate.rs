@@ -1,5 +1,5 @@
-//! A store of an earlier release becomes one of this release when it is opened: tables and columns are only added, in one
-//! transaction. An earlier release refuses it from then on, by its version.
+//! A store of an earlier release becomes one of this release when it is opened: tables and columns are only added, and what an
+//! older column says is told anew where it must say more, in one transaction. An earlier release refuses it from then on, by its version.
 
 use std::path::Path;
 
@@ -37,6 +37,16 @@ CREATE TABLE file_sum (
 CREATE TABLE removed_file (day UINTEGER NOT NULL);
 ";
 
+/// From version 3 to 4: when something expired. Of what had before nothing is known but that the last commit knew of it.
+const TO_4: &str = "
+ALTER TABLE received ADD COLUMN expired_until UBIGINT DEFAULT 0;
+ALTER TABLE bus_offset ADD COLUMN expired_until UBIGINT DEFAULT 0;
+UPDATE received SET expired_until = (SELECT last_commit_nanoseconds FROM meta) WHERE expired_below <> 0;
+UPDATE bus_offset SET expired_until = (SELECT last_commit_nanoseconds FROM meta) WHERE expired_below <> 0;
+UPDATE received SET expired = CASE expired WHEN '' THEN '[]'
+    ELSE '[[' || (SELECT last_commit_nanoseconds FROM meta) || ',\"' || expired || '\"]]' END;
+";
+
 /// Brings the tables of a file up to this release; the connection stands in it. Beside the steps between versions the flows
 /// get the nullable columns that the wire has by now: those need no version, since each release names the columns that it
 /// reads.
@@ -48,7 +58,7 @@ pub(super) fn migrate(connection: &Connection, path: &Path, name: &str) -> Resul
     let transaction = connection.unchecked_transaction()?;
     if version < VERSION {
         tracing::info!(from = version, to = VERSION, "the store is of an earlier release: bringing it up");
-        for (_, step) in [(2, TO_2), (3, TO_3)].iter().filter(|(to, _)| *to > version) {
+        for (_, step) in [(2, TO_2), (3, TO_3), (4, TO_4)].iter().filter(|(to, _)| *to > version) {
             transaction.execute_batch(step)?;
         }
         transaction.execute("UPDATE meta SET version = ?, day = 1", params![VERSION])?;
@@ -68,7 +78,7 @@ pub(super) fn migrate(connection: &Connection, path: &Path, name: &str) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::{Depth, Writer as _};
+    use super::super::super::{Depth, Expiry, Place, Writer as _};
     use super::super::DuckDb;
     use super::super::files::FIRST;
     use super::*;
@@ -161,6 +171,27 @@ CREATE TABLE kept_aside (
             (books.rows, books.epochs[0].streams[&stamp(0, 0).stream].again_at.text()),
             (3, "0-0".into())
         );
+    }
+
+    #[test]
+    fn what_had_expired_in_an_earlier_release_had_by_its_last_commit() {
+        let directory = old_store();
+        let connection = Connection::open(directory.path().join(FIRST)).unwrap();
+        connection
+            .execute_batch(&format!(
+                "{TO_2} {TO_3} UPDATE meta SET version = 3, day = 1;
+                 UPDATE received SET partition = 0, expired_below = 8, expired = '2-3';
+                 UPDATE bus_offset SET expired_below = 8;"
+            ))
+            .unwrap();
+        drop(connection);
+        let store = DuckDb::open(directory.path(), None).unwrap();
+        let expiry = Expiry { below: 8, until_nanoseconds: 5 };
+        assert_eq!(store.all_offsets().unwrap()[0].expiry, expiry);
+        let stream = &store.streams[&stamp(0, 0).into()];
+        assert_eq!(stream.place, Place { partition: Some(0), expiry });
+        let since = |start| stream.expired_since(start).text();
+        assert_eq!((since(5), since(u64::MAX)), ("2-3".into(), String::new()));
     }
 
     #[test]

@@ -26,7 +26,7 @@ use super::super::{COLUMNS, Column, Error, Kind};
 use super::{render, sums};
 
 /// Grows when a release cannot read the tables of the one before.
-pub(super) const VERSION: u32 = 3;
+pub(super) const VERSION: u32 = 4;
 
 /// An hour of seconds: what the page plots, and little enough to be rewritten.
 pub(super) const SECONDS_KEPT_NANOSECONDS: u64 = 3_600 * 1_000_000_000;
@@ -50,12 +50,13 @@ CREATE TABLE received (
     reread_batches UBIGINT NOT NULL, reread_records UBIGINT NOT NULL,
     duplicate_batches UBIGINT NOT NULL, duplicate_records UBIGINT NOT NULL,
     conflict_batches UBIGINT NOT NULL, conflict_records UBIGINT NOT NULL,
-    partition INTEGER, expired_below BIGINT DEFAULT 0, again_at VARCHAR DEFAULT '', conflict_at VARCHAR DEFAULT '',
-    refused_at VARCHAR DEFAULT '', expired VARCHAR DEFAULT '', discarded VARCHAR DEFAULT '[]',
+    partition INTEGER, expired_below BIGINT DEFAULT 0, expired_until UBIGINT DEFAULT 0, again_at VARCHAR DEFAULT '', conflict_at VARCHAR DEFAULT '',
+    refused_at VARCHAR DEFAULT '', expired VARCHAR DEFAULT '[]', discarded VARCHAR DEFAULT '[]',
     PRIMARY KEY (probe_id, epoch, stream));
 CREATE TABLE bus_offset (
     cluster VARCHAR, topic VARCHAR, partition INTEGER, last BIGINT NOT NULL,
     probe_id BLOB, epoch BLOB, stream USMALLINT, sequence UBIGINT, crc32c UINTEGER, expired_below BIGINT DEFAULT 0,
+    expired_until UBIGINT DEFAULT 0,
     PRIMARY KEY (cluster, topic, partition));
 CREATE TABLE ledger (
     probe_id BLOB, epoch BLOB, sequence UBIGINT NOT NULL, heard_nanoseconds UBIGINT NOT NULL, message VARCHAR NOT NULL,

@@ -7,7 +7,8 @@ use flow_wire::ledger::{Discard, Tombstone};
 use flow_wire::stamp::{Epoch, ProbeId, StreamId};
 use uuid::Uuid;
 
-use super::super::{Bus, Counted, Discarded, Error, Place, Ranges, Received, StreamKey};
+use super::super::intake::reaches;
+use super::super::{Bus, Counted, Discarded, Error, Expiry, Place, Ranges, Received, StreamKey};
 
 /// One row of the table `received`.
 #[derive(Clone, Debug, Default)]
@@ -30,16 +31,51 @@ pub(super) struct Stream {
     pub(super) conflict: Counted,
     /// Where it came last.
     pub(super) place: Place,
-    /// Sequences that came again; with another CRC; that could not be used; that the bus kept no longer.
+    /// Sequences that came again; with another CRC; that could not be used.
     pub(super) again_at: Ranges,
     pub(super) conflict_at: Ranges,
     pub(super) refused_at: Ranges,
-    pub(super) expired: Ranges,
+    /// What the bus kept no longer, in the order in which that was found.
+    pub(super) expired: Vec<Expired>,
     /// What the probe will not send.
     pub(super) discarded: Vec<Discarded>,
 }
 
+/// Expiries of one stream that are told apart: all but its first may go on in one, since the epoch had begun by then.
+const EXPIRIES_MAX: usize = 16;
+
+/// Sequences that the bus kept no longer.
+#[derive(Clone, Debug)]
+pub(super) struct Expired {
+    /// As [`Expiry::until_nanoseconds`].
+    until_nanoseconds: u64,
+    ranges: Ranges,
+}
+
 impl Stream {
+    /// Notes a range that was gone by then.
+    pub(super) fn expire(&mut self, until_nanoseconds: u64, (first, last): (u64, u64)) {
+        let is_full = self.expired.len() == EXPIRIES_MAX;
+        match self.expired.last_mut() {
+            Some(latest) if is_full || latest.until_nanoseconds == until_nanoseconds => {
+                latest.until_nanoseconds = latest.until_nanoseconds.max(until_nanoseconds);
+                latest.ranges.insert(first, last);
+            }
+            _ => self.expired.push(Expired { until_nanoseconds, ranges: Ranges::of([(first, last)]) }),
+        }
+    }
+
+    /// What can have expired of it, where its epoch began then.
+    pub(super) fn expired_since(&self, epoch_start_nanoseconds: u64) -> Ranges {
+        let of_epoch = |expired: &&Expired| reaches(expired.until_nanoseconds, epoch_start_nanoseconds);
+        Ranges::of(self.expired.iter().filter(of_epoch).flat_map(|expired| expired.ranges.iter()))
+    }
+
+    /// Whether anything of it came: of one that only a tombstone told of, nobody knows the bus yet.
+    pub(super) fn is_heard(&self) -> bool {
+        self.last_nanoseconds != 0
+    }
+
     /// Takes in what the probe says it will not send.
     pub(super) fn discard(&mut self, tombstone: &Tombstone) {
         let Tombstone { reason, first, last, records, .. } = *tombstone;
@@ -56,7 +92,7 @@ impl Stream {
 /// In the order of [`read`].
 const COLUMNS: &str = "probe_id, epoch, stream, bus, last_nanoseconds, floor, above, arrived_floor, arrived_above,
     again_batches, again_records, reread_batches, reread_records, duplicate_batches, duplicate_records,
-    conflict_batches, conflict_records, partition, expired_below, again_at, conflict_at, refused_at, expired, discarded";
+    conflict_batches, conflict_records, partition, expired_below, expired_until, again_at, conflict_at, refused_at, expired, discarded";
 
 /// All of them.
 pub(super) fn load(connection: &Connection) -> Result<HashMap<StreamKey, Stream>, Error> {
@@ -99,12 +135,15 @@ fn read(row: &Row<'_>) -> Result<(StreamKey, Stream), Error> {
         reread: counted(11)?,
         duplicate: counted(13)?,
         conflict: counted(15)?,
-        place: Place { partition: row.get(17)?, expired_below: row.get(18)? },
-        again_at: ranges(19)?,
-        conflict_at: ranges(20)?,
-        refused_at: ranges(21)?,
-        expired: ranges(22)?,
-        discarded: discarded(&row.get::<_, String>(23)?)?,
+        place: Place {
+            partition: row.get(17)?,
+            expiry: Expiry { below: row.get(18)?, until_nanoseconds: row.get(19)? },
+        },
+        again_at: ranges(20)?,
+        conflict_at: ranges(21)?,
+        refused_at: ranges(22)?,
+        expired: expired(&row.get::<_, String>(23)?)?,
+        discarded: discarded(&row.get::<_, String>(24)?)?,
     };
     Ok((key, stream))
 }
@@ -122,21 +161,35 @@ fn buses(text: String) -> Result<(Bus, bool), Error> {
     }
 }
 
+/// As JSON: a list of time and ranges.
+fn expired_text(expired: &[Expired]) -> Result<String, Error> {
+    let rows: Vec<_> = expired.iter().map(|one| (one.until_nanoseconds, one.ranges.text())).collect();
+    serde_json::to_string(&rows).map_err(malformed_list)
+}
+
+fn expired(text: &str) -> Result<Vec<Expired>, Error> {
+    let rows: Vec<(u64, String)> = serde_json::from_str(text).map_err(malformed_list)?;
+    let expired = |(until_nanoseconds, ranges): (_, String)| {
+        Ok(Expired { until_nanoseconds, ranges: Ranges::parse(&ranges).map_err(malformed_list)? })
+    };
+    rows.into_iter().map(expired).collect()
+}
+
 /// As JSON: a list of reason, ranges, records.
 fn discarded_text(discarded: &[Discarded]) -> Result<String, Error> {
     let rows: Vec<_> = discarded.iter().map(|one| (one.reason, one.ranges.text(), one.records)).collect();
-    serde_json::to_string(&rows).map_err(malformed_discarded)
+    serde_json::to_string(&rows).map_err(malformed_list)
 }
 
 fn discarded(text: &str) -> Result<Vec<Discarded>, Error> {
-    let rows: Vec<(Discard, String, u64)> = serde_json::from_str(text).map_err(malformed_discarded)?;
+    let rows: Vec<(Discard, String, u64)> = serde_json::from_str(text).map_err(malformed_list)?;
     let discarded = |(reason, ranges, records): (_, String, _)| {
-        Ok(Discarded { reason, ranges: Ranges::parse(&ranges).map_err(malformed_discarded)?, records })
+        Ok(Discarded { reason, ranges: Ranges::parse(&ranges).map_err(malformed_list)?, records })
     };
     rows.into_iter().map(discarded).collect()
 }
 
-fn malformed_discarded(error: impl std::fmt::Display) -> Error {
+fn malformed_list(error: impl std::fmt::Display) -> Error {
     Error::Malformed { table: "received", found: error.to_string() }
 }
 
@@ -152,7 +205,7 @@ pub(super) fn save(connection: &Connection, key: StreamKey, stream: &Stream) -> 
     connection.execute(
         &format!(
             "INSERT OR REPLACE INTO received ({COLUMNS})
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
         ),
         params![
             key.probe.0.as_bytes().as_slice(),
@@ -173,11 +226,12 @@ pub(super) fn save(connection: &Connection, key: StreamKey, stream: &Stream) -> 
             stream.conflict.batches,
             stream.conflict.records,
             stream.place.partition,
-            stream.place.expired_below,
+            stream.place.expiry.below,
+            stream.place.expiry.until_nanoseconds,
             stream.again_at.text(),
             stream.conflict_at.text(),
             stream.refused_at.text(),
-            stream.expired.text(),
+            expired_text(&stream.expired)?,
             discarded_text(&stream.discarded)?,
         ],
     )?;

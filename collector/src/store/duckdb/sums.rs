@@ -147,7 +147,7 @@ impl Sums {
             again_at: stream.again_at,
             conflict_at: stream.conflict_at,
             refused_at: stream.refused_at,
-            expired: stream.expired,
+            expired: Ranges::default(),
             expired_behind: false,
             discarded: stream.discarded,
         }

@@ -6,8 +6,10 @@ use flow_wire::ledger::Amount;
 use flow_wire::record::FlowRecord;
 use proptest::prelude::*;
 
+use super::super::received::RANGES_MAX;
 use super::super::{
-    Arrival, Bus, Depth, Intake, Offset, Reader, Refusal, RefusalReason, Stored, StreamKey, Writer,
+    Arrival, Bus, Depth, Expiry, Intake, Offset, Reader, Received, Refusal, RefusalReason, Stored, StreamKey,
+    Writer,
 };
 use super::DuckDb;
 use crate::query::answer::Cell;
@@ -77,6 +79,40 @@ fn another_content_under_the_same_stamp_is_a_conflict_and_kept() {
 }
 
 #[test]
+fn a_stream_that_is_full_holds_up_no_other_one() {
+    let (_directory, mut store) = store();
+    store.commit(&intake(vec![batch(stamp(0, 0), &[record(0)])], vec![])).unwrap();
+    let gaps: Vec<_> = (1..=RANGES_MAX as u64).map(|at| format!("{0}-{0}", 2 * at)).collect();
+    let stream = store.streams.get_mut(&stamp(0, 0).into()).unwrap();
+    stream.received = Received::parse(1, &gaps.join(",")).unwrap();
+    stream.arrived = stream.received.clone();
+    let next = 2 * RANGES_MAX as u64 + 2;
+    let said = message(&[(0, next + 1, 2, Amount::ZERO)], false);
+    let full = || batch(stamp(0, next), &[record(1), record(2)]);
+    let batches = vec![full(), batch(stamp(1, 0), &[record(3)])];
+    let committed = store.commit(&intake(batches, vec![books(0, said)])).unwrap();
+    assert_eq!((committed.rows, committed.parked), (1, 1));
+    // It comes again, as after a kill in front of the acknowledgement: it was refused once all the same.
+    store.commit(&intake(vec![full()], vec![])).unwrap();
+    let books = store.reader().unwrap().books(Depth::Batches).unwrap();
+    let stream = &books.epochs[0].streams[&stamp(0, 0).stream];
+    assert_eq!((stream.refused_below_cut.records, stream.refused_at.text()), (2, format!("{next}-{next}")));
+    assert_eq!(books.refused["stream_full"], 2, "messages, as they came");
+}
+
+#[test]
+fn whoever_makes_streams_without_end_holds_up_none_that_is_known() {
+    let (_directory, mut store) = store();
+    let one = |stream, sequence| batch(stamp(stream, sequence), &[record(0)]);
+    store.commit(&intake(vec![one(0, 0)], vec![])).unwrap();
+    let committed = store.commit(&intake((1..200).map(|stream| one(stream, 0)).collect(), vec![])).unwrap();
+    assert_eq!((committed.rows, committed.parked), (99, 100));
+    let committed = store.commit(&intake(vec![one(0, 1), one(900, 0)], vec![])).unwrap();
+    assert_eq!((committed.rows, committed.parked), (1, 1));
+    assert_eq!(store.reader().unwrap().books(Depth::Batches).unwrap().refused["stream_full"], 101);
+}
+
+#[test]
 fn a_late_batch_below_others_is_stored() {
     let (_directory, mut store) = store();
     let at = |sequence| batch(stamp(0, sequence), &[record(sequence)]);
@@ -94,7 +130,7 @@ fn a_reopened_store_knows_sets_offsets_and_refusals() {
         partition,
         last,
         mark: None,
-        expired_below: 0,
+        expiry: Expiry { below: 3, until_nanoseconds: 9 },
     };
     let refusal = Refusal {
         source: "zmq".into(),
@@ -150,6 +186,21 @@ fn cuts_are_held_against_the_batches_below_them() {
     store.commit(&Intake { drained: true, ..intake(vec![], vec![]) }).unwrap();
     assert!(store.reader().unwrap().books(Depth::Batches).unwrap().epochs[0].drained);
     assert_eq!(store.reader().unwrap().seconds(0).unwrap().len(), 2);
+}
+
+#[test]
+fn of_a_backlog_of_messages_the_latest_two_and_every_second_are_kept() {
+    let (_directory, mut store) = store();
+    let said = |time| message(&[(0, time, 0, Amount::ZERO)], false);
+    let late = books(7, said(7));
+    store.commit(&intake(vec![], vec![late])).unwrap();
+    // As partitions never bring them, but two buses do.
+    let all = [5, 9, 6, 8, 4].map(|sequence| books(sequence, said(sequence)));
+    store.commit(&intake(vec![], all.to_vec())).unwrap();
+    let found = store.reader().unwrap().books(Depth::Batches).unwrap();
+    assert_eq!(found.epochs[0].message, Some(said(9)));
+    assert_eq!(found.epochs[0].previous, Some(said(8)));
+    assert_eq!(store.reader().unwrap().seconds(0).unwrap().len(), 6);
 }
 
 #[test]
