@@ -11,14 +11,20 @@ use perf::netns::Netns;
 use perf::process::{self, Program};
 use serde_json::Value;
 
+use super::excuse::Excuses;
+use super::oracle;
 use super::party::{END_BOUND, Party, wait};
 use super::schedule::{Event, What, Whom};
 use super::site::{PROBE, Site};
-use super::traffic::{RATE, Sent, Traffic};
-use super::{Bus, Settings, broker};
+use super::traffic::{Sent, Traffic};
+use super::{Broken, Bus, Settings, broker};
 
-/// Time-outs so short that records flow all the time, and a cache that a small disk holds twice.
-const FLOWS: [&str; 6] = ["-d", "1", "-t", "2", "-M", "10000"];
+/// Time-outs so short that records flow all the time, but that flows are still open after [`REST`]; and a cache that a small disk
+/// holds twice.
+const FLOWS: [&str; 6] = ["-d", "2", "-t", "3", "-M", "10000"];
+
+/// Long enough that everything is metered that was sent before, on a busy machine.
+const REST: Duration = Duration::from_secs(1);
 
 /// A cold Java on a busy machine.
 const BROKER_BOUND: Duration = Duration::from_secs(120);
@@ -29,26 +35,24 @@ const ANSWER_BOUND: Duration = Duration::from_secs(120);
 /// Until everything that was sent is stored, where no probe was killed.
 const STORED_BOUND: Duration = Duration::from_secs(60);
 
-/// The same for a mutant: it may wait in vain.
-const MUTANT_BOUND: Duration = Duration::from_secs(15);
-
 /// Stops of the probe until its spool is empty. Each gives the bus some seconds; a broker gives a dead producer up after 15 s, and a
 /// client waits up to 10 s before it looks for a broker again.
 const STOPS_MAX: u32 = 20;
 
-/// What a probe that is killed has not metered yet: a worker that does not get its core looks into its ring late.
-const UNMETERED_MAX: Duration = Duration::from_millis(500);
-
 /// Where the collector answers, in its own namespace.
-const HTTP: &str = "127.0.0.1:3000";
+pub(crate) const HTTP: &str = "127.0.0.1:3000";
+
+/// The log of sealed batches.
+const SEALED: &str = "sealed";
 
 pub(crate) struct Cast {
     pub(crate) site: Site,
     pub(crate) probe: Party,
     pub(crate) broker: Option<Party>,
     pub(crate) collector: Party,
-    /// When the probe was killed, and when the next one had said that it meters.
-    exposed: Vec<(Instant, Option<Instant>)>,
+    pub(crate) excuses: Excuses,
+    /// Since when the probe stands still.
+    stands: Option<Instant>,
     /// How long what was sent may take.
     patience: Duration,
 }
@@ -61,6 +65,14 @@ pub(crate) struct Books {
     pub(crate) failures: Vec<String>,
 }
 
+impl Books {
+    /// A term of all epochs together; what never happened is not there.
+    pub(crate) fn total(&self, of: impl Fn(&Value) -> &Value) -> u64 {
+        let epochs = self.ledger["epochs"].as_array().into_iter().flatten();
+        epochs.map(|epoch| of(&epoch["total"]).as_u64().unwrap_or(0)).sum()
+    }
+}
+
 impl Cast {
     pub(crate) fn new(settings: &Settings) -> Self {
         let site = Site::new();
@@ -71,23 +83,30 @@ impl Cast {
             Bus::Both => vec![broker::url(), zmq],
         };
         let broker = (settings.bus != Bus::Zmq).then(|| broker_of(&site));
-        let mutant = settings.mutant.map_or("", |mutant| mutant.name());
-        let patience = if settings.mutant.is_some() { MUTANT_BOUND } else { STORED_BOUND };
-        let probe = probe_of(&site, &urls, settings.bus, mutant);
-        let collector = collector_of(&site, &urls, mutant);
-        Self { site, probe, broker, collector, exposed: Vec::new(), patience }
+        // What is broken may never store it.
+        let patience = if settings.broken.is_some() { Duration::ZERO } else { STORED_BOUND };
+        let probe = probe_of(&site, &urls, settings);
+        let collector = collector_of(&site, &urls, settings);
+        let (excuses, stands) = Default::default();
+        Self { site, probe, broker, collector, excuses, stands, patience }
     }
 
     /// Everybody, in the order in which they need each other; the probe meters when this is over.
     pub(crate) fn start_all(&mut self) {
-        if let Some(broker) = &mut self.broker {
-            broker.start();
-            wait("the broker takes connections", BROKER_BOUND, || reaches_broker(&self.site.broker)).unwrap();
-        }
+        self.bring_up_broker().unwrap();
         self.collector.start();
         self.collector.wait_until_ready();
         self.probe.start();
         self.probe.wait_until_ready();
+    }
+
+    /// Until it takes connections; one that is still ending is started once it has.
+    fn bring_up_broker(&mut self) -> Result<(), String> {
+        let (Some(broker), namespace) = (&mut self.broker, &self.site.broker) else { return Ok(()) };
+        wait("the broker takes connections", BROKER_BOUND, || {
+            broker.start();
+            reaches_broker(namespace)
+        })
     }
 
     fn party(&mut self, whom: Whom) -> Option<&mut Party> {
@@ -98,39 +117,66 @@ impl Cast {
         }
     }
 
-    /// A probe that is told to stop has metered all that was sent until then: nothing is sent while nobody listens.
+    /// A probe that is told to stop has metered all that was sent until then: nothing is sent while nobody listens. The same holds of a
+    /// kill at rest.
     pub(crate) fn begin(&mut self, event: &Event, traffic: &Traffic) {
-        match (event.whom, event.what) {
-            (Whom::Probe, What::Stop) => traffic.rest(),
-            (Whom::Probe, What::Kill) => self.exposed.push((Instant::now(), None)),
-            _ => {}
+        if rests(event) {
+            traffic.rest();
         }
         match event.what {
-            What::Fill => return self.site.disk(event.whom).fill(),
+            What::Fill => {
+                if event.whom == Whom::Broker {
+                    self.bring_up_to_be_filled();
+                }
+                return self.site.disk_mut(event.whom).fill();
+            }
             What::Cut => return self.site.link(event.whom, "down"),
+            // Not for the sake of a condition: how long nothing was sent is what this event is.
+            What::KillAtRest => std::thread::sleep(REST),
+            What::Pause if event.whom == Whom::Probe => self.stands = Some(Instant::now()),
             What::Kill | What::Stop | What::Pause => {}
         }
+        let moment = Instant::now();
         let Some(party) = self.party(event.whom) else { return };
         match event.what {
-            What::Kill => party.kill(),
+            What::Kill | What::KillAtRest => party.kill(),
             What::Stop => party.signal(Signal::Terminate),
             _ => party.signal(Signal::Stop),
+        }
+        match (event.whom, event.what) {
+            (Whom::Probe, What::Kill) => self.excuses.killed(moment, &oracle::read(&self.sealed())),
+            (Whom::Probe, What::KillAtRest) => self.excuses.killed_at_rest(&oracle::read(&self.sealed())),
+            _ => {}
+        }
+    }
+
+    /// A start of the broker on a full disk is no part of a run: Kafka then finds an invalid offset, and deletes the log that it recovers, its
+    /// metadata too.
+    fn bring_up_to_be_filled(&mut self) {
+        let failed = self.bring_up_broker().err();
+        if let Some(broker) = &mut self.broker {
+            broker.deaths.extend(failed);
+            // Java ends where its disk has no room, and takes its time for it.
+            broker.may_end = true;
         }
     }
 
     pub(crate) fn mend(&mut self, event: &Event, traffic: &Traffic) {
         self.end(event);
-        if (event.whom, event.what) == (Whom::Probe, What::Stop) {
+        if rests(event) {
             self.probe.wait_until_ready();
             traffic.go_on();
         }
     }
 
     fn end(&mut self, event: &Event) {
-        match event.what {
-            What::Fill => self.site.disk(event.whom).free(),
-            What::Cut => return self.site.link(event.whom, "up"),
-            What::Kill | What::Stop | What::Pause => {}
+        match (event.whom, event.what) {
+            (whom, What::Cut) => return self.site.link(whom, "up"),
+            (whom, What::Fill) => self.site.disk_mut(whom).free(),
+            (Whom::Probe, What::Pause) => {
+                self.stands.take().into_iter().for_each(|since| self.excuses.stood_still(since));
+            }
+            _ => {}
         }
         let Some(party) = self.party(event.whom) else { return };
         match event.what {
@@ -140,43 +186,31 @@ impl Cast {
                 // Java ends with the signal's number.
                 party.deaths.extend(wrong.filter(|_| event.whom != Whom::Broker));
             }
-            _ => drop(party.notice_the_end(event.what == What::Fill)),
+            _ => drop(party.notice_the_end()),
         }
-        party.start();
-    }
-
-    /// Notes when the probe meters again; asked again and again.
-    pub(crate) fn look(&mut self) {
-        if let Some((_, metered @ None)) = self.exposed.last_mut()
-            && self.probe.is_ready()
-        {
-            *metered = Some(Instant::now());
+        if (event.whom, event.what) == (Whom::Probe, What::Stop) {
+            self.excuses.stopped(&oracle::read(&self.sealed()));
+        }
+        if let Some(party) = self.party(event.whom) {
+            party.start();
         }
     }
 
-    /// Packets that may be lost: those that came while no probe metered, and those in the rings of one that was killed.
-    pub(crate) fn exposed_packets(&self) -> u64 {
-        let second = |(killed, metered): &(Instant, Option<Instant>)| {
-            let dead = metered.unwrap_or_else(Instant::now).duration_since(*killed);
-            (dead + UNMETERED_MAX).as_millis() as u64
-        };
-        self.exposed.iter().map(second).sum::<u64>() * u64::from(RATE) / 1_000
+    /// The log of sealed batches.
+    pub(crate) fn sealed(&self) -> PathBuf {
+        self.site.file(SEALED)
     }
 
     /// The barrier: everybody is well and runs; the probe is stopped, and started again until its spool is empty; the collector has read
     /// everything.
     pub(crate) fn drain(&mut self, sent: &Sent) -> Books {
         let mut failures = Vec::new();
-        if let Some(broker) = &mut self.broker {
-            broker.start();
-            failures
-                .extend(wait("the broker is back", BROKER_BOUND, || reaches_broker(&self.site.broker)).err());
-        }
+        failures.extend(self.bring_up_broker().err());
         self.collector.start();
         self.collector.wait_until_ready();
-        if self.exposed.is_empty() {
+        if self.excuses.is_empty() {
             // Where something is lost all the same this does not come, and the verdict says what.
-            drop(wait("all packets are stored", self.patience, || self.stored_packets() >= sent.packets));
+            drop(wait("all packets are stored", self.patience, || self.stored_packets() >= sent.packets()));
         }
         failures.extend((0..STOPS_MAX).find_map(|_| self.stop_probe().err()));
         failures.extend(self.left_in_spool().map(|left| format!("not sent after {STOPS_MAX} stops: {left}")));
@@ -191,12 +225,11 @@ impl Cast {
 
     /// Starts the probe where it does not run, and stops it; once its spool is empty there is nothing more to do.
     fn stop_probe(&mut self) -> Result<(), String> {
-        if self.probe.starts > 0 && !self.probe.notice_the_end(false) && self.left_in_spool().is_none() {
+        if !self.probe.starts.is_empty() && !self.probe.notice_the_end() && self.left_in_spool().is_none() {
             return Ok(());
         }
         self.probe.start();
         self.probe.wait_until_ready();
-        self.look();
         self.probe.signal(Signal::Terminate);
         self.probe.wait_for_the_end().map_or(Ok(()), Err)
     }
@@ -240,6 +273,11 @@ impl Cast {
     }
 }
 
+/// Whether nothing is sent while it lasts.
+fn rests(event: &Event) -> bool {
+    event.whom == Whom::Probe && matches!(event.what, What::Stop | What::KillAtRest)
+}
+
 fn reaches_broker(namespace: &Netns) -> bool {
     let address: SocketAddr = broker::url()["kafka://".len()..].parse().expect("an address and a port");
     let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(200)).is_ok();
@@ -254,33 +292,40 @@ fn broker_of(site: &Site) -> Party {
     Party::new("the broker", "Kafka Server started", move || broker::program(command(), &directory))
 }
 
-fn probe_of(site: &Site, urls: &[String], bus: Bus, mutant: &'static str) -> Party {
+fn probe_of(site: &Site, urls: &[String], settings: &Settings) -> Party {
     // The collector is on another host. Beside Kafka it is a second way, on which things may get lost.
-    let acknowledge = if bus == Bus::Both { "off" } else { "require" };
+    let acknowledge: &[&str] = match settings.bus {
+        Bus::Kafka => &[],
+        Bus::Zmq => &["--zmq-acknowledge", "require"],
+        Bus::Both => &["--zmq-acknowledge", "off"],
+    };
     let (state, log, ledger) =
-        (site.disk(Whom::Probe).path().join("state"), site.file("sealed"), site.file("ledger"));
-    // On a tmpfs, too.
-    let recovery = site.disk(Whom::Probe).path().join("recovery");
+        (site.disk(Whom::Probe).path().join("state"), site.file(SEALED), site.file("ledger"));
+    let (recovery, broken) = (site.memory.path().join("recovery"), settings.broken);
+    let pins = site.pins.path().to_owned();
+    let recovers = if broken == Some(Broken::NoRecovery) { ["--no-recovery"].as_slice() } else { &[] };
     // The probe gives up root before it seals.
     open_to_all(&log);
     let (namespace, outputs) = (in_namespace(&site.probe), each("--ntopng", urls));
     Party::new("the probe", "ready:", move || {
-        ours("gannet-probe", namespace(), mutant)
+        ours("gannet-probe", namespace(), broken)
             .env("GANNET_SEALED_LOG", &log)
             .args(["-i", "in", "--capture", "xdp", "--workers", "2"])
             .args(&outputs)
             .args(FLOWS)
-            .args(["--zmq-acknowledge", acknowledge])
+            .args(acknowledge)
             .args([Path::new("--state-dir"), &state, Path::new("--ledger"), &ledger])
-            .args([Path::new("--recovery-dir"), &recovery])
+            .args([Path::new("--recovery-dir"), &recovery, Path::new("--bpf-dir"), &pins])
+            .args(recovers)
     })
 }
 
-fn collector_of(site: &Site, urls: &[String], mutant: &'static str) -> Party {
+fn collector_of(site: &Site, urls: &[String], settings: &Settings) -> Party {
+    let broken = settings.broken;
     let store = site.disk(Whom::Collector).path().join("store");
     let (namespace, inputs) = (in_namespace(&site.collector), each("-i", urls));
     Party::new("the collector", "page and API", move || {
-        ours("gannet-collector", namespace(), mutant)
+        ours("gannet-collector", namespace(), broken)
             .args(&inputs)
             .args(["--http", HTTP, "--store"])
             .args([&store])
@@ -302,8 +347,9 @@ fn in_namespace(namespace: &Netns) -> impl Fn() -> Command + use<> {
 }
 
 /// A program of the build with faults, whether it has one or not: only that has the log of sealed batches.
-fn ours(name: &'static str, mut command: Command, mutant: &str) -> Program {
+fn ours(name: &'static str, mut command: Command, broken: Option<Broken>) -> Program {
     command.arg(faulty(name));
+    let mutant = if let Some(Broken::Step(mutant)) = broken { mutant.name() } else { "" };
     Program::foreign(name, command).env(MUTANT_VARIABLE, mutant)
 }
 

@@ -34,6 +34,16 @@ pub(crate) fn packets(sent: &Flows, stored: &Flows) -> Packets {
     packets
 }
 
+/// Of these flows alone: packets that were sent, and of which no row tells.
+pub(crate) fn lost(sent: &Flows, stored: &Flows) -> u64 {
+    let of = |key| stored.get(key).copied().unwrap_or_default();
+    let lacks = |sent: Amount, stored: Amount| sent.packets.saturating_sub(stored.packets);
+    sent.iter()
+        .map(|(key, sent)| (sent, of(key)))
+        .map(|(sent, stored)| lacks(sent.upward, stored.upward) + lacks(sent.downward, stored.downward))
+        .sum()
+}
+
 fn same_octets(sent: Amount, stored: Amount) -> bool {
     (sent.octets, sent.layer2_octets) == (stored.octets, stored.layer2_octets)
 }
@@ -43,7 +53,7 @@ fn same_octets(sent: Amount, stored: Amount) -> bool {
 pub(crate) struct Batches {
     pub(crate) sealed: usize,
     pub(crate) stored: usize,
-    /// Sealed, and not stored; but for the last one of a stream of a probe that was killed.
+    /// Sealed, and not stored; but for the last one of a stream when its probe was killed.
     pub(crate) missing: Vec<Stamp>,
     /// Those: killed between seal and spool. Their records have to come in another epoch, which the generator sees.
     pub(crate) cut_off: usize,
@@ -51,15 +61,14 @@ pub(crate) struct Batches {
     pub(crate) wrong: Vec<Stamp>,
 }
 
-pub(crate) fn batches(log: &Path, stored: &Stored) -> Batches {
-    let sealed = read(log);
-    let mut last: BTreeMap<(&str, u16), u64> = BTreeMap::new();
-    for (epoch, stream, sequence) in sealed.keys() {
-        last.insert((epoch, *stream), *sequence);
-    }
+/// Lines of the log.
+pub(crate) type Log = BTreeMap<Stamp, Content>;
+
+/// `cut_off` are those that a kill may have left unspooled.
+pub(crate) fn batches(sealed: &Log, stored: &Stored, cut_off: &BTreeSet<Stamp>) -> Batches {
     let mut batches = Batches { sealed: sealed.len(), stored: stored.batches.len(), ..Batches::default() };
     for stamp in sealed.keys().filter(|stamp| !stored.batches.contains_key(*stamp)) {
-        match last[&(&*stamp.0, stamp.1)] == stamp.2 {
+        match cut_off.contains(stamp) {
             true => batches.cut_off += 1,
             false => batches.missing.push(stamp.clone()),
         }
@@ -71,7 +80,7 @@ pub(crate) fn batches(log: &Path, stored: &Stored) -> Batches {
 }
 
 /// Lines of `epoch stream sequence crc32c rows`.
-fn read(log: &Path) -> BTreeMap<Stamp, Content> {
+pub(crate) fn read(log: &Path) -> Log {
     let text = std::fs::read_to_string(log).unwrap();
     text.lines().filter_map(entry).collect()
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use perf::traffic::random::Random;
+
 /// Who it happens to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Whom {
@@ -16,6 +18,8 @@ pub(crate) enum Whom {
 pub(crate) enum What {
     /// SIGKILL; later it is started again.
     Kill,
+    /// The same, a second after the last packet, and none comes until the next start is ready: nothing may be missing for it.
+    KillAtRest,
     /// SIGTERM; later it is started again.
     Stop,
     /// SIGSTOP; later SIGCONT.
@@ -39,9 +43,17 @@ pub(crate) struct Event {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { after, whom, what, lasts } = self;
-        let line = format!("{what:?} {whom:?}").to_lowercase();
-        write!(f, "+{:>5.2} s  {line:<16} for {:.2} s", after.as_secs_f64(), lasts.as_secs_f64())
+        let Self { whom, what, lasts, .. } = self;
+        write!(f, "{:<18} for {:.1} s", name(*whom, *what), lasts.as_secs_f64())
+    }
+}
+
+/// As people say it.
+pub(crate) fn name(whom: Whom, what: What) -> String {
+    let whom = format!("{whom:?}").to_lowercase();
+    match what {
+        What::KillAtRest => format!("kill {whom} at rest"),
+        _ => format!("{} {whom}", format!("{what:?}").to_lowercase()),
     }
 }
 
@@ -51,33 +63,20 @@ const GAP_MILLISECONDS: (u64, u64) = (50, 2_500);
 /// How long one lasts. Below what the record ring of a probe that stands still holds at the rate of the traffic.
 const LASTS_MILLISECONDS: (u64, u64) = (100, 4_000);
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut value = self.0;
-        value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        value ^ (value >> 31)
-    }
-
-    fn within(&mut self, (least, most): (u64, u64)) -> Duration {
-        Duration::from_millis(least + self.next() % (most - least))
-    }
+fn within(random: &mut Random, (least, most): (u64, u64)) -> Duration {
+    Duration::from_millis(least + random.bits() % (most - least))
 }
 
 /// So many events of these kinds. Each kind comes as often as any other; which comes when is up to the seed.
 pub(crate) fn make(seed: u64, events: usize, kinds: &[(Whom, What)]) -> Vec<Event> {
-    let mut random = Random(seed);
+    let mut random = Random::seeded(seed);
     let mut deck = Vec::new();
     let mut event = || {
         if deck.is_empty() {
             deck = kinds.to_vec();
         }
-        let (whom, what) = deck.swap_remove(random.next() as usize % deck.len());
-        let (after, lasts) = (random.within(GAP_MILLISECONDS), random.within(LASTS_MILLISECONDS));
+        let (whom, what) = deck.swap_remove(random.bits() as usize % deck.len());
+        let (after, lasts) = (within(&mut random, GAP_MILLISECONDS), within(&mut random, LASTS_MILLISECONDS));
         Event { after, whom, what, lasts }
     };
     (0..events).map(|_| event()).collect()

@@ -9,6 +9,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use perf::bpffs::BpfFs;
 use perf::netns::{End, Hub, Netns, Wire};
 
 use super::disk::Disk;
@@ -19,8 +20,14 @@ pub(crate) const PROBE: &str = "10.9.0.1";
 pub(crate) const BROKER: &str = "10.9.0.2";
 const COLLECTOR: &str = "10.9.0.3";
 
+/// The generator's end of the wire.
+pub(crate) const TAP: &str = "out";
+
 /// Room of each party's disk: far more than a run needs, little enough to be filled in a moment.
 const DISK_MEGABYTES: u32 = 512;
+
+/// Of the memory that the probe's flow cache lies in, which is never full.
+const MEMORY_MEGABYTES: u32 = 256;
 
 pub(crate) struct Site {
     pub(crate) sender: Netns,
@@ -29,6 +36,10 @@ pub(crate) struct Site {
     pub(crate) collector: Netns,
     hub: Hub,
     disks: [Disk; 3],
+    /// What the probe's flow cache lies in: no disk of its spool.
+    pub(crate) memory: Disk,
+    /// What its XDP program outlives it in.
+    pub(crate) pins: BpfFs,
     /// Last: the disks lie in it.
     folder: tempfile::TempDir,
 }
@@ -37,7 +48,7 @@ impl Site {
     pub(crate) fn new() -> Self {
         let [sender, probe, broker, collector] =
             ["cs", "cp", "cb", "cc"].map(|label| Netns::new(label).unwrap());
-        Wire::default().lay(End::new(&sender, "out"), End::new(&probe, "in")).unwrap();
+        Wire::default().lay(End::new(&sender, TAP), End::new(&probe, "in")).unwrap();
         let hub = Hub::new("ch").unwrap();
         for (whom, namespace, address) in [
             (Whom::Probe, &probe, PROBE),
@@ -51,11 +62,17 @@ impl Site {
         open_to_all(&folder);
         let disk = |whom| Disk::mount(folder.path().join(port(whom)), DISK_MEGABYTES);
         let disks = [Whom::Probe, Whom::Broker, Whom::Collector].map(disk);
-        Self { sender, probe, broker, collector, hub, disks, folder }
+        let memory = Disk::mount(folder.path().join("memory"), MEMORY_MEGABYTES);
+        let pins = BpfFs::mount(folder.path().join("bpf"));
+        Self { sender, probe, broker, collector, hub, disks, memory, pins, folder }
     }
 
     pub(crate) fn disk(&self, whom: Whom) -> &Disk {
         &self.disks[whom as usize]
+    }
+
+    pub(crate) fn disk_mut(&mut self, whom: Whom) -> &mut Disk {
+        &mut self.disks[whom as usize]
     }
 
     /// Takes a party's link down or up.

@@ -11,7 +11,7 @@ use perf::process::Program;
 use perf::wait::wait_until;
 use serde_json::Value;
 
-use super::site::Site;
+use super::site::{Site, TAP};
 
 /// Flows of a round, and packets of each: at the rate below a round lasts a second.
 const FLOWS: u32 = 100;
@@ -26,12 +26,25 @@ const REST: Duration = Duration::from_millis(10);
 /// A round takes a second, and more on a machine that does other things as well.
 const ROUND_BOUND: Duration = Duration::from_secs(60);
 
-/// What was sent.
+/// What was sent: round by round, in this order.
 #[derive(Default)]
-pub(crate) struct Sent {
+pub(crate) struct Sent(pub(crate) Vec<Round>);
+
+/// Keys that no other round has.
+#[derive(Default)]
+pub(crate) struct Round {
     pub(crate) flows: Flows,
     pub(crate) packets: u64,
-    pub(crate) rounds: u64,
+}
+
+impl Sent {
+    pub(crate) fn packets(&self) -> u64 {
+        self.0.iter().map(|round| round.packets).sum()
+    }
+
+    pub(crate) fn flows(&self) -> Flows {
+        self.0.iter().flat_map(|round| round.flows.clone()).collect()
+    }
 }
 
 /// A thread that sends until it is stopped.
@@ -63,7 +76,8 @@ impl Traffic {
                 if rests {
                     std::thread::park_timeout(REST);
                 } else {
-                    round(&namespace, &truth, seed << 20 | sent.rounds, &mut sent);
+                    let number = sent.0.len() as u64;
+                    sent.0.push(round(&namespace, &truth, seed << 20 | number));
                 }
             }
             sent
@@ -97,11 +111,11 @@ impl Drop for Traffic {
     }
 }
 
-fn round(namespace: &str, truth: &PathBuf, seed: u64, sent: &mut Sent) {
+fn round(namespace: &str, truth: &PathBuf, seed: u64) -> Round {
     let mut command = std::process::Command::new("ip");
     command.args(["netns", "exec", namespace]).arg(perf::process::path("gannet-replay").unwrap());
     let words = format!(
-        "send --interface out --by packet-socket --flows {FLOWS} --packets-per-flow {PACKETS} --rate {RATE} --seed {seed}"
+        "send --interface {TAP} --by packet-socket --flows {FLOWS} --packets-per-flow {PACKETS} --rate {RATE} --seed {seed}"
     );
     let program = Program::foreign("gannet-replay", command)
         .args(words.split_whitespace())
@@ -110,9 +124,10 @@ fn round(namespace: &str, truth: &PathBuf, seed: u64, sent: &mut Sent) {
     let finished = program.run(ROUND_BOUND).unwrap();
     assert_eq!(finished.code(), 0, "{}", finished.stderr);
     let report: Value = serde_json::from_str(&finished.stdout).unwrap();
-    sent.packets += report["arrived"]["packets"].as_u64().unwrap();
-    sent.rounds += 1;
+    let packets = report["arrived"]["packets"].as_u64().unwrap();
+    let mut flows = Flows::new();
     for line in std::fs::read_to_string(truth).unwrap().lines() {
-        flows::add(&mut sent.flows, &serde_json::from_str(line).unwrap());
+        flows::add(&mut flows, &serde_json::from_str(line).unwrap());
     }
+    Round { flows, packets }
 }

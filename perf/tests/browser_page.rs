@@ -5,8 +5,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use perf::browser::{Browser, request};
+use perf::browser::Browser;
 use perf::craft::{Ethernet, Segment, flag, packet, tcp, udp};
+use perf::http::request;
 use perf::kernel::device::Device;
 use perf::kernel::packet_socket::PacketSocket;
 use perf::kernel::signal::Signal;

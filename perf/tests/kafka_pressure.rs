@@ -8,7 +8,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 
-use live::{BOUND, Books, Room};
+use live::{BOUND, Books, Room, STOP_BOUND};
+use perf::kernel::signal::Signal;
 use perf::kernel::thread::in_network;
 use perf::process::{Program, Running};
 use perf::wait::wait_until;
@@ -60,6 +61,20 @@ fn assert_no_loss(books: &Books, arrived: u64) {
     assert_eq!(books.total("/in_records/packets"), arrived);
 }
 
+/// The first flows are stored; then the broker stands still, and what comes goes through the workers and is sealed while the sink gets no
+/// answer. Packets that arrived.
+fn hold_up(room: &Room, broker: &Broker, collector: &Collector, probe: &Running) -> u64 {
+    let first = load(room, 100);
+    wait_until("the first flows are stored", BOUND, || collector.rows() >= 100).unwrap();
+    broker.pause();
+    let held_up = load(room, FLOWS);
+    wait_until("all flows wait for the broker", BOUND, || {
+        metric(probe, "probe_sink_waiting_records") >= FLOWS
+    })
+    .unwrap();
+    first + held_up
+}
+
 #[test]
 fn a_broker_that_stands_still_costs_no_packet() {
     let room = Room::new(1, 1500);
@@ -67,16 +82,7 @@ fn a_broker_that_stands_still_costs_no_packet() {
         let broker = Broker::own();
         let collector = Collector::start(&room.path("store"), None, &["-i", &broker.url()]);
         let probe = start(&room, &broker.url());
-        let mut arrived = load(&room, 100);
-        wait_until("the first flows are stored", BOUND, || collector.rows() >= 100).unwrap();
-
-        broker.pause();
-        arrived += load(&room, FLOWS);
-        // All of it goes through the workers and is sealed, while the sink gets no answer.
-        wait_until("all flows wait for the broker", BOUND, || {
-            metric(&probe, "probe_sink_waiting_records") >= FLOWS
-        })
-        .unwrap();
+        let arrived = hold_up(&room, &broker, &collector, &probe);
         assert_eq!(metric(&probe, "probe_worker_metered_packets_total"), arrived);
         assert_eq!(metric(&probe, "probe_source_dropped_packets_total"), 0);
         assert_eq!(metric(&probe, "probe_export_discarded_packets_total"), 0);
@@ -90,6 +96,35 @@ fn a_broker_that_stands_still_costs_no_packet() {
         let (code, ledger) = collector.check();
         assert_eq!((code, &ledger["verdict"]), (0, &"balanced".into()), "{ledger:#}");
         assert_eq!(ledger["epochs"][0]["total"]["stored"]["packets"], arrived, "{ledger:#}");
+    })
+    .unwrap();
+}
+
+/// A commit may be under way whose answer nobody waits for any more: the next start reads from the broker what became of it.
+#[test]
+fn a_stop_under_a_broker_that_stands_still_takes_its_time_and_says_what_is_left() {
+    let room = Room::new(1, 1500);
+    in_network(room.right.name(), || {
+        let broker = Broker::own();
+        let collector = Collector::start(&room.path("store"), None, &["-i", &broker.url()]);
+        let probe = start(&room, &broker.url());
+        let arrived = hold_up(&room, &broker, &collector, &probe);
+        let stopped = probe.stop(Signal::Terminate, STOP_BOUND).unwrap();
+        assert_eq!(stopped.code(), 0, "{}", stopped.stderr);
+        let left = format!("records wait for {}", broker.url());
+        let line = stopped.stderr.lines().find(|line| line.contains("in spool") && line.contains(&left));
+        assert!(line.is_some(), "{}", stopped.stderr);
+        assert!(!stopped.stderr.contains("drain_timeout"), "{}", stopped.stderr);
+
+        broker.resume();
+        let next = start(&room, &broker.url());
+        wait_until("what was left is stored", BOUND, || collector.rows() >= 100 + FLOWS).unwrap();
+        room.stop(next).assert_balanced("the next start");
+        let (code, ledger) = collector.check();
+        assert_eq!((code, &ledger["verdict"]), (0, &"balanced".into()), "{ledger:#}");
+        let epochs = ledger["epochs"].as_array().unwrap().iter();
+        let stored = epochs.filter_map(|epoch| epoch["total"]["stored"]["packets"].as_u64());
+        assert_eq!(stored.sum::<u64>(), arrived, "{ledger:#}");
     })
     .unwrap();
 }

@@ -58,6 +58,44 @@ fn what_a_stop_left_behind_is_said_listed_and_stored_after_the_next_start() {
     assert!(list.contains("0 records in 0 batches wait"), "{list}");
 }
 
+/// A URL that is changed, by a further bootstrap server too, is another output.
+#[test]
+fn what_waits_for_a_url_that_no_output_has_any_more_is_warned_of_at_each_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = folder.path().join("first.pcap");
+    capture(&first, 1_000, FLOWS);
+    // Nobody listens there.
+    let [old, other] = [(); 2].map(|()| format!("127.0.0.1:{}", whole::free_port()));
+    let (old, new) = (format!("kafka://{old}"), format!("kafka://{old},{other}"));
+    let start = |words: &[&str], line: &str| {
+        let mut running = reader(&first, None, words).start().unwrap();
+        running.wait_for_line(line, PATIENCE).unwrap();
+        running.stop(Signal::Terminate, PATIENCE).unwrap().stderr
+    };
+    let mut running = reader(&first, None, &["--ntopng", &old]).start().unwrap();
+    running.wait_for_line("ready:", PATIENCE).unwrap();
+    wait_until("the flows are in the spool", PATIENCE, || {
+        spool(folder.path(), &["list"]).stdout.contains(&format!("{FLOWS} records"))
+    })
+    .unwrap();
+    running.stop(Signal::Terminate, PATIENCE).unwrap();
+    for _ in 0..2 {
+        let said = start(&["--ntopng", &new], "ready:");
+        let warning = said.lines().find(|line| line.contains("which no output of this run is")).unwrap();
+        for words in [
+            "WARN",
+            &format!("records) wait for {old},"),
+            " min (--cursor-ttl) they are discarded as cursor_dropped",
+            &format!("start with --ntopng {old} beside"),
+            &format!("gannet-probe spool drop {old}"),
+        ] {
+            assert!(warning.contains(words), "{words}: {warning}");
+        }
+    }
+    let said = start(&["--ntopng", &old, "--ntopng", &new], "ready:");
+    assert!(!said.contains("which no output of this run is"), "{said}");
+}
+
 #[test]
 fn a_cursor_that_is_dropped_by_hand_is_counted() {
     let folder = tempfile::tempdir().unwrap();

@@ -85,6 +85,16 @@ fn xdp_in_generic_mode_finds_what_is_there() {
     compare(1, "--capture xdp --xdp-mode generic");
 }
 
+/// Two workers on one queue hand packets to each other, awake or asleep.
+#[test]
+fn however_a_worker_waits_it_finds_what_is_there() {
+    for wait in ["poll", "spin", "adaptive"] {
+        compare(1, &format!("--capture xdp --workers 1 --wait {wait}"));
+        compare(1, &format!("--capture xdp --workers 2 --wait {wait}"));
+        compare(1, &format!("--capture packet --workers 1 --wait {wait}"));
+    }
+}
+
 #[test]
 fn a_packet_socket_finds_what_is_there_by_one_worker_and_by_two() {
     compare(1, "--capture packet --workers 1");

@@ -9,6 +9,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 
 use live::Room;
+use live::lasting::Lasting;
 use perf::kernel::thread::in_network;
 use perf::netns::{End, Netns, Wire};
 use perf::process::Program;
@@ -18,16 +19,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Octets of an exchange: several segments each way.
 const MESSAGE: usize = 20_000;
 
-/// A host (the probe's end, its only interface) and somebody who talks to it.
+/// A host (the probe's end, its only interface) and somebody who talks to it. The program of a killed probe stays there.
 struct Session {
-    room: Room,
+    lasting: Lasting,
     host: TcpStream,
     peer: TcpStream,
 }
 
 impl Session {
     fn new() -> Self {
-        let room = Room::new(1, 1500);
+        let lasting = Lasting::new();
+        let room = &lasting.room;
         room.left.address("out", "10.9.2.1/24").unwrap();
         room.right.address("in", "10.9.2.2/24").unwrap();
         let listener = in_network(room.right.name(), || TcpListener::bind("10.9.2.2:0")).unwrap().unwrap();
@@ -38,7 +40,7 @@ impl Session {
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             stream.set_write_timeout(Some(PATIENCE)).unwrap();
         }
-        Self { room, host, peer }
+        Self { lasting, host, peer }
     }
 
     /// A message each way.
@@ -55,21 +57,21 @@ impl Session {
     /// Start, run, stop; start, run, kill; and once more, for what the killed one may have left behind.
     fn survives(&self, arguments: &str) {
         self.exchange("before the probe");
-        let probe = self.room.probe(arguments);
+        let probe = self.lasting.probe(arguments);
         self.exchange("while the probe runs");
-        let books = self.room.stop(probe);
+        let books = self.lasting.room.stop(probe);
         books.assert_balanced(arguments);
         assert!(books.total("/seen/packets") > 0, "{arguments}: it saw nothing");
         self.exchange("after the stop");
 
-        let probe = self.room.probe(arguments);
+        let probe = self.lasting.probe(arguments);
         self.exchange("while the second probe runs");
         probe.kill().unwrap();
         self.exchange("after kill -9");
 
-        let probe = self.room.probe(arguments);
+        let probe = self.lasting.probe(arguments);
         self.exchange("while the third probe runs");
-        self.room.stop(probe).assert_balanced(arguments);
+        self.lasting.room.stop(probe).assert_balanced(arguments);
         self.exchange("at the end");
     }
 }

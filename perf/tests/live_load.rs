@@ -62,6 +62,19 @@ fn what_a_load_flat_out_costs_is_counted_and_no_flow_has_more_than_was_sent() {
 }
 
 #[test]
+fn copies_of_a_frame_are_a_flow_for_each_source_port() {
+    let room = Room::new(1, 1500);
+    let running = room.probe("--capture xdp");
+    room.send("--flows 1 --packets-per-flow 1000 --one-way --source-ports 100 --rate 50000");
+    let books = room.stop(running);
+    books.assert_balanced("source ports");
+    assert_eq!(books.flows.len(), 100);
+    for (key, found) in &books.flows {
+        assert_eq!(found.upward.packets + found.downward.packets, 10, "{key:?}");
+    }
+}
+
+#[test]
 fn live_frames_reach_the_queue_of_the_cpu_that_sends_them() {
     let room = Room::new(2, 1500);
     let running = room.probe("--capture xdp --workers 1");

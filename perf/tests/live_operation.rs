@@ -123,6 +123,13 @@ fn a_configuration_is_checked_without_a_run() {
     let bad = check(&["--queues", "7"]);
     assert_eq!(bad.code(), 2);
     assert!(bad.stderr.contains("--queues 7") && bad.stderr.contains("0 to 3"), "{}", bad.stderr);
+    for (arguments, names) in [
+        (["--user", "nobody-here"], "nobody-here"),
+        (["--zmq-clients", "/nowhere/clients"], "/nowhere/clients"),
+    ] {
+        let bad = check(&arguments);
+        assert!(bad.code() != 0 && bad.stderr.contains(names), "{}", bad.stderr);
+    }
     let unknown = check(&["-i", "eth9"]);
     assert_eq!(unknown.code(), 2);
     assert!(unknown.stderr.contains("-i eth9") && unknown.stderr.contains("in"), "{}", unknown.stderr);

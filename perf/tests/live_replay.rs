@@ -1,6 +1,7 @@
 //! `gannet-replay` knows exactly what arrived: the receiving interface's own counters are the witness.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use perf::craft::{self, Ethernet, LinkType, Pcap, Record};
 use perf::flows;
 use perf::netns::{End, Netns, Wire};
 use perf::process::{Finished, Program};
+use perf::wait::wait_until;
 use serde_json::Value;
 
 const BOUND: Duration = Duration::from_secs(60);
@@ -149,6 +151,74 @@ fn a_capture_is_sent_bit_by_bit_as_often_as_asked() {
     }
 }
 
+/// Addresses and ports of every packet that tcpdump shows of the receiving end, checksums checked.
+fn conversations(room: &Room, arguments: &str) -> Vec<Vec<String>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("seen.pcap");
+    let capture = room.right.command("tcpdump");
+    let capture = Program::foreign("tcpdump", capture)
+        .args(["-i", "in", "-Z", "root", "-U", "-w"])
+        .args([&path])
+        .start()
+        .unwrap();
+    wait_until("tcpdump listens", BOUND, || path.exists()).unwrap();
+    let (_, packets, _) = room.received(arguments);
+    let rows = || {
+        let fields = ["ip.src", "ip.dst", "udp.srcport", "ip.checksum.status", "udp.checksum.status"];
+        let mut shark = Command::new("tshark");
+        shark.arg("-r").arg(&path).args(["-o", "ip.check_checksum:TRUE", "-o", "udp.check_checksum:TRUE"]);
+        shark.args(["-T", "fields"]).args(fields.iter().flat_map(|field| ["-e", field]));
+        let text = String::from_utf8(shark.output().unwrap().stdout).unwrap();
+        text.lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect::<Vec<_>>()
+    };
+    wait_until("tcpdump has written all", BOUND, || rows().len() as u64 == packets).unwrap();
+    drop(capture);
+    rows()
+}
+
+#[test]
+fn each_loop_over_a_capture_has_other_addresses_and_right_checksums() {
+    let room = Room::with_napi(1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("capture.pcap");
+    let frames = capture(&path).len();
+    let send = format!("--by packet-socket --capture {} --loops 3 --unique-ip", path.display());
+    let rows = conversations(&room, &send);
+    assert_eq!(rows.len(), 3 * frames);
+    assert!(rows.iter().all(|row| row[3] == "1" && row[4] == "1"), "a checksum is not good: {rows:?}");
+    let hosts: BTreeSet<_> = rows.iter().map(|row| (&row[0], &row[1])).collect();
+    assert_eq!(hosts.len(), 3, "{hosts:?}");
+    assert!(rows[..frames].iter().all(|row| row[0] == "192.0.2.1"), "the first loop is the capture as it is");
+}
+
+#[test]
+fn the_truth_of_a_mix_is_what_arrived_by_live_frames_and_by_packet_socket() {
+    let room = Room::with_napi(1);
+    // The receiving side in a kernel thread of its own, else it runs in the sender's call and nothing overruns.
+    room.right.run("sh", &["-c", "echo 1 > /sys/class/net/in/threaded"]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let truth = folder.path().join("truth");
+    for by in ["live-frames", "packet-socket"] {
+        let mix = "--mix --flows 3000 --packets-max 1000 --frame-size imix --ipv6-share 20 --clients 100";
+        let (report, packets, octets) =
+            room.received(&format!("--by {by} {mix} --truth {}", truth.display()));
+        let total = flows::total(&flows::read(&std::fs::read_to_string(&truth).unwrap()).unwrap());
+        assert_eq!((total.packets, total.layer2_octets), (packets, octets), "{report}");
+        let errors = report["errors"].as_u64().unwrap();
+        assert_eq!(report["sent"]["packets"], packets + errors, "{report}");
+    }
+}
+
+#[test]
+fn a_timed_mix_takes_as_long_as_its_times_say() {
+    let room = Room::with_napi(1);
+    let mix = "--mix --flows 1000 --sizes fixed --packets-per-flow 1 --flows-per-second 2000 --timed";
+    let (report, packets, _) = room.received(&format!("--by packet-socket {mix}"));
+    assert_eq!(packets, 1000, "{report}");
+    // By this seed the last flow begins after about half a second; a busy machine may be late, never early.
+    assert!(report["seconds"].as_f64().unwrap() >= 0.45, "{report}");
+}
+
 #[test]
 fn the_model_is_written_as_a_capture_that_tshark_reads() {
     let folder = tempfile::tempdir().unwrap();
@@ -177,6 +247,10 @@ fn what_cannot_be_sent_is_wrong_usage() {
         ("--frame-size 9000", "MTU 1500"),
         ("--vlan 4095", "4094"),
         ("--capture x --flows 3", "cannot be used with"),
+        ("--capture x --mix", "cannot be used with"),
+        ("--unique-ip", "--capture"),
+        ("--timed", "--mix"),
+        ("--mix --frame-size 9000", "MTU 1500"),
     ] {
         let finished = room.replay(arguments);
         assert_eq!(finished.code(), 2, "{arguments}: {}", finished.stderr);

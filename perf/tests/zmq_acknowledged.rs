@@ -87,6 +87,33 @@ fn two_stores_have_everything_each() {
     drop(folder);
 }
 
+/// Whoever stays has everything, and nobody's books miss the one that is gone.
+#[test]
+fn a_store_that_will_not_come_back_is_dropped_while_the_probe_runs() {
+    let (mut site, first) = Site::start(&[]);
+    let other = site.folder.path().join("other");
+    let gone = Collector::start(&other, None, &["-i", &site.url]);
+    site.wait_for("a subscriber came: a store", 2);
+    gone.kill();
+    site.wait_for("the store's connection is closed", 1);
+    site.send();
+    let name = || {
+        let said = spool(&site, &["list"]);
+        let away = said.lines().find(|line| line.contains("last used"))?;
+        Some(away.strip_prefix("cursor")?.split_once(": ")?.0.trim().to_owned())
+    };
+    wait_until("its cursor is free", PATIENCE, || name().is_some()).unwrap();
+    let name = name().unwrap();
+    let said = spool(&site, &["drop", &name]);
+    assert!(said.contains(" is dropped within a second"), "{said}");
+    site.wait_for("the store is forgotten", 1);
+    assert!(!spool(&site, &["list"]).contains(&name));
+    site.send();
+    let folder = site.end();
+    assert_whole(&first, 2 * STRETCH_RECORDS, 2 * STRETCH_PACKETS);
+    drop((first, folder));
+}
+
 #[test]
 fn required_batches_wait_for_the_first_collector() {
     let folder = tempfile::tempdir().unwrap();
@@ -102,11 +129,16 @@ fn required_batches_wait_for_the_first_collector() {
     drop(folder);
 }
 
+/// What `gannet-probe spool` says to this.
+fn spool(site: &Site, words: &[&str]) -> String {
+    let state = site.folder.path().join("state");
+    let program = Program::ours("gannet-probe").unwrap().args(["spool"]).args(words);
+    program.args([Path::new("--state-dir"), &state]).run(PATIENCE).unwrap().stdout
+}
+
 /// Of the batches that wait for a store, so many records.
 fn waiting(site: &Site) -> u64 {
-    let state = site.folder.path().join("state");
-    let words = [Path::new("spool"), Path::new("list"), Path::new("--state-dir"), &state];
-    let said = Program::ours("gannet-probe").unwrap().args(words).run(PATIENCE).unwrap().stdout;
+    let said = spool(site, &["list"]);
     let of_store = said.lines().find(|line| line.starts_with("cursor") && !line.contains("first-store"));
     let count = of_store.and_then(|line| line.split_once(": ")?.1.split(' ').next()?.parse().ok());
     count.unwrap_or_else(|| panic!("no cursor of a store in\n{said}"))
@@ -134,6 +166,40 @@ fn a_probe_that_is_killed_keeps_what_waits_for_a_store_that_it_knew() {
     assert_eq!(
         (code, &ledger["residual"]["packets"], &ledger["doubled"]["batches"]),
         (0, &0.into(), &0.into())
+    );
+    drop((collector, folder));
+}
+
+/// Of a probe that is killed while the store is away, the next one knows who is away, and expects no first store beside it: nobody would
+/// ever read what is kept for that one, and its end would look like a loss.
+#[test]
+fn a_probe_that_is_killed_while_a_store_is_away_loses_nothing_and_says_so() {
+    let require = ["--zmq-acknowledge", "require"];
+    let (mut site, first) = Site::start(&require);
+    site.send();
+    wait_for_rows(&first, FLOWS);
+    first.stop();
+    site.wait_for("the store's connection is closed", 1);
+    for stretches in 1..=2 {
+        site.send();
+        let sealed = STRETCH_RECORDS + (stretches - 1) * FLOWS;
+        wait_until("the stretch is in the spool", PATIENCE, || waiting(&site) == sealed).unwrap();
+        let (folder, url) = site.kill();
+        site = Site::alone(folder, url, &require);
+    }
+    let collector = site.collector(&[]);
+    site.wait_for("a subscriber came: a store", 1);
+    site.send();
+    wait_for_rows(&collector, 3 * FLOWS + STRETCH_RECORDS);
+    let said = site.probe.stderr();
+    assert!(!said.contains("ERROR") && !said.contains("spool_failed"), "{said}");
+    let folder = site.end();
+    wait_for_rows(&collector, 2 * FLOWS + 2 * STRETCH_RECORDS);
+    let (code, ledger) = collector.check();
+    assert_eq!(
+        (code, &ledger["residual"]["packets"], &ledger["doubled"]["batches"], &ledger["lost"]["records"]),
+        (0, &0.into(), &0.into(), &0.into()),
+        "{ledger:#}"
     );
     drop((collector, folder));
 }

@@ -1,15 +1,13 @@
 //! A real browser: headless Chromium, driven through chromedriver (W3C WebDriver: JSON over HTTP on loopback).
 
-mod http;
-
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-pub use http::{Answer, request};
 use serde_json::{Value, json};
 
+use crate::http::request;
 use crate::process::{self, Program, Running};
 
 /// Chromium's own start on a loaded machine.

@@ -81,18 +81,27 @@ impl Pcap {
         bytes
     }
 
-    /// A packet as it stands in the file.
+    /// What stands before a packet: its time since the UNIX epoch, how many of its octets follow, how long it was.
     #[must_use]
-    pub fn record(self, record: &Record) -> Vec<u8> {
-        let fraction = record.timestamp_nanoseconds % NANOSECONDS;
+    pub fn record_header(self, timestamp_nanoseconds: u64, kept: u32, original_octets: u32) -> [u8; 16] {
+        let fraction = timestamp_nanoseconds % NANOSECONDS;
         let fraction = match self.resolution {
             Resolution::Microseconds => fraction / 1000,
             Resolution::Nanoseconds => fraction,
         };
-        let mut bytes = self.word((record.timestamp_nanoseconds / NANOSECONDS) as u32).to_vec();
-        bytes.extend(self.word(fraction as u32));
-        bytes.extend(self.word(record.bytes.len() as u32));
-        bytes.extend(self.word(record.original_octets));
+        let seconds = (timestamp_nanoseconds / NANOSECONDS) as u32;
+        let words = [seconds, fraction as u32, kept, original_octets].map(|value| self.word(value));
+        let mut header = [0; 16];
+        header.copy_from_slice(words.as_flattened());
+        header
+    }
+
+    /// A packet as it stands in the file.
+    #[must_use]
+    pub fn record(self, record: &Record) -> Vec<u8> {
+        let kept = record.bytes.len() as u32;
+        let header = self.record_header(record.timestamp_nanoseconds, kept, record.original_octets);
+        let mut bytes = header.to_vec();
         bytes.extend(&record.bytes);
         bytes
     }

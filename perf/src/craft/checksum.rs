@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 /// One's complement sum over parts, each of even length but the last.
-pub(super) fn internet(parts: &[&[u8]]) -> u16 {
+pub(crate) fn internet(parts: &[&[u8]]) -> u16 {
     let mut sum = 0u32;
     for part in parts {
         for pair in part.chunks(2) {

@@ -9,7 +9,7 @@
 //! A broken packet is a sound one that is cut ([`Vec::truncate`]) or overwritten at an offset afterwards.
 
 mod capture;
-mod checksum;
+pub(crate) mod checksum;
 mod fragments;
 mod ip;
 mod link;

@@ -1,15 +1,17 @@
 //! Live frames: BPF_PROG_RUN with BPF_F_TEST_XDP_LIVE_FRAMES (kernel documentation, bpf/bpf_prog_run.rst).
 //!
 //! The kernel makes pages with our frame in it, runs the program on each, and does for real what the program says:
-//! here, redirect to a device, which sends them. Four instructions, so no compiler and no loader:
+//! here, redirect to a device, which sends them. A few instructions, so no compiler and no loader:
 //!
 //! ```text
+//!   [the next source port, into the frame]                  where copies are to differ
 //!   r1 = ifindex;  r2 = 0;  call bpf_redirect;  exit        (its answer, XDP_REDIRECT, is in r0)
 //! ```
 #![expect(unsafe_code, reason = "bpf(2) has no wrapper in libc")]
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use super::bpf_map::Map;
 use super::{Error, thread};
 
 // Commands, types and flags of include/uapi/linux/bpf.h.
@@ -18,9 +20,11 @@ const BPF_PROG_TEST_RUN: libc::c_long = 10;
 const BPF_LINK_CREATE: libc::c_long = 28;
 const BPF_PROG_TYPE_XDP: u32 = 6;
 const BPF_ATTACH_XDP: u32 = 37;
-const BPF_FUNC_REDIRECT: u32 = 23;
+const BPF_FUNC_MAP_LOOKUP_ELEM: i32 = 1;
+const BPF_FUNC_REDIRECT: i32 = 23;
 const BPF_F_TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
 const XDP_FLAGS_SKB_MODE: u32 = 1 << 1;
+pub(super) const XDP_FLAGS_DRV_MODE: u32 = 1 << 2;
 
 /// Index of `lo` in every network namespace.
 const LOOPBACK_INDEX: u32 = 1;
@@ -34,6 +38,13 @@ pub const FRAME_MIN_OCTETS: usize = 14;
 
 /// Most copies in one call that are one batch in the kernel (TEST_XDP_MAX_BATCH).
 pub const COPIES_MAX: u32 = 256;
+
+/// Most copies in one call. Each call makes a page pool and gives it up again; where the peer's NAPI is a thread, frames are still
+/// under way then, and a kernel worker on this CPU has to come back for the pool: flat out, a call must be long.
+pub const CALL_MAX: u32 = 1 << 14;
+
+/// Copies of a batch in a longer call: between two batches others get the CPU.
+const BATCH: u32 = 64;
 
 /// The leading part of `union bpf_attr` for BPF_PROG_LOAD; what is left out is zero.
 #[repr(C)]
@@ -94,7 +105,7 @@ const _: () = assert!(size_of::<RunAttributes>() == 80);
 ///
 /// # Safety
 /// Every address in `attributes` is of memory that the kernel may read for the command, for as long as the call.
-unsafe fn bpf<A>(name: &str, command: libc::c_long, attributes: &mut A) -> Result<i32, Error> {
+pub(super) unsafe fn bpf<A>(name: &str, command: libc::c_long, attributes: &mut A) -> Result<i32, Error> {
     // SAFETY: `attributes` is one of the structs above: plain integers, as long as we say. The addresses inside are
     // the caller's promise.
     let answer =
@@ -106,12 +117,12 @@ unsafe fn bpf<A>(name: &str, command: libc::c_long, attributes: &mut A) -> Resul
 }
 
 /// A descriptor that `bpf(2)` just made.
-fn owned(fd: i32) -> OwnedFd {
+pub(super) fn owned(fd: i32) -> OwnedFd {
     // SAFETY: the kernel has just answered with this descriptor: it is open, and nobody else has it.
     unsafe { OwnedFd::from_raw_fd(fd) }
 }
 
-fn descriptor(fd: &OwnedFd) -> u32 {
+pub(super) fn descriptor(fd: &OwnedFd) -> u32 {
     fd.as_raw_fd().cast_unsigned()
 }
 
@@ -125,36 +136,43 @@ pub struct Redirect {
     program: OwnedFd,
     _link: OwnedFd,
     _namespace: std::fs::File,
+    /// The program keeps it; held here so that who reads knows that it is there.
+    _ports: Option<Map>,
 }
 
 impl Redirect {
-    /// Loads a program that redirects to the device `index` of the current namespace.
+    /// Loads a program that redirects to the device `index` of the current namespace. With `ports`, each copy of a frame of UDP
+    /// over IPv4 without tags gets the next of so many source ports (from [`FIRST_PORT`] on) and no checksum: a call
+    /// sends one frame, and else all of its copies were one flow.
     ///
     /// System calls: bpf(BPF_PROG_LOAD), unshare(CLONE_NEWNET), bpf(BPF_LINK_CREATE). Needs CAP_BPF, CAP_NET_ADMIN
     /// and CAP_SYS_ADMIN.
     ///
     /// # Errors
     /// Without those rights, or on a kernel before 5.18.
-    pub fn new(index: u32) -> Result<Self, Error> {
-        let program = load(index)?;
-        let (namespace, link) = thread::in_new_network(|| attach_to_loopback(&program))?;
-        Ok(Self { program, _link: link?, _namespace: namespace })
+    pub fn new(index: u32, ports: Option<u16>) -> Result<Self, Error> {
+        let map = ports.map(|_| Map::array(8)).transpose()?;
+        let next_port = map.as_ref().zip(ports).map_or_else(Vec::new, |(map, ports)| next_port(map, ports));
+        let program = load(*b"gannet_replay\0\0\0", &[next_port.as_slice(), &redirect(index)].concat())?;
+        let attach = || attach(&program, LOOPBACK_INDEX, XDP_FLAGS_SKB_MODE);
+        let (namespace, link) = thread::in_new_network(attach)?;
+        Ok(Self { program, _link: link?, _namespace: namespace, _ports: map })
     }
 
-    /// Sends `copies` (at most [`COPIES_MAX`]) of one frame. What the device did with them, only its counters tell.
+    /// Sends `copies` (at most [`CALL_MAX`]) of one frame. What the device did with them, only its counters tell.
     ///
     /// # Errors
     /// When the frame is not of a length between [`FRAME_MIN_OCTETS`] and [`FRAME_MAX_OCTETS`], or the kernel has
     /// no memory.
     pub fn send(&self, frame: &[u8], copies: u32) -> Result<(), Error> {
-        let copies = copies.min(COPIES_MAX);
+        let copies = copies.min(CALL_MAX);
         let mut attributes = RunAttributes {
             prog_fd: descriptor(&self.program),
             data_size_in: u32::try_from(frame.len()).unwrap_or(u32::MAX),
             data_in: frame.as_ptr() as u64,
             repeat: copies,
             flags: BPF_F_TEST_XDP_LIVE_FRAMES,
-            batch_size: copies,
+            batch_size: if copies > COPIES_MAX { BATCH } else { copies },
             ..RunAttributes::default()
         };
         // SAFETY: `data_in` is the address of `frame`, `data_size_in` its length; the other addresses are null with
@@ -163,29 +181,75 @@ impl Redirect {
     }
 }
 
-/// One instruction: opcode, destination register, immediate value.
-fn instruction(opcode: u8, register: u8, immediate: u32) -> [u8; 8] {
-    let value = immediate.to_ne_bytes();
-    [opcode, register, 0, 0, value[0], value[1], value[2], value[3]]
+/// The first of the source ports: those below are well-known ones.
+pub const FIRST_PORT: u16 = 1024;
+
+/// From one source port to the next: a prime, so that flows which follow each other lie nowhere near each other in a table,
+/// and all of them come, unless their number is a multiple of it.
+const PORT_STEP: i32 = 7919;
+
+/// One instruction: opcode, destination and source register, offset, immediate (linux/bpf.h, `struct bpf_insn`).
+pub(super) const fn op(code: u8, destination: u8, source: u8, offset: i16, immediate: i32) -> u64 {
+    code as u64
+        | (destination as u64) << 8
+        | (source as u64) << 12
+        | (offset as u16 as u64) << 16
+        | (immediate as u32 as u64) << 32
 }
 
-fn load(index: u32) -> Result<OwnedFd, Error> {
-    const MOVE: u8 = 0xb7;
-    const CALL: u8 = 0x85;
-    const EXIT: u8 = 0x95;
-    let program = [
-        instruction(MOVE, 1, index),
-        instruction(MOVE, 2, 0),
-        instruction(CALL, 0, BPF_FUNC_REDIRECT),
-        instruction(EXIT, 0, 0),
-    ];
+/// `r0` = the address of the map's value at 0, or null. Destroys r1 to r5, and the four octets below the frame pointer.
+pub(super) fn look_up(map: &Map) -> [u64; 6] {
+    [
+        op(0x62, 10, 0, -4, 0),                         // *(u32 *)(fp - 4) = 0
+        op(0xbf, 2, 10, 0, 0),                          // r2 = fp
+        op(0x07, 2, 0, 0, -4),                          // r2 -= 4
+        op(0x18, 1, 1, 0, descriptor(map.fd()) as i32), // r1 = map
+        0,                                              // its upper half
+        op(0x85, 0, 0, 0, BPF_FUNC_MAP_LOOKUP_ELEM),    // call
+    ]
+}
+
+/// Writes the next source port into the frame, where it is long enough for one.
+fn next_port(map: &Map, ports: u16) -> Vec<u64> {
+    let mut program = vec![op(0xbf, 6, 1, 0, 0)]; // r6 = ctx
+    program.extend(look_up(map));
+    program.extend([
+        op(0x15, 0, 0, 13, 0),                      // if r0 == 0 goto end
+        op(0x79, 7, 0, 0, 0),                       // r7 = *(u64 *)r0
+        op(0x07, 7, 0, 0, PORT_STEP),               // r7 += step
+        op(0x97, 7, 0, 0, i32::from(ports.max(1))), // r7 %= ports
+        op(0x7b, 0, 7, 0, 0),                       // *(u64 *)r0 = r7
+        op(0x07, 7, 0, 0, i32::from(FIRST_PORT)),   // r7 += first
+        op(0xdc, 7, 0, 0, 16),                      // r7 = be16(r7)
+        op(0x61, 2, 6, 0, 0),                       // r2 = ctx->data
+        op(0x61, 3, 6, 4, 0),                       // r3 = ctx->data_end
+        op(0xbf, 4, 2, 0, 0),                       // r4 = r2
+        op(0x07, 4, 0, 0, 42),                      // r4 += Ethernet, IPv4, UDP
+        op(0x2d, 4, 3, 2, 0),                       // if r4 > r3 goto end
+        op(0x6b, 2, 7, 34, 0),                      // source port = r7
+        op(0x6a, 2, 0, 40, 0),                      // checksum = 0: none (RFC 768)
+    ]);
+    program
+}
+
+fn redirect(index: u32) -> [u64; 4] {
+    [
+        op(0xb7, 1, 0, 0, index.cast_signed()),
+        op(0xb7, 2, 0, 0, 0),
+        op(0x85, 0, 0, 0, BPF_FUNC_REDIRECT),
+        op(0x95, 0, 0, 0, 0),
+    ]
+}
+
+/// Loads an XDP program.
+pub(super) fn load(name: [u8; 16], program: &[u64]) -> Result<OwnedFd, Error> {
     let license = c"Dual MIT/GPL";
     let mut attributes = LoadAttributes {
         prog_type: BPF_PROG_TYPE_XDP,
         insn_cnt: program.len() as u32,
         insns: program.as_ptr() as u64,
         license: license.as_ptr() as u64,
-        prog_name: *b"gannet_replay\0\0\0",
+        prog_name: name,
         expected_attach_type: BPF_ATTACH_XDP,
         ..LoadAttributes::default()
     };
@@ -193,12 +257,13 @@ fn load(index: u32) -> Result<OwnedFd, Error> {
     unsafe { bpf("BPF_PROG_LOAD", BPF_PROG_LOAD, &mut attributes) }.map(owned)
 }
 
-fn attach_to_loopback(program: &OwnedFd) -> Result<OwnedFd, Error> {
+/// Attaches a program to a device of the current namespace, until the link is dropped.
+pub(super) fn attach(program: &OwnedFd, index: u32, flags: u32) -> Result<OwnedFd, Error> {
     let mut attributes = LinkAttributes {
         prog_fd: descriptor(program),
-        target_ifindex: LOOPBACK_INDEX,
+        target_ifindex: index,
         attach_type: BPF_ATTACH_XDP,
-        flags: XDP_FLAGS_SKB_MODE,
+        flags,
     };
     // SAFETY: there is no address in these attributes.
     unsafe { bpf("BPF_LINK_CREATE", BPF_LINK_CREATE, &mut attributes) }.map(owned)

@@ -2,13 +2,16 @@
 
 /// bpf(2): a redirect program, and frames put through it.
 pub mod bpf;
+mod bpf_map;
 /// Interface index, MTU and the driver's own counters.
 pub mod device;
+/// XDP_DROP on a device, counted.
+pub mod discard;
 /// Frames through an AF_PACKET socket, many a call.
 pub mod packet_socket;
 /// Signals to processes, and from the kernel to this one.
 pub mod signal;
-/// Which CPU and which network namespace a thread is in.
+/// Which CPU, priority and network namespace a thread has, and how long it ran.
 pub mod thread;
 
 /// The effective user of this process.

@@ -1,11 +1,12 @@
-//! Which CPU and which network namespace a thread is in.
+//! Which CPU, priority and network namespace a thread has, and how long it ran.
 #![expect(
     unsafe_code,
-    reason = "unshare(2), setns(2) and sched_setaffinity(2) have no safe wrapper in the standard library"
+    reason = "unshare(2), setns(2), the scheduler's calls and a thread's clock have no safe wrapper in the standard library"
 )]
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 use super::Error;
 
@@ -53,6 +54,14 @@ pub fn in_network<T: Send>(name: &str, work: impl FnOnce() -> T + Send) -> Resul
 /// # Errors
 /// When there is no such CPU, or this process may not use it.
 pub fn pin(cpu: usize) -> Result<(), Error> {
+    pin_thread(0, cpu)
+}
+
+/// Keeps a thread, of whatever process, on one CPU; 0 is the calling one.
+///
+/// # Errors
+/// As [`pin`]; when there is no such thread.
+pub fn pin_thread(thread: u32, cpu: usize) -> Result<(), Error> {
     let limit = libc::CPU_SETSIZE as usize;
     if cpu >= limit {
         let source = std::io::Error::from_raw_os_error(libc::EINVAL);
@@ -64,9 +73,32 @@ pub fn pin(cpu: usize) -> Result<(), Error> {
         libc::CPU_SET(cpu, &mut set);
         set
     };
-    // SAFETY: 0 is the calling thread; the kernel reads the mask, of the length that is said.
-    if unsafe { libc::sched_setaffinity(0, size_of_val(&set), &raw const set) } != 0 {
+    // SAFETY: the kernel reads the mask, of the length that is said.
+    if unsafe { libc::sched_setaffinity(thread.cast_signed(), size_of_val(&set), &raw const set) } != 0 {
         return Err(Error::last(format!("sched_setaffinity(CPU {cpu})")));
     }
     Ok(())
+}
+
+/// Lets a thread run before all ordinary ones (SCHED_FIFO, the least priority of those), or as an ordinary one again.
+///
+/// # Errors
+/// Without CAP_SYS_NICE; when there is no such thread.
+pub fn set_fifo(thread: u32, fifo: bool) -> Result<(), Error> {
+    let policy = if fifo { libc::SCHED_FIFO } else { libc::SCHED_OTHER };
+    let parameter = libc::sched_param { sched_priority: i32::from(fifo) };
+    // SAFETY: the kernel reads one `sched_param`.
+    if unsafe { libc::sched_setscheduler(thread.cast_signed(), policy, &raw const parameter) } != 0 {
+        return Err(Error::last(format!("sched_setscheduler(thread {thread})")));
+    }
+    Ok(())
+}
+
+/// How long the calling thread has run on a CPU.
+#[must_use]
+pub fn cpu_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one `timespec`; this clock is there since Linux 2.6.12.
+    unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+    Duration::new(time.tv_sec.cast_unsigned(), time.tv_nsec as u32)
 }

@@ -5,7 +5,7 @@ mod output;
 
 use std::ffi::OsStr;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use binary::{Missing, path};
 
@@ -162,6 +162,12 @@ impl Running {
         self.stderr.so_far()
     }
 
+    /// When its standard error first had these words; whoever asks late gets the same answer.
+    #[must_use]
+    pub fn said_at(&self, words: &str) -> Option<Instant> {
+        self.stderr.came_at(words)
+    }
+
     /// Whether it has ended, without waiting.
     pub fn ended(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(_)))
@@ -252,6 +258,16 @@ mod tests {
     fn output_and_code_of_a_child_are_kept() {
         let finished = shell("echo out; echo err >&2; exit 3").run(Duration::from_secs(10)).unwrap();
         assert_eq!((finished.code(), &*finished.stdout, &*finished.stderr), (3, "out\n", "err\n"));
+    }
+
+    #[test]
+    fn when_words_came_is_known_later() {
+        let before = Instant::now();
+        let mut child = shell("echo one >&2; sleep 0.3; echo two >&2; exec sleep 60").start().unwrap();
+        child.wait_for_line("two", Duration::from_secs(10)).unwrap();
+        let [one, two] = ["one", "two"].map(|words| child.said_at(words).unwrap());
+        assert!(before < one && two - one >= Duration::from_millis(200), "{:?}", two - one);
+        assert_eq!(child.said_at("three"), None);
     }
 
     #[test]

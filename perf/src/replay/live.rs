@@ -6,7 +6,7 @@ use super::Error;
 use super::tally::Tally;
 use crate::kernel::bpf::Redirect;
 use crate::kernel::device::Device;
-use crate::traffic::{Step, Traffic};
+use crate::traffic::{Burst, Shot};
 
 /// Why live frames cannot be used here.
 #[derive(Debug, thiserror::Error)]
@@ -84,25 +84,25 @@ impl Counters {
 }
 
 impl<'a> LiveFrames<'a> {
-    /// Makes the program; needs the rights of [`Redirect::new`].
+    /// Makes the program, with its source ports; needs the rights of [`Redirect::new`].
     ///
     /// # Errors
     /// When the driver does not count what it sends for XDP.
-    pub fn open(device: &'a Device) -> Result<Self, Error> {
+    pub fn open(device: &'a Device, ports: Option<u16>) -> Result<Self, Error> {
         let mut counters = Counters::find(device)?;
-        let program = Redirect::new(device.index)?;
+        let program = Redirect::new(device.index, ports)?;
         let last = counters.read(device)?;
         Ok(Self { device, program, counters, last })
     }
 
-    /// Sends copies of a frame, and asks the device what became of them.
+    /// Sends copies of a frame, and asks the device what became of them; answers how many it took.
     ///
     /// # Errors
     /// When the very first frame vanishes: all would.
-    pub(super) fn send(&mut self, traffic: &Traffic, step: Step, tally: &mut Tally) -> Result<(), Error> {
-        let frame = traffic.frame(step.frame);
+    pub(super) fn send(&mut self, burst: &Burst, shot: &Shot, tally: &mut Tally) -> Result<u64, Error> {
+        let frame = burst.frame(shot);
         let first = tally.sent() == 0;
-        self.program.send(frame, step.copies)?;
+        self.program.send(frame, shot.copies)?;
         let now = self.counters.read(self.device)?;
         // A driver that counts backwards has been reset: what arrived since nobody can say.
         let grown = now.taken.checked_sub(self.last.taken).zip(now.errors.checked_sub(self.last.errors));
@@ -111,7 +111,7 @@ impl<'a> LiveFrames<'a> {
         if first && taken + errors == 0 {
             return Err(Refused::NoNapi { device: self.device.name() }.into());
         }
-        tally.add(step, frame.len(), taken, errors);
-        Ok(())
+        tally.add(shot.copies, frame.len(), taken, errors);
+        Ok(taken)
     }
 }

@@ -1,8 +1,9 @@
 //! Traffic onto a device, at a rate, until a bound; and what became of every frame.
 //!
 //! ```text
-//!   Schedule ─► Pace: how many are due ─► Sender ─► device
-//!                                            └─► Tally: per frame, what arrived
+//!   Source ─► Pace: how many are due, or when one is ─► Sender ─► device
+//!     ▲                                                   ├─► Tally: what arrived
+//!     └───────────────────────────────────────────────────┘    of each frame
 //! ```
 //!
 //! What arrived is known exactly, not assumed: of live frames the device's own counters say after each call how many
@@ -20,7 +21,7 @@ pub use packet::PacketFrames;
 pub use tally::{Report, Tally};
 
 use crate::kernel::{Error as KernelError, bpf, device::Device, packet_socket, signal};
-use crate::traffic::{Schedule, Step, Traffic};
+use crate::traffic::{Burst, Source};
 use pace::Pace;
 
 /// How frames get onto the device.
@@ -69,14 +70,26 @@ pub struct Plan {
     pub by: By,
     /// Frames a second; `None` = as fast as it goes.
     pub rate: Option<u64>,
-    /// How often all of the traffic is sent.
-    pub loops: u64,
+    /// Each frame at the time that the source says; then there is no rate.
+    pub timed: bool,
     /// Stop after so many frames.
     pub count: Option<u64>,
     /// Stop after so long.
     pub duration: Option<Duration>,
     /// Copies of a frame in a row.
     pub burst: u32,
+    /// Live frames: each copy gets the next of so many source ports ([`bpf::Redirect::new`]).
+    pub source_ports: Option<u16>,
+}
+
+impl Plan {
+    /// Most copies in one call, or of one round of calls: live frames of a burst that was asked for go in one.
+    fn most(&self) -> u32 {
+        match self.by {
+            By::LiveFrames => self.by.most().max(self.burst.min(bpf::CALL_MAX)),
+            By::PacketSocket => self.by.most(),
+        }
+    }
 }
 
 /// Why sending ended early, or did not begin.
@@ -111,58 +124,50 @@ enum Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    fn open(by: By, device: &'a Device) -> Result<Self, Error> {
-        Ok(match by {
-            By::LiveFrames => Self::Live(LiveFrames::open(device)?),
+    fn open(plan: &Plan, device: &'a Device) -> Result<Self, Error> {
+        Ok(match plan.by {
+            By::LiveFrames => Self::Live(LiveFrames::open(device, plan.source_ports)?),
             By::PacketSocket => Self::Packet(PacketFrames::open(device)?),
         })
     }
 
-    fn send(&mut self, traffic: &Traffic, steps: &[Step], tally: &mut Tally) -> Result<(), Error> {
+    fn send(&mut self, burst: &Burst, source: &mut dyn Source, tally: &mut Tally) -> Result<(), Error> {
         match self {
-            Self::Live(live) => steps.iter().try_for_each(|step| live.send(traffic, *step, tally)),
-            Self::Packet(packet) => packet.send(traffic, steps, tally),
+            Self::Live(live) => burst.shots().iter().try_for_each(|shot| {
+                live.send(burst, shot, tally).map(|taken| source.arrived(burst, shot, taken))
+            }),
+            Self::Packet(packet) => packet.send(burst, source, tally),
         }
     }
 }
 
-/// Sends until the traffic, the count or the time is used up, or SIGINT or SIGTERM comes.
+/// Sends until the source, the count or the time is used up, or SIGINT or SIGTERM comes. The source is told what arrived.
 ///
 /// # Errors
 /// When the device refuses, or takes live frames without passing them on.
-pub fn run(device: &Device, traffic: &Traffic, plan: &Plan) -> Result<Tally, Error> {
+pub fn run(device: &Device, source: &mut dyn Source, plan: &Plan) -> Result<Tally, Error> {
     let held = signal::hold_termination();
-    let mut sender = Sender::open(plan.by, device)?;
-    let mut tally = Tally::new(traffic.count(), device)?;
-    let mut schedule = Schedule::new(traffic, plan.burst, plan.loops);
-    let mut steps = Vec::new();
+    let mut sender = Sender::open(plan, device)?;
+    let mut tally = Tally::new(device)?;
+    let mut burst = Burst::default();
     let start = Instant::now();
     let mut pace = Pace::new(start, plan.rate);
+    let is_over = || held.pending() || plan.duration.is_some_and(|duration| start.elapsed() >= duration);
     loop {
         let bounded = plan.count.map_or(u64::MAX, |count| count - tally.sent());
-        let over = plan.duration.is_some_and(|duration| start.elapsed() >= duration);
-        if bounded == 0 || over || held.pending() {
+        if bounded == 0 || is_over() {
             break;
         }
-        // The first frame goes alone: it shows whether the peer takes any.
-        let most = if tally.sent() == 0 { 1 } else { u64::from(plan.by.most()) };
+        // The first frame goes alone: it shows whether the peer takes any. One with a time of its own goes alone as well.
+        let most = if tally.sent() == 0 || plan.timed { 1 } else { u64::from(plan.most()) };
         let due = pace.wait(tally.sent(), most.min(bounded));
-        take(&mut schedule, due, &mut steps);
-        if steps.is_empty() {
+        source.fill(&mut burst, due);
+        let Some(next) = burst.shots().first() else { break };
+        if plan.timed && !pace::wait_until(start + next.time, is_over) {
             break;
         }
-        sender.send(traffic, &steps, &mut tally)?;
+        sender.send(&burst, source, &mut tally)?;
     }
     tally.end(start.elapsed(), plan.by, device)?;
     Ok(tally)
-}
-
-/// The next steps of the schedule, `due` frames in all.
-fn take(schedule: &mut Schedule<'_>, due: u32, steps: &mut Vec<Step>) {
-    steps.clear();
-    let mut left = due;
-    while let Some(step) = schedule.next(left) {
-        left -= step.copies;
-        steps.push(step);
-    }
 }

@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// Below this a sleep takes longer than it was asked for (timer slack is 50 us): wait by spinning.
 const SHORTEST_SLEEP: Duration = Duration::from_micros(200);
 
+/// A stop is seen that soon.
+const LONGEST_SLEEP: Duration = Duration::from_millis(50);
+
 const NANOSECONDS: u128 = 1_000_000_000;
 
 /// A rate since a moment.
@@ -40,6 +43,24 @@ impl Pace {
     }
 }
 
+/// Waits for a moment; `false` = it was over before.
+pub(super) fn wait_until(moment: Instant, is_over: impl Fn() -> bool) -> bool {
+    loop {
+        let left = moment.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        if is_over() {
+            return false;
+        }
+        if left > SHORTEST_SLEEP {
+            std::thread::sleep((left - SHORTEST_SLEEP / 2).min(LONGEST_SLEEP));
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+}
+
 /// Frames due after so long: the first at once.
 fn due(elapsed: Duration, rate: u64) -> u128 {
     elapsed.as_nanos() * u128::from(rate) / NANOSECONDS + 1
@@ -66,6 +87,14 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_moment_is_waited_for_unless_it_is_over_before() {
+        let start = Instant::now();
+        assert!(wait_until(start + Duration::from_millis(3), || false));
+        assert!(start.elapsed() >= Duration::from_millis(3));
+        assert!(!wait_until(start + Duration::from_secs(3600), || true));
     }
 
     #[test]

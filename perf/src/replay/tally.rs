@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{By, Error};
 use crate::kernel::device::Device;
-use crate::traffic::{Skipped, Step};
+use crate::traffic::Skipped;
 
 /// Counts while frames are sent.
 #[derive(Clone, Debug)]
@@ -18,8 +18,6 @@ pub struct Tally {
     errors: u64,
     vanished: u64,
     elapsed: Duration,
-    /// Arrived copies of each frame of the traffic.
-    arrived_of_frame: Vec<u64>,
     /// The driver's counters: first as they were, in the end by how much they grew.
     device: BTreeMap<String, u64>,
     dropped_before: u64,
@@ -51,14 +49,13 @@ pub struct Report {
 }
 
 impl Tally {
-    pub(super) fn new(frames: usize, device: &Device) -> Result<Self, Error> {
+    pub(super) fn new(device: &Device) -> Result<Self, Error> {
         Ok(Self {
             sent: Amount::ZERO,
             arrived: Amount::ZERO,
             errors: 0,
             vanished: 0,
             elapsed: Duration::ZERO,
-            arrived_of_frame: vec![0; frames],
             device: device.driver_counters()?,
             dropped_before: device.transmit_dropped()?,
         })
@@ -70,12 +67,11 @@ impl Tally {
     }
 
     /// Adds copies of one frame: how many the device took and how many it refused.
-    pub(super) fn add(&mut self, step: Step, octets: usize, taken: u64, errors: u64) {
-        let copies = u64::from(step.copies);
+    pub(super) fn add(&mut self, copies: u32, octets: usize, taken: u64, errors: u64) {
+        let copies = u64::from(copies);
         let octets = octets as u64;
         self.sent += Amount { packets: copies, octets: copies * octets };
         self.arrived += Amount { packets: taken, octets: taken * octets };
-        self.arrived_of_frame[step.frame] += taken;
         self.errors += errors;
         self.vanished += copies.saturating_sub(taken + errors);
     }
@@ -93,12 +89,6 @@ impl Tally {
         }
         self.device.retain(|_, grown| *grown > 0);
         Ok(())
-    }
-
-    /// Arrived copies of each frame of the traffic, in the traffic's order.
-    #[must_use]
-    pub fn arrived_of_frame(&self) -> &[u64] {
-        &self.arrived_of_frame
     }
 
     /// What is printed.

@@ -1,18 +1,28 @@
-//! What is sent: frames in one block of memory, and in which order how many copies of each.
+//! What is sent: frames that are kept in memory, in an order and so many copies of each, or a mix that is made on the way.
 //!
 //! ```text
 //!   model.rs ──┐
-//!              ├──► Traffic { frames, copies } ──► Schedule: (frame, copies), (frame, copies), ...
-//!   file.rs  ──┘                                   schedule.rs
+//!              ├──► Traffic { frames, copies } ──► Schedule ──► Looped ──┐
+//!   file.rs  ──┘                                   schedule.rs  (rewrite.rs: other addresses)
+//!                                                                        ├──► Source: the next Burst; what arrived; truth
+//!   mix/     ───────────────────────────────────────────────────────────┘     source.rs
 //! ```
 
 mod file;
+mod looped;
+mod mix;
 mod model;
+pub mod random;
+mod rewrite;
 mod schedule;
+mod source;
 
 pub use file::{Skipped, Unreadable, read};
+pub use looped::Looped;
+pub use mix::{FrameSize, Law, Mix, Stream, Transports};
 pub use model::{Impossible, Model, Transport};
 pub use schedule::{Schedule, Step};
+pub use source::{Burst, Shot, Source};
 
 /// Most octets of frames kept in memory: room for a million small flows, and a machine with 4 GB can still run it.
 pub const OCTETS_MAX: usize = 1 << 30;

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use super::random::spread;
 use super::{OCTETS_MAX, Traffic};
 use crate::craft::{Ethernet, Tag, flag, packet, tcp, udp};
 use crate::flows::Line;
@@ -79,14 +80,23 @@ pub enum Impossible {
         /// What was asked for.
         vlan: u16,
     },
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): spreads a counter over all bits; a test must get the same keys every time.
-fn spread(seed: u64, number: u64) -> u64 {
-    let mut value = seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
+    /// A parameter of a mix.
+    #[error("{option} {value}: it must be from {least} to {most}")]
+    OutOfRange {
+        /// Which.
+        option: &'static str,
+        /// What was asked for.
+        value: f64,
+        /// The smallest that there can be.
+        least: f64,
+        /// The largest.
+        most: f64,
+    },
+    /// Equal flows have equal frames.
+    #[error(
+        "--frame-size imix: only a mix has frames of several sizes; add --mix, or give a number of octets"
+    )]
+    OnlyMix,
 }
 
 impl Model {

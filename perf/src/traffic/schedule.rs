@@ -1,7 +1,5 @@
 //! The order of sending: frames in turn, so many copies at a time, the whole so many times.
 
-use super::Traffic;
-
 /// Copies of one frame, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -13,22 +11,24 @@ pub struct Step {
 
 /// Goes round all frames, `burst` copies at each visit, until each has had its copies; then again, `loops` times.
 #[derive(Clone, Debug)]
-pub struct Schedule<'a> {
-    copies: &'a [u32],
+pub struct Schedule {
+    copies: Vec<u32>,
     remaining: Vec<u32>,
     remaining_copies: u64,
     position: usize,
     /// Copies still due at the present visit.
     visit: u32,
     burst: u32,
+    /// Loops not yet begun.
     loops: u64,
+    /// Loops begun.
+    begun: u64,
 }
 
-impl<'a> Schedule<'a> {
-    /// A schedule at its beginning. `burst` of 0 is 1.
+impl Schedule {
+    /// A schedule at its beginning, by how many copies each frame has. `burst` of 0 is 1.
     #[must_use]
-    pub fn new(traffic: &'a Traffic, burst: u32, loops: u64) -> Self {
-        let copies = traffic.copies();
+    pub fn new(copies: Vec<u32>, burst: u32, loops: u64) -> Self {
         let mut schedule = Self {
             copies,
             remaining: Vec::new(),
@@ -37,6 +37,7 @@ impl<'a> Schedule<'a> {
             visit: 0,
             burst: burst.max(1),
             loops,
+            begun: 0,
         };
         schedule.next_loop();
         schedule
@@ -47,10 +48,17 @@ impl<'a> Schedule<'a> {
             return;
         }
         self.loops -= 1;
-        self.remaining = self.copies.to_vec();
+        self.begun += 1;
+        self.remaining.clone_from(&self.copies);
         self.remaining_copies = self.copies.iter().map(|copies| u64::from(*copies)).sum();
         self.position = 0;
         self.visit = self.remaining.first().map_or(0, |remaining| self.burst.min(*remaining));
+    }
+
+    /// How many loops are over before the one that the last step was of.
+    #[must_use]
+    pub fn loops_over(&self) -> u64 {
+        self.begun.saturating_sub(1)
     }
 
     /// The next step, of at most `most` copies. `None` = all is sent.
@@ -78,9 +86,7 @@ mod tests {
     use super::*;
 
     fn steps(copies: &[u32], burst: u32, loops: u64, most: u32) -> Vec<(usize, u32)> {
-        let mut traffic = Traffic::default();
-        copies.iter().for_each(|copies| assert!(traffic.push(&[0; 60], *copies)));
-        let mut schedule = Schedule::new(&traffic, burst, loops);
+        let mut schedule = Schedule::new(copies.to_vec(), burst, loops);
         std::iter::from_fn(|| schedule.next(most)).map(|step| (step.frame, step.copies)).collect()
     }
 

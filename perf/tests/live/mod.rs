@@ -1,6 +1,8 @@
 //! A probe on one end of a wire, a sender on the other, and what the probe wrote.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub(crate) mod lasting;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

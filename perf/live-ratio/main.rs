@@ -1,0 +1,122 @@
+//! Live metering against the bare receivers, in turns in one run, on a veth pair of its own (root):
+//!
+//!     make release && cargo build --release --workspace --examples
+//!     target/release/examples/live-ratio --placement two-core --rounds 5
+//!
+//! ```text
+//!   two-core   CPU 0: generator, NAPI (SCHED_FIFO)       CPU 1: application
+//!   one-core   CPU 0: generator                          CPU 1: NAPI, application
+//! ```
+//! NAPI is threaded in both, or the generator would be charged with receiving. In two-core it runs before the generator, which else
+//! fills the device's queue of 256 and burns its time on refusals; in one-core it has no priority, or the application would starve.
+//! The receivers are `gannet-baseline` (drop, xsk, tpacket) and `gannet-probe` as it is, whose books must balance.
+
+mod measure;
+mod site;
+mod table;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use perf::baseline::Report;
+use site::Site;
+
+/// Live metering against XDP_DROP, a bare AF_XDP loop and TPACKET_V3, in turns (root)
+#[derive(Parser)]
+#[command(name = "live-ratio", version)]
+pub(crate) struct Cli {
+    /// Who shares a core with whom
+    #[arg(long, value_enum, default_value = "two-core")]
+    placement: Layout,
+    /// How often each way takes its turn
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Length of a measurement
+    #[arg(long, default_value_t = 4.0)]
+    seconds: f64,
+    /// Flows of the traffic, 100,000 or fewer; each packet is of another flow than the one before
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(2..=128_000))]
+    flows: u32,
+    /// Octets of a frame, without FCS
+    #[arg(long, default_value_t = 60)]
+    frame_size: usize,
+    /// CPU of the generator
+    #[arg(long, default_value_t = 0)]
+    generator_cpu: usize,
+    /// CPU of the application
+    #[arg(long, default_value_t = 1)]
+    application_cpu: usize,
+    /// Further arguments of gannet-probe
+    #[arg(last = true)]
+    probe: Vec<String>,
+}
+
+/// Where NAPI runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Layout {
+    /// With the generator.
+    TwoCore,
+    /// With the application.
+    OneCore,
+}
+
+/// One of the receivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Way {
+    Drop,
+    Xsk(&'static str),
+    Tpacket,
+    Probe(&'static str),
+}
+
+/// In the order of a round: neighbours are those whose ratio counts.
+const WAYS: [Way; 7] = [
+    Way::Drop,
+    Way::Xsk("poll"),
+    Way::Probe("poll"),
+    Way::Xsk("spin"),
+    Way::Probe("spin"),
+    Way::Probe("adaptive"),
+    Way::Tpacket,
+];
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(&match self {
+            Self::Drop => "XDP_DROP".to_owned(),
+            Self::Xsk(wait) => format!("bare AF_XDP, {wait}"),
+            Self::Tpacket => "bare TPACKET_V3, poll".to_owned(),
+            Self::Probe(wait) => format!("gannet-probe, {wait}"),
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("live-ratio: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let site = Site::build(cli)?;
+    let mut rounds: Vec<Vec<Report>> = Vec::new();
+    for round in 0..cli.rounds {
+        let mut reports = Vec::new();
+        for way in WAYS {
+            let report = site.measure(way)?;
+            eprintln!("round {round}: {}", serde_json::to_string(&report)?);
+            reports.push(report);
+        }
+        rounds.push(reports);
+    }
+    println!("{}", table::of(cli, &rounds));
+    Ok(())
+}
+
+/// Programs are up, and down again, within this.
+const BOUND: Duration = Duration::from_secs(30);
