@@ -121,6 +121,31 @@ test-loom: ## The interleavings of the cross-thread rings, with at most three pr
 test-miri: ## Undefined behaviour in the rings, over plain memory (needs rustup's nightly with miri)
 	deploy/ci/miri
 
+##@ Measure
+.PHONY: measured
+measured: # The programs that measure, optimised
+	$(SETUP) build measure
+	$(CARGO) build --release --workspace --bins --examples
+
+.PHONY: perf-compare
+perf-compare: ## The shard of two builds in turns, against perf/budgets: A=COMMIT B=COMMIT
+	$(SETUP) build measure
+	perf/compare $(or $(A),HEAD~1) $(or $(B),HEAD)
+
+.PHONY: profile
+profile: measured ## Where the shard's time goes, by the processor clock: report in target/profile
+	mkdir -p target/profile
+	perf record -q -e cpu-clock -F 2000 -o target/profile/perf.data target/release/examples/gannet-baseline lookup --rounds 9 --flows 100000
+	perf report -i target/profile/perf.data --no-children --stdio >target/profile/perf.txt 2>/dev/null
+	head -n 40 target/profile/perf.txt
+
+.PHONY: callgrind
+callgrind: measured ## The shard's instructions, line by line: report in target/profile
+	mkdir -p target/profile
+	valgrind --tool=callgrind --callgrind-out-file=target/profile/callgrind.out target/release/examples/gannet-baseline lookup --rounds 3 --flows 20000
+	callgrind_annotate --auto=yes target/profile/callgrind.out >target/profile/callgrind.txt
+	head -n 60 target/profile/callgrind.txt
+
 ##@ Help
 .PHONY: help
 help: ## This list
