@@ -45,7 +45,6 @@ impl Packet {
 #[inline]
 pub fn read(frame: &Frame<'_>, ingress_interface: u32, packet: &mut Packet) -> Result<(), Unmetered> {
     let headers = &mut packet.headers;
-    *headers = Headers::EMPTY;
     walk_into(frame.bytes, link::resolve(frame.bytes, frame.link_layer)?, headers)?;
     if let Some(control) = frame.stripped_vlan {
         headers.key.put_back_tag(control);

@@ -17,19 +17,23 @@ impl FlowKey {
         let ports = u64::from(self.low_port) << 48 | u64::from(self.high_port) << 32;
         let tags = u64::from(self.vlan) << 16 | u64::from(self.customer_vlan);
         let protocol = u64::from(self.protocol) << 8 | u64::from(self.ip_version);
-        finish(mix(mix(self.addresses(), ports | tags), protocol))
+        finish(mix(self.addresses(), ports | tags), protocol)
     }
 
     /// The hash of the addresses alone: what every fragment of a packet has.
     #[inline(always)]
     pub fn address_hash(&self) -> u64 {
-        finish(self.addresses())
+        finish(self.addresses(), 0)
     }
 
+    /// Two IPv4 addresses are one word.
     #[inline(always)]
     fn addresses(&self) -> u64 {
         let [low_high, low_low] = words(&self.low_address);
         let [high_high, high_low] = words(&self.high_address);
+        if self.ip_version == 4 {
+            return mix(START, low_high | high_high >> 32);
+        }
         mix(mix(mix(mix(START, low_high), low_low), high_high), high_low)
     }
 }
@@ -37,7 +41,7 @@ impl FlowKey {
 /// The hash of a number of at most 64 bits.
 #[inline(always)]
 pub(crate) fn of(word: u64) -> u64 {
-    finish(mix(START, word))
+    finish(mix(START, word), 0)
 }
 
 #[inline(always)]
@@ -46,10 +50,10 @@ fn mix(state: u64, word: u64) -> u64 {
     product ^ product >> 32
 }
 
-/// One more round, so that the last word too reaches every bit.
+/// The last word, of few bits, and one more round, so that it too reaches every bit.
 #[inline(always)]
-fn finish(state: u64) -> u64 {
-    mix(mix(state, state >> 29), 0)
+fn finish(state: u64, word: u64) -> u64 {
+    mix(mix(state, state >> 29), word)
 }
 
 #[inline(always)]

@@ -99,6 +99,30 @@ proptest! {
     }
 
     #[test]
+    fn a_plain_packet_is_what_the_general_walk_finds(
+        ends: Ends,
+        one_end in prop::bool::weighted(0.1),
+        protocol in prop_oneof![Just(TCP), Just(UDP)],
+        behind in vec(any::<u8>(), 0..40),
+        changes in vec((12usize..60, any::<u8>()), 0..3),
+    ) {
+        let other = if one_end { ends.0 } else { ends.1 };
+        let mut frame = packet(&(ends.0, other, false), protocol, false);
+        // Its own length grows with it: a UDP packet of eight octets is too short to be plain.
+        let octets = 20 + (frame.len() - 34) + behind.len();
+        frame[16..18].copy_from_slice(&(octets as u16).to_be_bytes());
+        frame.extend(behind);
+        for (at, octet) in changes {
+            if let Some(place) = frame.get_mut(at) {
+                *place = octet;
+            }
+        }
+        let ethertype = u16::from_be_bytes([frame[12], frame[13]]);
+        let general = walk(frame.as_slice(), Link::Ip { ethertype, offset: 14 });
+        prop_assert_eq!(walk(frame.as_slice(), Link::Ethernet), general);
+    }
+
+    #[test]
     fn all_fragments_and_both_directions_of_them_spread_alike(ends: Ends, identification: u16) {
         let spreads: HashSet<u32> = [(0x2000, false), (0x2010, false), (0x0020, false), (0x0020, true)]
             .map(|(fragment, back)| {

@@ -16,6 +16,7 @@ mod end;
 mod ipv4;
 mod ipv6;
 mod packet;
+mod plain;
 mod transport;
 
 use crate::bytes::Bytes;
@@ -75,9 +76,13 @@ pub fn walk<B: Bytes + ?Sized>(frame: &B, link: Link) -> Result<Headers, Unmeter
     Ok(headers)
 }
 
-/// The same into headers that were [`Headers::EMPTY`]; after an error they mean nothing.
+/// The same into a place where anything may lie; after an error it means nothing.
 #[inline(always)]
 pub fn walk_into<B: Bytes + ?Sized>(frame: &B, link: Link, headers: &mut Headers) -> Result<(), Unmetered> {
+    if link == Link::Ethernet && plain::walk(frame, headers) {
+        return Ok(());
+    }
+    *headers = Headers::EMPTY;
     match link {
         Link::Ethernet => {
             let header = frame.octets::<ETHERNET_OCTETS>(0).ok_or(Undecodable::LinkTruncated)?;

@@ -6,7 +6,7 @@ use crate::protocol::{ICMP, ICMPV6, SCTP, TCP, UDP};
 
 /// RFC 9293, 3.1: flags are the 14th octet, the data offset the upper half of the 13th.
 const TCP_OCTETS: usize = 14;
-const TCP_DATA_OFFSET_MIN: u8 = 5;
+pub(super) const TCP_DATA_OFFSET_MIN: u8 = 5;
 /// Source and destination port, in UDP (RFC 768) and SCTP (RFC 9260, 3.1) too.
 const PORTS_OCTETS: usize = 4;
 /// RFC 792, RFC 4443: type and code.
