@@ -127,6 +127,14 @@ measured: # The programs that measure, optimised
 	$(SETUP) build measure
 	$(CARGO) build --release --workspace --bins --examples
 
+.PHONY: perf
+PERF_ROUNDS ?= 5
+perf: ## All figures beside their floors, against perf/budgets, into perf/journal (root): PERF_ROUNDS=1 for a quick try
+	@$(call need_root,make perf,network namespaces$(comma) AF_XDP sockets and a broker)
+	$(SETUP) build kafka measure
+	$(MAKE) --no-print-directory measured
+	perf/run --rounds $(PERF_ROUNDS)
+
 .PHONY: perf-compare
 perf-compare: ## The shard of two builds in turns, against perf/budgets: A=COMMIT B=COMMIT
 	$(SETUP) build measure

@@ -16,8 +16,6 @@ use uuid::Uuid;
 
 /// As the worker's.
 const EXPIRY: Budget = Budget { buckets: 2048 };
-/// Between two packets of the clock: 1 Mpps.
-const STEP_NANOSECONDS: u64 = 1_000;
 const START_NANOSECONDS: u64 = 1_700_000_000_000_000_000;
 
 const PROBE: ProbeId = ProbeId(Uuid::nil());
@@ -25,7 +23,8 @@ const PROBE: ProbeId = ProbeId(Uuid::nil());
 /// A shard and its clock.
 pub(crate) struct Meter {
     shard: Shard,
-    now: u64,
+    /// When the first packet comes of those that are added next.
+    start: u64,
     out: Nowhere,
 }
 
@@ -80,26 +79,30 @@ impl Meter {
             std::fs::remove_dir(base.join(PROBE.0.to_string()))?;
         }
         let shard = Shard::new(0, &settings, parts.shard);
-        Ok(Self { shard, now: START_NANOSECONDS, out: Nowhere(0) })
+        Ok(Self { shard, start: START_NANOSECONDS, out: Nowhere(0) })
     }
 
-    /// Meters them, a burst at a time.
+    /// Meters them, a burst at a time: as on an interface one has one time, that of its first packet.
     pub(crate) fn add(&mut self, packets: &Packets) {
         let mut all = packets.iter();
+        let mut done = 0;
         loop {
+            let now = self.start + packets.time(done);
             let mut frames = [frame(&[], 0); BURST_CAPACITY];
             let mut count = 0;
             for (place, bytes) in frames.iter_mut().zip(all.by_ref().take(BURST_CAPACITY)) {
-                *place = frame(bytes, self.now);
+                *place = frame(bytes, now);
                 count += 1;
             }
             if count == 0 {
-                return;
+                break;
             }
-            self.now += STEP_NANOSECONDS * count as u64;
+            done += count;
             self.shard.process(&frames[..count], 1, &mut self.out);
-            self.shard.expire(self.now, EXPIRY, &mut self.out);
+            self.shard.expire(now, EXPIRY, &mut self.out);
         }
+        // The next ones come behind these.
+        self.start += packets.time(done.saturating_sub(1)) + 1;
     }
 
     /// Flows that are open, and packets metered.
@@ -107,7 +110,7 @@ impl Meter {
         (self.shard.cache().open_flows(), self.shard.cache().metered().packets)
     }
 
-    /// Records written: of flows that a full bucket pushed out.
+    /// Records written: of flows that TCP ended, or that a full bucket pushed out.
     pub(crate) fn records(&self) -> u64 {
         self.out.0
     }

@@ -47,6 +47,9 @@ pub(crate) struct Cli {
     /// CPU of the application
     #[arg(long, default_value_t = 1)]
     application_cpu: usize,
+    /// All rounds as JSON instead of a table
+    #[arg(long)]
+    json: bool,
     /// Further arguments of gannet-probe
     #[arg(last = true)]
     probe: Vec<String>,
@@ -114,7 +117,11 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         }
         rounds.push(reports);
     }
-    println!("{}", table::of(cli, &rounds));
+    if cli.json {
+        println!("{}", table::json(&rounds));
+    } else {
+        println!("{}", table::of(cli, &rounds));
+    }
     Ok(())
 }
 

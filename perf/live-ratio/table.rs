@@ -1,5 +1,6 @@
 //! Medians, and the ratios that goals are set for, pair by pair.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use perf::baseline::Report;
@@ -8,6 +9,48 @@ use super::{Cli, Layout, WAYS, Way};
 
 /// XDP_DROP takes so many times what the faster side does, or the generator is the bound and no ratio counts.
 const HEADROOM: f64 = 1.5;
+
+/// Whose rates are compared: goals are set for these.
+const PAIRS: [(Way, Way); 5] = [
+    (Way::Probe("poll"), Way::Xsk("poll")),
+    (Way::Probe("spin"), Way::Xsk("spin")),
+    (Way::Probe("adaptive"), Way::Xsk("poll")),
+    (Way::Probe("poll"), Way::Tpacket),
+    (Way::Probe("spin"), Way::Tpacket),
+];
+
+/// Everything that is to be known of a run, round by round, for programs.
+pub(crate) fn json(rounds: &[Vec<Report>]) -> serde_json::Value {
+    let rates = |way| rounds.iter().map(|round| report(round, way).packets_per_second / 1e6).collect();
+    let pairs = PAIRS.map(|(one, other)| {
+        let (ratio, room) = ratios(rounds, one, other);
+        serde_json::json!({ "one": one.to_string(), "other": other.to_string(), "ratio": ratio, "room": room })
+    });
+    serde_json::json!({
+        "headroom": HEADROOM,
+        "mpps": WAYS.map(|way| (way.to_string(), rates(way))).into_iter().collect::<BTreeMap<String, Vec<f64>>>(),
+        "pairs": pairs,
+        "more_nanoseconds": { "poll": more(rounds, "poll"), "spin": more(rounds, "spin") },
+        "rounds": rounds,
+    })
+}
+
+/// Round by round: rate of one over rate of the other, and XDP_DROP's over the faster one's.
+fn ratios(rounds: &[Vec<Report>], one: Way, other: Way) -> (Vec<f64>, Vec<f64>) {
+    let rate = |round: &[Report], way| report(round, way).packets_per_second;
+    let ratio = |round: &Vec<Report>| rate(round, one) / rate(round, other);
+    let room = |round: &Vec<Report>| rate(round, Way::Drop) / rate(round, one).max(rate(round, other));
+    (rounds.iter().map(ratio).collect(), rounds.iter().map(room).collect())
+}
+
+/// Round by round: CPU of the probe less the bare loop's, nanoseconds a packet.
+fn more(rounds: &[Vec<Report>], wait: &'static str) -> Vec<f64> {
+    let more = |round: &Vec<Report>| {
+        let each = |way| report(round, way).process_nanoseconds();
+        each(Way::Probe(wait)) - each(Way::Xsk(wait))
+    };
+    rounds.iter().map(more).collect()
+}
 
 /// Everything that is to be known of a run.
 pub(crate) fn of(cli: &Cli, rounds: &[Vec<Report>]) -> String {
@@ -33,26 +76,14 @@ pub(crate) fn of(cli: &Cli, rounds: &[Vec<Report>]) -> String {
         let _into_memory = writeln!(text, "| {way} | {rate:.2} | {own:.0} | {napi:.0} | {lost:.3} |");
     }
     text += "\n| pair by pair | ratio | XDP_DROP / faster side | counts |\n|---|---|---|---|\n";
-    for (one, other) in [
-        (Way::Probe("poll"), Way::Xsk("poll")),
-        (Way::Probe("spin"), Way::Xsk("spin")),
-        (Way::Probe("adaptive"), Way::Xsk("poll")),
-        (Way::Probe("poll"), Way::Tpacket),
-        (Way::Probe("spin"), Way::Tpacket),
-    ] {
-        let rate = |round: &[Report], way| report(round, way).packets_per_second;
-        let ratio = spread(rounds.iter().map(|round| rate(round, one) / rate(round, other)).collect());
-        let room = |round: &Vec<Report>| rate(round, Way::Drop) / rate(round, one).max(rate(round, other));
-        let room = spread(rounds.iter().map(room).collect());
+    for (one, other) in PAIRS {
+        let (ratio, room) = ratios(rounds, one, other);
+        let (ratio, room) = (spread(ratio), spread(room));
         let counts = if room.median >= HEADROOM { "yes" } else { "NO: the generator is the bound" };
         let _into_memory = writeln!(text, "| {one} / {other} | {ratio:.2} | {room:.2} | {counts} |");
     }
     for wait in ["poll", "spin"] {
-        let more = |round: &Vec<Report>| {
-            let each = |way| report(round, way).process_nanoseconds();
-            each(Way::Probe(wait)) - each(Way::Xsk(wait))
-        };
-        let more = spread(rounds.iter().map(more).collect());
+        let more = spread(more(rounds, wait));
         let _into_memory = writeln!(text, "\nProbe CPU less the bare loop's, {wait}: {more:.0} ns a packet");
     }
     text

@@ -97,9 +97,34 @@ pub enum Impossible {
         "--frame-size imix: only a mix has frames of several sizes; add --mix, or give a number of octets"
     )]
     OnlyMix,
+    /// Packets in memory lie one behind the other.
+    #[error(
+        "frames of {frame_octets} and of {other} octets: in memory they have one length, give a number of octets that all have"
+    )]
+    SeveralLengths {
+        /// What was asked for.
+        frame_octets: usize,
+        /// What one has.
+        other: usize,
+    },
 }
 
 impl Model {
+    /// UDP over IPv4 in the shortest frames that Ethernet has, either direction.
+    #[must_use]
+    pub fn small_datagrams(flows: u32) -> Self {
+        Self {
+            flows,
+            packets_per_flow: 2,
+            frame_octets: 60,
+            ipv6: false,
+            transport: Transport::Udp,
+            vlan: None,
+            seed: 1,
+            one_way: false,
+        }
+    }
+
     /// Octets before IP.
     fn link_octets(&self) -> usize {
         if self.vlan.is_some() { 18 } else { 14 }
