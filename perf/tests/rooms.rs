@@ -81,7 +81,8 @@ fn check(room: &str, imported: &BTreeSet<String>, allowed: &[&str]) {
 #[test]
 fn only_the_baselines_know_the_probe() {
     let perf = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = ["src", "tests", "chaos", "live-ratio"].map(|name| perf.join(name)).to_vec();
+    let mut folders =
+        ["src", "tests", "chaos", "live-ratio", "default-rate"].map(|name| perf.join(name)).to_vec();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
