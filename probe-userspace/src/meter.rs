@@ -146,6 +146,11 @@ impl Shard {
         self.cache.rewind(first_nanoseconds, out);
     }
 
+    /// The packets of the last burst that were metered here.
+    pub fn burst(&self) -> &[Packet] {
+        self.burst.packets()
+    }
+
     /// What was taken from sources so far.
     pub fn received(&self) -> Amount {
         self.received

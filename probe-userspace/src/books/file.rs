@@ -176,6 +176,7 @@ fn worker_terms(terms: &WorkerTerms) -> Map<String, Value> {
         "records": terms.records,
         "fragments_without_first": terms.fragments_without_first,
         "evicted_flows": terms.evicted_flows,
+        "split_flows": terms.split_flows,
     });
     object(value)
 }
@@ -209,6 +210,7 @@ fn add_worker(total: &mut WorkerTerms, worker: &WorkerTerms) {
     total.records += worker.records;
     total.fragments_without_first += worker.fragments_without_first;
     total.evicted_flows += worker.evicted_flows;
+    total.split_flows += worker.split_flows;
 }
 
 /// Lost packets with the octets that they would have at the mean length of those that were not.

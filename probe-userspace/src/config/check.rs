@@ -77,6 +77,7 @@ fn capture(words: &Words) -> Result<Capture, Error> {
         promiscuous: !words.no_promisc,
         outgoing: words.outgoing,
         queues,
+        queue_mode: words.queue_mode.unwrap_or_default(),
         ring_size_frames: words.ring_size.map(ring_size).transpose()?,
         frame_size_octets: frame_size(words)? as u32,
         hugepages: words.hugepages,

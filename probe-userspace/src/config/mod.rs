@@ -30,7 +30,7 @@ pub use check::MOST_WORKERS;
 pub use error::Error;
 pub use input::Input;
 pub use spool::Spool;
-pub use words::{AcknowledgeWord, CaptureWord, SpoolSyncWord, WaitWord, Words, XdpModeWord};
+pub use words::{AcknowledgeWord, CaptureWord, QueueModeWord, SpoolSyncWord, WaitWord, Words, XdpModeWord};
 pub use zmq::Zmq;
 
 use crate::export::kafka::Options;
@@ -158,6 +158,8 @@ pub struct Capture {
     pub outgoing: bool,
     /// Receive queues to take; `None` = all.
     pub queues: Option<Vec<u32>>,
+    /// Which worker serves which of them.
+    pub queue_mode: QueueModeWord,
     /// Descriptors of a queue's RX rings; `None` = what the number of queues asks for.
     pub ring_size_frames: Option<u32>,
     /// Octets of a UMEM frame.

@@ -50,6 +50,20 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queues: Option<String>,
 
+    /// Which worker serves which queue [default: auto]
+    ///   split   each queue has one worker, and workers share nothing: for a device with symmetric RSS
+    ///   spread  every worker serves every queue, and flows are spread over them
+    ///   auto    split where the device says that its RSS is symmetric and has a queue for each worker
+    #[arg(
+        verbatim_doc_comment,
+        long,
+        value_name = "MODE",
+        hide_possible_values = true,
+        help_heading = "Input"
+    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_mode: Option<QueueModeWord>,
+
     /// Longest life of a record; a longer flow goes on in a next one [default: 120]
     #[arg(short = 't', long, value_name = "SECONDS", help_heading = "Flows")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -281,6 +295,19 @@ pub enum CaptureWord {
     Xdp,
     /// TPACKET_V3: passive.
     Packet,
+}
+
+/// Values of `--queue-mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueueModeWord {
+    /// Split where it is known to be safe.
+    #[default]
+    Auto,
+    /// A queue has one worker.
+    Split,
+    /// A queue has all workers.
+    Spread,
 }
 
 /// Values of `--zmq-acknowledge`.

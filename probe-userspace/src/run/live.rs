@@ -11,9 +11,11 @@ use super::conduct::{Door, Stage};
 use super::crew::Post;
 use super::host::{Interface, MISSED, missed};
 use super::kernel_books::KernelBooks;
+use super::layout::Layout;
 use super::mode::Mode;
 use super::pins::Pins;
 use super::plan::{Plan, Port};
+use super::symmetry::Symmetry;
 use super::xdp;
 use crate::books;
 use crate::config::Capture;
@@ -23,7 +25,7 @@ use crate::source::filtered::{Filtered, InForce};
 use crate::source::packet::PacketSocket;
 use crate::spool::Statistics;
 use crate::telemetry::Board;
-use crate::worker::{Clock, Cut, Handover};
+use crate::worker::{Clock, Cut, Handover, Sightings};
 
 /// Opens everything; nothing comes in before the doors are opened.
 pub(super) fn stage(
@@ -35,14 +37,16 @@ pub(super) fn stage(
     clock: Clock,
 ) -> Result<Stage, Error> {
     let sources = plan.workers.iter().map(|_| Vec::new()).collect();
-    let mut opened = Opened { sources, filter: Arc::clone(filter), pins, ..Opened::default() };
+    let mut opened =
+        Opened { sources, layout: plan.layout, filter: Arc::clone(filter), pins, ..Opened::default() };
     for port in &plan.ports {
         match port.mode {
             Mode::Xdp => xdp::open(port, capture, &mut opened)?,
             Mode::Packet => packet(port, capture, &mut opened)?,
         }
     }
-    let parts = opened.sources.into_iter().zip(&plan.workers).zip(handovers(plan)?);
+    let sightings = Arc::new(Sightings::default());
+    let parts = opened.sources.into_iter().zip(&plan.workers).zip(handovers(plan, &sightings)?);
     let posts = parts.map(|((sources, &core), handover)| Post { sources, core, handover }).collect();
     Ok(Stage {
         posts,
@@ -52,6 +56,7 @@ pub(super) fn stage(
             devices: plan.ports.iter().filter_map(Device::of).collect(),
             board: board.clone(),
             audit: Audit::default(),
+            symmetry: Symmetry::new(plan, sightings),
         }),
         sinks,
         spool: None,
@@ -66,6 +71,7 @@ pub(super) fn stage(
 #[derive(Default)]
 pub(super) struct Opened {
     pub sources: Vec<Vec<Box<dyn Source>>>,
+    pub layout: Layout,
     pub doors: Vec<Box<dyn Door>>,
     pub kernel: Vec<KernelBooks>,
     pub filter: Arc<InForce>,
@@ -75,9 +81,13 @@ pub(super) struct Opened {
 }
 
 /// Packet sockets are spread by addresses, so that a flow and its fragments are in one worker anyway: each stands alone.
-/// As soon as the XDP program spreads for one interface, flows belong to workers by its arithmetic.
-fn handovers(plan: &Plan) -> Result<Vec<Handover>, Error> {
+/// As soon as the XDP program spreads for one interface, flows belong to workers by its arithmetic; where queues are split, once it
+/// is seen that the device does not keep flows together.
+fn handovers(plan: &Plan, sightings: &Arc<Sightings>) -> Result<Vec<Handover>, Error> {
     let workers = plan.workers.len();
+    if plan.layout == Layout::Split {
+        return Handover::apart(workers, sightings).map_err(Error::Handover);
+    }
     if plan.ports.iter().any(|port| port.mode == Mode::Xdp) {
         return Handover::mesh(workers).map_err(Error::Handover);
     }
@@ -145,6 +155,7 @@ struct LiveBooks {
     devices: Vec<Device>,
     board: Board,
     audit: Audit,
+    symmetry: Symmetry,
 }
 
 impl Books for LiveBooks {
@@ -163,6 +174,7 @@ impl Books for LiveBooks {
         for sentence in self.audit.judge(message) {
             tracing::error!("the books do not balance {sentence}");
         }
+        self.symmetry.say();
         self.board.put(message.clone(), spool);
     }
 }

@@ -3,9 +3,9 @@
 //! ```text
 //! Config ─► plan (mode, queues, workers) ─► outputs ─► stage (sockets, program) ─► conduct ─► books ─► Exit
 //! ```
-//! - [`plan`], [`mode`]: who serves what, and how, so that the host comes to no harm.
+//! - [`plan`], [`mode`], [`layout`]: who serves what, and how, so that the host comes to no harm.
 //! - `live`, `xdp`, `files`: opening inputs. `outputs`: opening sinks.
-//! - `conduct`: from start to stop. `crew`, `control`: the workers. `watch`, `audit`, `screen`, [`notify`]: meanwhile.
+//! - `conduct`: from start to stop. `crew`, `control`: the workers. `watch`, `audit`, `symmetry`, `screen`, [`notify`]: meanwhile.
 //! - [`host`]: what the probe asks of the host. [`identity`]: who it is.
 
 mod audit;
@@ -18,6 +18,7 @@ mod files;
 pub mod host;
 pub mod identity;
 mod kernel_books;
+pub mod layout;
 mod live;
 pub mod mode;
 pub mod notify;
@@ -29,6 +30,7 @@ mod reload;
 mod screen;
 mod spool;
 mod stranded;
+mod symmetry;
 pub mod warnings;
 mod watch;
 mod xdp;

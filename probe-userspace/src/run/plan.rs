@@ -1,15 +1,10 @@
-//! Which worker serves which queue of which interface.
-//!
-//! ```text
-//!              worker 0   worker 1
-//! eno1 queue 0  socket     socket      every worker has a socket on every queue: the program spreads by flow, so that
-//! eno1 queue 1  socket     socket      both directions meet in one worker whatever the NIC's RSS does
-//! ```
+//! Which interfaces are captured how, and by which workers.
 
 use xsk::Ethtool;
 
 use crate::config::{Capture, Config, Error, Input, Workers};
 use crate::run::host::Interface;
+use crate::run::layout::{self, Layout};
 use crate::run::mode::{Mode, choose, is_ethernet};
 
 /// More workers than this are only made when asked for: each has a socket on each queue.
@@ -24,6 +19,8 @@ pub struct Plan {
     pub ports: Vec<Port>,
     /// The workers, from 0; `Some` = the core that it is pinned to.
     pub workers: Vec<Option<usize>>,
+    /// Which of them serves which queue.
+    pub layout: Layout,
     /// What a person should know about it.
     pub sentences: Vec<String>,
 }
@@ -45,7 +42,7 @@ impl Plan {
     /// Lays a live capture out. `cores` are those that this process may use.
     ///
     /// # Errors
-    /// A queue or a core that is not there, or more queues than a worker can wait for.
+    /// A queue or a core that is not there, or more sockets than a worker can wait for.
     pub fn of(config: &Config, cores: &[usize]) -> Result<Self, Error> {
         let mut sentences = Vec::new();
         let mut ports = Vec::new();
@@ -59,9 +56,11 @@ impl Plan {
                 "--workers and --cpu-affinity are for interfaces; files are read one after the other".into(),
             );
         }
-        check_queues(&ports)?;
         let workers = workers(config, &ports, cores)?;
-        Ok(Self { ports, workers, sentences })
+        let (layout, sentence) = layout::choose(config.capture.queue_mode, &ports, workers.len());
+        sentences.extend(sentence);
+        check_sockets(layout.sockets_of_worker(&ports, workers.len()))?;
+        Ok(Self { ports, workers, layout, sentences })
     }
 }
 
@@ -109,15 +108,14 @@ fn queues(name: &str, there: u32, asked: Option<&[u32]>) -> Result<Vec<u32>, Err
     }
 }
 
-fn check_queues(ports: &[Port]) -> Result<(), Error> {
-    let all: usize = ports.iter().map(|port| port.queues.len()).sum();
-    if all <= SOCKETS_A_WORKER {
+fn check_sockets(of_worker: usize) -> Result<(), Error> {
+    if of_worker <= SOCKETS_A_WORKER {
         return Ok(());
     }
     Err(Error::Word {
         option: "--queues",
-        value: format!("{all} queues"),
-        reason: format!("each worker waits for a socket on every queue, {SOCKETS_A_WORKER} at most"),
+        value: format!("{of_worker} sockets for a worker"),
+        reason: format!("a worker waits for a socket on each of its queues, {SOCKETS_A_WORKER} at most"),
         mend: "name fewer queues, or give the device fewer by `ethtool -L`".into(),
     })
 }
@@ -191,8 +189,10 @@ mod tests {
     }
 
     #[test]
-    fn more_queues_than_a_worker_can_wait_for_are_refused() {
-        assert!(check_queues(&[port(128), port(128)]).is_ok());
-        assert!(check_queues(&[port(128), port(129)]).is_err());
+    fn more_sockets_than_a_worker_can_wait_for_are_refused() {
+        let sockets = |layout: Layout| layout.sockets_of_worker(&[port(128), port(129)], 2);
+        assert!(check_sockets(256).is_ok());
+        assert!(check_sockets(sockets(Layout::Spread)).is_err());
+        assert!(check_sockets(sockets(Layout::Split)).is_ok());
     }
 }

@@ -1,4 +1,4 @@
-//! An interface captured by AF_XDP: sockets of all workers on all queues, the program that spreads over them, its books.
+//! An interface captured by AF_XDP: the workers' sockets on its queues, the program that feeds them, its books.
 //!
 //! ```text
 //! start:  rings filled, sockets bound ─► slots of the program ─► program attached
@@ -38,27 +38,28 @@ pub(super) type Shared = Arc<Mutex<Program>>;
 
 /// Binds the sockets and loads the program; it is attached by its door.
 pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Result<(), Error> {
-    let workers = opened.sources.len() as u32;
+    let (workers, layout) = (opened.sources.len(), opened.layout);
     let host = host(&port.interface);
     let wanted = wanted(capture.xdp_mode);
     let settings = Settings {
         host,
-        sockets_of_queue: sockets_of_queue(port, workers),
+        sockets_of_queue: sockets_of_queue(port, layout.workers_of(0, workers).len() as u32),
         filter: capture.filter.clone(),
         place: opened.pins.place(&port.interface.name),
     };
     let mut program = Program::load(&settings)?;
     let interface = xsk::Interface::by_name(&port.interface.name)?;
     let ring_size = capture.ring_size_frames.unwrap_or_else(|| usual_ring_size(port.queues.len()));
-    for &queue in &port.queues {
-        let options = options(&interface, queue, (workers, ring_size), capture);
+    for (place, &queue) in port.queues.iter().enumerate() {
+        let serving = layout.workers_of(place, workers);
+        let options = options(&interface, queue, (serving.len() as u32, ring_size), capture);
         let umem = memory(capture, options.fill_slots)?;
-        for (worker, sources) in (0..).zip(&mut opened.sources) {
+        for (number, sources) in (0..).zip(&mut opened.sources[serving]) {
             let socket = xsk::Socket::bind(&umem, &options)?;
-            if worker == 0 {
+            if number == 0 {
                 report(&socket, &umem, capture);
             }
-            program.set_socket(queue, worker, socket.as_fd())?;
+            program.set_socket(queue, number, socket.as_fd())?;
             opened.ring_slots += options.rx_slots;
             let busy_poll = capture.busy_poll > Duration::ZERO && socket.busy_poll_refused().is_none();
             sources.push(Box::new(Xsk::new(socket, busy_poll)));

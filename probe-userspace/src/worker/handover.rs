@@ -5,6 +5,9 @@
 //!            ◄──ring──                 where its whole key spreads to: once its ports are known, its digest goes there
 //! ```
 //!
+//! Where each queue belongs to one worker ([`Handover::apart`]) every flow is metered where it comes, until it is seen that flows come by
+//! several workers: from then on each goes to the worker of its key there as well.
+//!
 //! A full ring is said (and counted by the shard), never waited for. A worker that is about to sleep says so, looks at its rings once more, and
 //! sleeps; who hands it something afterwards sees the flag and wakes it.
 
@@ -18,6 +21,7 @@ use xdp_abi::key::FlowKey;
 use xdp_abi::spread;
 use xsk::wait::Wake;
 
+use super::sightings::{Lookout, Sightings};
 use crate::meter::Given;
 use crate::packet::Packet;
 
@@ -54,6 +58,10 @@ pub struct Handover {
     to: Vec<Option<To>>,
     from: Vec<Consumer<Packet>>,
     bed: Bed,
+    /// All flows live where they come: there is no other worker, or none needs to give anything.
+    owns_all: bool,
+    /// Whether that holds for queues that are split.
+    lookout: Option<Lookout>,
 }
 
 #[derive(Debug)]
@@ -73,7 +81,8 @@ impl Handover {
         let mut ends = Vec::with_capacity(workers);
         for own in 0..workers {
             let bed = Bed { asleep: Arc::new(AtomicBool::new(false)), wake: Wake::new()? };
-            ends.push(Self { own, to: Vec::new(), from: Vec::new(), bed });
+            let (to, from, owns_all) = (Vec::new(), Vec::new(), workers == 1);
+            ends.push(Self { own, to, from, bed, owns_all, lookout: None });
         }
         let capacity = ring_packets(workers);
         for giver in 0..workers {
@@ -89,6 +98,19 @@ impl Handover {
         Ok(ends)
     }
 
+    /// The same, of workers that have queues of their own, and tell each other what they saw.
+    ///
+    /// # Errors
+    /// As [`Handover::mesh`].
+    pub fn apart(workers: usize, sightings: &Arc<Sightings>) -> io::Result<Vec<Self>> {
+        let mut ends = Self::mesh(workers)?;
+        for end in &mut ends {
+            end.owns_all = true;
+            end.lookout = (workers > 1).then(|| Lookout::new(sightings, end.own));
+        }
+        Ok(ends)
+    }
+
     /// The worker that a flow belongs to: the same arithmetic as the XDP program's.
     #[inline]
     pub fn owner(&self, key: &FlowKey) -> usize {
@@ -98,13 +120,13 @@ impl Handover {
     /// Whether the flow of a packet lives here. Its key must be whole: ports resolved.
     #[inline]
     pub fn owns(&self, packet: &Packet) -> bool {
-        self.to.len() <= 1 || self.owner(&packet.headers.key) == self.own
+        self.owns_all || self.owner(&packet.headers.key) == self.own
     }
 
     /// Hands a packet to the worker of its flow, unless that is this one. Its key must be whole: ports resolved.
     #[inline]
     pub fn give(&mut self, packet: &Packet) -> Given {
-        if self.to.len() <= 1 {
+        if self.owns_all {
             return Given::Own;
         }
         let owner = self.owner(&packet.headers.key);
@@ -120,6 +142,22 @@ impl Handover {
             }
             Err(rtrb::PushError::Full(_)) => Given::Full,
         }
+    }
+
+    /// Looks at a burst of the worker's own sources, now and then, whether its flows come by other workers too. Once they do, it holds
+    /// from the next burst on that each has one owner.
+    #[inline]
+    pub fn look(&mut self, packets: &[Packet], now_nanoseconds: u64) {
+        if let Some(lookout) = &mut self.lookout
+            && self.owns_all
+        {
+            self.owns_all = !lookout.look(packets, now_nanoseconds);
+        }
+    }
+
+    /// Flows that this worker found to come by another one as well, as long as it looked.
+    pub fn split_flows(&self) -> u64 {
+        self.lookout.as_ref().map_or(0, |lookout| lookout.split_flows)
     }
 
     /// Wakes who was given something and sleeps: once a burst.
@@ -172,6 +210,7 @@ impl Handover {
     /// Gives nothing any more; the others see it.
     pub fn close(&mut self) {
         self.to.clear();
+        self.owns_all = true;
     }
 
     /// Whether no other worker gives anything any more. What they gave before is then there to be taken.
@@ -261,6 +300,27 @@ mod tests {
         }
         assert_eq!(first.give(&away), Given::Full);
         assert_eq!(second.take(usize::MAX, |_| {}), HANDOVER_PACKETS_MAX as usize);
+    }
+
+    #[test]
+    fn workers_apart_own_everything_until_both_directions_of_flows_come_by_two_of_them() {
+        let sightings = Arc::new(Sightings::default());
+        let mut ends = Handover::apart(2, &sightings).unwrap();
+        let mut whole: Vec<_> = (0..64).map(packet).collect();
+        // Later fragments may come by another queue than the rest of their flow.
+        for _ in 0..100 {
+            ends.iter_mut().for_each(|end| end.look(&whole, 0));
+        }
+        assert!(whole.iter().all(|packet| ends[0].owns(packet) && ends[1].owns(packet)));
+        whole.iter_mut().for_each(|packet| packet.headers.fragment = Fragment::Whole);
+        for _ in 0..100 {
+            ends.iter_mut().for_each(|end| end.look(&whole, 0));
+        }
+        assert!(sightings.are_split() && ends[0].split_flows() + ends[1].split_flows() >= 3);
+        let owners = |packet: &Packet| ends.iter().filter(|end| end.owns(packet)).count();
+        assert!(whole.iter().all(|packet| owners(packet) == 1));
+        ends[0].close();
+        assert!(whole.iter().all(|packet| ends[0].owns(packet)));
     }
 
     #[test]

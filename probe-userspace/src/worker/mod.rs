@@ -12,6 +12,7 @@ mod clock;
 mod handover;
 mod outlet;
 mod ring;
+mod sightings;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -32,6 +33,7 @@ pub(crate) use outlet::discarded_of;
 pub use outlet::{Outlet, WhenFull};
 pub(crate) use ring::{Consumer, Producer, remains, ring, ring_octets};
 pub use ring::{Cut, Export};
+pub use sightings::Sightings;
 pub use wait::Wait;
 use wait::{Next, Patience};
 
@@ -192,6 +194,7 @@ impl Worker {
             }
             feed.begun = true;
             shard.process(frames, feed.ingress_interface, outlet);
+            outlet.handover_mut().look(shard.burst(), now.unwrap_or(0));
         });
         match state {
             Ok(State::Some) => return true,
@@ -271,6 +274,7 @@ impl Worker {
         }
         let mut worker = self.shard.terms();
         worker.discarded = self.outlet.discarded();
+        worker.split_flows = self.outlet.handover().split_flows();
         let sources = self.sources.iter().map(|feed| feed.terms.clone()).collect();
         Cut { time_nanoseconds, worker, sources, last }
     }

@@ -52,6 +52,7 @@ fn sound() -> Message {
         records: 40,
         fragments_without_first: 1,
         evicted_flows: 2,
+        split_flows: 3,
         recovered: amount(20),
         lost_at_crash: amount(5),
         inherited: amount(25),

@@ -1,13 +1,17 @@
-//! The few things that only SIOCETHTOOL tells: queues, offloads, and the driver's own counters.
+//! The few things that only SIOCETHTOOL tells: queues and how packets spread over them, offloads, the driver's own counters.
 //!
 //! Layouts are those of linux/ethtool.h. A driver that does not know a command answers EOPNOTSUPP, and that is an
 //! answer: the caller does without.
 #![expect(unsafe_code, reason = "ioctl(2) has no safe form")]
 
+mod rss;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
+
+pub use rss::{Asymmetric, Rss, Symmetric};
 
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 const ETHTOOL_GSTRINGS: u32 = 0x1b;
@@ -176,8 +180,8 @@ impl Ethtool {
         }
         let mut request = Request { name: self.name, data: words.as_mut_ptr(), rest: [0; 2] };
         // SAFETY: `request` has the size and layout of struct ifreq and lives through the call; `data` points to a
-        // buffer that each command's caller above made large enough for its answer. The length of two answers is the
-        // kernel's choice: those have COUNTERS_ROOM, for a device that said a moment ago that it has half as many at most.
+        // buffer that each command's caller (above, and in `rss`) made large enough for its answer. The length of two answers
+        // is the kernel's choice: those have COUNTERS_ROOM, for a device that said a moment ago that it has half as many at most.
         match unsafe { libc::ioctl(self.socket.as_raw_fd(), SIOCETHTOOL, &mut request) } {
             -1 => Err(io::Error::last_os_error()),
             _ => Ok(()),

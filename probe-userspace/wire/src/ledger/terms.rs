@@ -136,6 +136,10 @@ pub struct WorkerTerms {
     pub records: u64,
     /// Later fragments metered with port 0, since their first was not seen (they are in `metered`).
     pub fragments_without_first: u64,
+    /// Of queues that each belong to one worker: sampled flows that came by another worker as well. Once there are some, flows are
+    /// handed over to one owner each.
+    #[serde(default)]
+    pub split_flows: u64,
     /// Flows that a full bucket pushed out (they are exported: lack-of-resources, or end-of-flow where TCP had closed them).
     pub evicted_flows: u64,
 }
