@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use flow_wire::ledger::Cause;
 use serde::Serialize;
 
-use super::causes::mend;
 use super::metrics::Terms;
 use super::server::{Error, Server};
 use super::stored::Stored;
@@ -168,7 +168,7 @@ impl fmt::Display for Account {
             writeln!(to, "excepted  {:>15}  {reason}", grouped(*packets))?;
         }
         for (reason, packets) in &self.probe.lost {
-            writeln!(to, "lost      {:>15}  {reason}: {}", grouped(*packets), mend(reason))?;
+            writeln!(to, "lost      {:>15}  {reason}: {}", grouped(*packets), knob(reason))?;
         }
         writeln!(
             to,
@@ -208,6 +208,14 @@ impl Verdict {
             Self::Unexplained => 3,
             Self::Loss => 4,
         }
+    }
+}
+
+/// What a loss comes from, and what an operator turns to mend it.
+fn knob(reason: &str) -> String {
+    match Cause::named(reason) {
+        Some(cause) => format!("{}; turn: {}", cause.why(), cause.knob()),
+        None => "see the operator's guide for this reason".to_owned(),
     }
 }
 

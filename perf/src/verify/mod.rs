@@ -10,7 +10,6 @@
 //! after, and only what they grew by counts: the box may have been running for months.
 
 mod account;
-mod causes;
 mod metrics;
 mod plot;
 mod ramp;

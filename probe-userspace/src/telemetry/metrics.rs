@@ -3,7 +3,7 @@
 //! A scrape builds its registry from the newest message and throws it away: there is no second set of counters that
 //! could differ from the books.
 
-use flow_wire::ledger::{Amount, ByReason, CursorTerms, Message, QueueTerms, WorkerTerms};
+use flow_wire::ledger::{Amount, ByReason, Cause, CursorTerms, Discard, Message, QueueTerms, WorkerTerms};
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -86,6 +86,8 @@ struct Metrics {
     metered: Traffic,
     undecodable: Traffic,
     non_flow: Traffic,
+    handed_over: Traffic,
+    split_flows: Counters,
     handover_full: Traffic,
     exported: Traffic,
     discarded: Traffic,
@@ -109,20 +111,39 @@ impl Metrics {
         let metered = traffic("worker_metered", "Put into flows");
         let undecodable = traffic("worker_undecodable", "Broken packets");
         let non_flow = traffic("worker_non_flow", "Sound packets that are not IP");
-        let handover_full = traffic("worker_handover_full", "Fragments dropped between two workers");
+        let handed_over = traffic("worker_handed_over", "Given to the worker of their flow");
+        let handover_full =
+            traffic("worker_handover_full", &knobs("Dropped between two workers", &[Cause::HandoverFull]));
         let exported = traffic("export_exported", "In records that were sealed into batches");
-        let discarded = traffic("export_discarded", "In records that were dropped");
+        let discarded = traffic(
+            "export_discarded",
+            &knobs("In records that were dropped", &[Cause::Discarded(Discard::ExportQueueFull)]),
+        );
         let mut counter = |name: &str, help: &str| {
             let family = Counters::default();
             registry.register(name, help, family.clone());
             family
         };
-        let dropped = counter("source_dropped_packets", "Lost between device and worker");
-        let fill_ring_empty =
-            counter("source_fill_ring_empty_descriptors", "Explains dropped packets: no frame was free");
+        let dropped = counter(
+            "source_dropped_packets",
+            &knobs(
+                "Lost between device and worker",
+                &[Cause::DeviceMissed, Cause::RxRingFull, Cause::RxDropped, Cause::NotDelivered],
+            ),
+        );
+        let fill_ring_empty = counter(
+            "source_fill_ring_empty_descriptors",
+            &knobs("Explains rx_dropped", &[Cause::FillRingEmpty]),
+        );
         let records = counter("export_sealed_records", "Records sealed into batches");
-        let evicted =
-            counter("flow_evicted_flows", "Flows that a full bucket pushed out (they are exported)");
+        let evicted = counter(
+            "flow_evicted_flows",
+            &knobs("Flows that a full bucket pushed out, exported early", &[Cause::EvictedFlows]),
+        );
+        let split_flows = counter(
+            "worker_split_flows",
+            &knobs("Sampled flows that came by queues of several workers", &[Cause::SplitFlows]),
+        );
         let fragments = counter(
             "flow_portless_fragments",
             "Later fragments metered with port 0, their first was not seen",
@@ -147,6 +168,8 @@ impl Metrics {
             metered,
             undecodable,
             non_flow,
+            handed_over,
+            split_flows,
             handover_full,
             exported,
             discarded,
@@ -185,6 +208,8 @@ impl Metrics {
         self.metered.add(&labels, terms.metered);
         self.undecodable.add_by_reason(&labels, &terms.undecodable);
         self.non_flow.add_by_reason(&labels, &terms.non_flow);
+        self.handed_over.add(&labels, terms.handed_over);
+        self.split_flows.get_or_create(&labels).inc_by(terms.split_flows);
         self.handover_full.add(&labels, terms.handover_full);
         self.exported.add(&labels, terms.exported);
         self.discarded.add_by_reason(&labels, &terms.discarded);
@@ -212,6 +237,12 @@ fn sink_label<'a>(sink: &'a str, known: &mut Vec<&'a str>) -> String {
     });
     let kind = sink.split(':').next().unwrap_or_default();
     format!("{kind}-{place}")
+}
+
+/// What is counted, and what to turn for each reason: `.. (rx_ring_full: --ring-size, ..; rx_dropped: ..)`.
+fn knobs(what: &str, causes: &[Cause]) -> String {
+    let knobs: Vec<_> = causes.iter().map(|cause| format!("{}: {}", cause.name(), cause.knob())).collect();
+    format!("{what} ({})", knobs.join("; "))
 }
 
 fn with(labels: &Labels, name: &'static str, value: String) -> Labels {
@@ -265,6 +296,7 @@ mod tests {
             "probe_source_passed_packets_total{interface=\"eno1\",queue=\"3\",reason=\"own\"} 2",
             "probe_source_dropped_packets_total{interface=\"eno1\",queue=\"3\",reason=\"rx_ring_full\"} 5",
             "probe_flow_open_flows{worker=\"1\"} 9",
+            "# HELP probe_flow_evicted_flows Flows that a full bucket pushed out, exported early (evicted_flows: -M).",
             "probe_ledger_residual_packets 3",
             "# EOF",
         ] {

@@ -8,6 +8,7 @@
 //! ```
 
 mod board;
+mod causes;
 mod http;
 mod line;
 mod metrics;

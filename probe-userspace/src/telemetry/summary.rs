@@ -1,9 +1,10 @@
-//! What a person reads when the run is over.
+//! What a person reads when the run is over: each loss, and what announces one, with the knob for it.
 
 use std::fmt::Write;
 
-use flow_wire::ledger::{Amount, Message};
+use flow_wire::ledger::{Amount, Cause, Message};
 
+use super::causes::{SIGNS, explain, places};
 use super::number::{grouped, si};
 use super::rates::{by_word, losses, lost_records, records, seen};
 
@@ -30,7 +31,17 @@ pub fn summary(message: &Message, residual: u64, left: &[(String, u64)]) -> Stri
     };
     let _ = writeln!(text, "lost       {} packets{in_records}", grouped(losses.values().sum()));
     for (reason, packets) in losses {
-        let _ = writeln!(text, "  {reason:<28} {}", grouped(packets));
+        // A sink's reason stands behind its name.
+        let cause = reason.rsplit(' ').next().and_then(Cause::named);
+        let knob = cause.map_or_else(String::new, |cause| explain(message, cause));
+        let _ = writeln!(text, "  {reason:<28} {}{knob}", grouped(packets));
+    }
+    for cause in SIGNS {
+        let count: u64 = places(message, cause).iter().map(|(_, count)| count).sum();
+        if count > 0 {
+            let knob = explain(message, cause);
+            let _ = writeln!(text, "look at    {} {}{knob}", cause.name(), grouped(count));
+        }
     }
     for (sink, records) in left {
         let records = grouped(*records);
@@ -81,7 +92,9 @@ mod tests {
     #[test]
     fn exceptions_and_losses_are_named_and_summed_over_queues() {
         let queue = QueueTerms {
+            interface: "eno1".into(),
             seen: Amount { packets: 600, octets: 60_000 },
+            rx_ring_full: 3,
             passed: BTreeMap::from([(Pass::Own, Amount { packets: 2, octets: 84 })]),
             ..QueueTerms::default()
         };
@@ -92,6 +105,7 @@ mod tests {
                 (Discard::NoSink, Amount { packets: 9, octets: 900 }),
             ]),
             records: 1234,
+            evicted_flows: 12,
             ..WorkerTerms::default()
         };
         let message = Message {
@@ -129,7 +143,10 @@ mod tests {
             "1,234",
             "passed own",
             "4 packets",
-            "lost       9 packets, 1 records of a sink among them\n",
+            "lost       15 packets, 1 records of a sink among them\n",
+            "6 (eno1 queue 0 3, eno1 queue 0 3)  the worker came too late; turn: --ring-size, ",
+            "kafka://a drain_timeout      2  the time to drain ran out at the stop; turn: a spool",
+            "look at    evicted_flows 12 (worker 0 12)  the flow cache is too small, so that flows end early; turn: -M\n",
             "in spool   1,500 records wait for kafka://b",
             "residual   0",
         ] {

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! terms, reason   what is counted, cumulative per epoch, each term from a place of its own
+//! cause           what a loss comes from, and what an operator turns
 //! codec           the in-band message of a probe, as JSON
 //! identity        two sides that must come to the same, with a bound for what is in flight
 //! probe           the identities within a message: NIC to cursor
@@ -11,6 +12,7 @@
 //!
 //! No term is obtained by subtraction: else nothing could fail.
 
+mod cause;
 mod codec;
 mod collected;
 mod identity;
@@ -19,6 +21,7 @@ mod probe;
 mod reason;
 mod terms;
 
+pub use cause::Cause;
 pub use codec::MessageError;
 pub use collected::{StoredStream, cursor_of, least_discarding, lost_on_bus, of_stream, recovered};
 pub use identity::{FRAME_OCTETS_MAX, Identity, Term, Unit, broken, residual};
