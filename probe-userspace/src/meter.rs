@@ -34,6 +34,11 @@ pub trait Owners {
     /// Whether the flow of a packet lives here. Its key is whole: ports resolved.
     fn owns(&self, packet: &Packet) -> bool;
 
+    /// The same of a fragment, which may come by another queue than the whole packets of its flow.
+    fn owns_fragment(&self, packet: &Packet) -> bool {
+        self.owns(packet)
+    }
+
     /// Hands a packet to the worker of its flow, unless that is this one. Never waits.
     fn give(&mut self, packet: &Packet) -> Given;
 }
@@ -189,11 +194,14 @@ impl Shard {
     #[inline]
     fn sort(&mut self, out: &impl Owners) {
         let packet = self.burst.next();
-        if packet.headers.fragment != Fragment::Whole {
+        let is_here = if packet.headers.fragment == Fragment::Whole {
+            out.owns(packet)
+        } else {
             let now = self.cache.clock().max(packet.timestamp_nanoseconds);
             self.fragments_without_first += u64::from(!self.fragments.resolve(packet, now));
-        }
-        if out.owns(packet) {
+            out.owns_fragment(packet)
+        };
+        if is_here {
             self.burst.keep();
         } else {
             self.handed_over += Amount::one(packet.layer2_octets.into());

@@ -57,10 +57,21 @@ struct Answer<'a> {
     symmetry: Result<Symmetric, Asymmetric>,
 }
 
-/// Chooses, with the reason for people; `None` where there is nothing to choose.
-pub fn choose(word: QueueModeWord, ports: &[Port], workers: usize) -> (Layout, Option<String>) {
+/// What it came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Which.
+    pub layout: Layout,
+    /// How all the devices spread, where that is relied on.
+    pub rss: Option<Rss>,
+    /// The reason, for people; `None` where there is nothing to choose.
+    pub sentence: Option<String>,
+}
+
+/// Chooses.
+pub fn choose(word: QueueModeWord, ports: &[Port], workers: usize) -> Choice {
     if workers < 2 || ports.iter().all(|port| port.mode != Mode::Xdp) {
-        return (Layout::Spread, None);
+        return Choice::default();
     }
     let chosen = match (word, can_split(ports, workers)) {
         (QueueModeWord::Spread, _) => Err("as asked".to_owned()),
@@ -68,15 +79,21 @@ pub fn choose(word: QueueModeWord, ports: &[Port], workers: usize) -> (Layout, O
         (QueueModeWord::Auto, Ok(())) => ask(ports).and_then(|answers| judge(&answers)),
         (QueueModeWord::Split, Ok(())) => {
             let known = ask(ports).and_then(|answers| judge(&answers));
-            Ok(known.unwrap_or_else(|doubt| format!("as asked; {doubt}")))
+            Ok(known.unwrap_or_else(|doubt| (None, format!("as asked; {doubt}"))))
         }
     };
     match chosen {
-        Ok(reason) => (Layout::Split, Some(format!("queues are split among {workers} workers: {reason}"))),
-        Err(reason) => (
-            Layout::Spread,
-            Some(format!("every one of {workers} workers serves every queue, flows are spread: {reason}")),
-        ),
+        Ok((rss, reason)) => Choice {
+            layout: Layout::Split,
+            rss,
+            sentence: Some(format!("queues are split among {workers} workers: {reason}")),
+        },
+        Err(reason) => Choice {
+            sentence: Some(format!(
+                "every one of {workers} workers serves every queue, flows are spread: {reason}"
+            )),
+            ..Choice::default()
+        },
     }
 }
 
@@ -104,7 +121,7 @@ impl<'a> Answer<'a> {
 }
 
 /// Why both directions of a flow come to one worker, or why nobody can rely on it.
-fn judge(answers: &[Answer<'_>]) -> Result<String, String> {
+fn judge(answers: &[Answer<'_>]) -> Result<(Option<Rss>, String), String> {
     let mut reasons = Vec::new();
     for Answer { name, rss, symmetry } in answers {
         match symmetry {
@@ -120,7 +137,7 @@ fn judge(answers: &[Answer<'_>]) -> Result<String, String> {
         Some(pair) => {
             Err(format!("{} and {} spread by different keys or tables", pair[0].name, pair[1].name))
         }
-        None => Ok(reasons.join(", ")),
+        None => Ok((answers.first().map(|answer| answer.rss.clone()), reasons.join(", "))),
     }
 }
 
@@ -166,8 +183,8 @@ mod tests {
     }
 
     fn chosen(word: QueueModeWord, ports: &[Port], workers: usize) -> (Layout, String) {
-        let (layout, sentence) = choose(word, ports, workers);
-        (layout, sentence.unwrap_or_default())
+        let choice = choose(word, ports, workers);
+        (choice.layout, choice.sentence.unwrap_or_default())
     }
 
     #[test]
@@ -183,8 +200,9 @@ mod tests {
     #[test]
     fn one_worker_is_no_choice_and_nothing_is_said() {
         let ports = [port("nosuchif0", 4, Mode::Xdp)];
-        assert_eq!(choose(QueueModeWord::Split, &ports, 1), (Layout::Spread, None));
-        assert_eq!(choose(QueueModeWord::Split, &[port("nosuchif0", 1, Mode::Packet)], 2).1, None);
+        assert_eq!(choose(QueueModeWord::Split, &ports, 1), Choice::default());
+        let listening = [port("nosuchif0", 1, Mode::Packet)];
+        assert_eq!(choose(QueueModeWord::Split, &listening, 2), Choice::default());
     }
 
     #[test]
@@ -212,7 +230,8 @@ mod tests {
     #[test]
     fn symmetric_devices_are_relied_on_if_they_spread_alike() {
         let by_key = Ok(Symmetric::ByKey);
-        let reason = judge(&[answer("eno1", 1, by_key), answer("eno2", 1, by_key)]).unwrap();
+        let (rss, reason) = judge(&[answer("eno1", 1, by_key), answer("eno2", 1, by_key)]).unwrap();
+        assert_eq!(rss.unwrap().key, [1; 52]);
         assert!(reason.contains("RSS of eno2 is symmetric, its hash key repeats"), "{reason}");
         let doubt = judge(&[answer("eno1", 1, by_key), answer("eno2", 2, by_key)]).unwrap_err();
         assert_eq!(doubt, "eno1 and eno2 spread by different keys or tables");

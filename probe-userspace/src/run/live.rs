@@ -86,7 +86,8 @@ pub(super) struct Opened {
 fn handovers(plan: &Plan, sightings: &Arc<Sightings>) -> Result<Vec<Handover>, Error> {
     let workers = plan.workers.len();
     if plan.layout == Layout::Split {
-        return Handover::apart(workers, sightings).map_err(Error::Handover);
+        let steering = plan.steering().map(Arc::new);
+        return Handover::apart(workers, sightings, steering.as_ref()).map_err(Error::Handover);
     }
     if plan.ports.iter().any(|port| port.mode == Mode::Xdp) {
         return Handover::mesh(workers).map_err(Error::Handover);

@@ -1,11 +1,13 @@
 //! Which interfaces are captured how, and by which workers.
 
 use xsk::Ethtool;
+use xsk::ethtool::Rss;
 
 use crate::config::{Capture, Config, Error, Input, Workers};
 use crate::run::host::Interface;
 use crate::run::layout::{self, Layout};
 use crate::run::mode::{Mode, choose, is_ethernet};
+use crate::worker::Steering;
 
 /// More workers than this are only made when asked for: each has a socket on each queue.
 const WORKERS_UNASKED: usize = 8;
@@ -21,6 +23,8 @@ pub struct Plan {
     pub workers: Vec<Option<usize>>,
     /// Which of them serves which queue.
     pub layout: Layout,
+    /// How all devices spread, where queues are split for it.
+    pub rss: Option<Rss>,
     /// What a person should know about it.
     pub sentences: Vec<String>,
 }
@@ -36,6 +40,20 @@ pub struct Port {
     pub queues: Vec<u32>,
     /// Receive queues that the device has.
     pub queue_count: u32,
+}
+
+impl Plan {
+    /// What is known of where whole packets of a flow come to; `None` where queues are not split, or not alike on all interfaces.
+    pub fn steering(&self) -> Option<Steering> {
+        let rss = self.rss.clone()?;
+        let (first, others) = self.ports.split_first()?;
+        let alike = others.iter().all(|port| port.queues == first.queues);
+        let mut workers = vec![None; first.queue_count as usize];
+        for (place, queue) in first.queues.iter().enumerate().filter(|_| alike) {
+            *workers.get_mut(*queue as usize)? = Some(place % self.workers.len());
+        }
+        alike.then(|| Steering::new(rss, workers))
+    }
 }
 
 impl Plan {
@@ -57,10 +75,10 @@ impl Plan {
             );
         }
         let workers = workers(config, &ports, cores)?;
-        let (layout, sentence) = layout::choose(config.capture.queue_mode, &ports, workers.len());
-        sentences.extend(sentence);
-        check_sockets(layout.sockets_of_worker(&ports, workers.len()))?;
-        Ok(Self { ports, workers, layout, sentences })
+        let choice = layout::choose(config.capture.queue_mode, &ports, workers.len());
+        sentences.extend(choice.sentence);
+        check_sockets(choice.layout.sockets_of_worker(&ports, workers.len()))?;
+        Ok(Self { ports, workers, layout: choice.layout, rss: choice.rss, sentences })
     }
 }
 

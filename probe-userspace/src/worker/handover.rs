@@ -17,11 +17,13 @@ use std::sync::atomic::{AtomicBool, Ordering, fence};
 
 use flow_wire::ledger::HANDOVER_PACKETS_MAX;
 use rtrb::{Consumer, Producer, RingBuffer};
+use xdp_abi::headers::Fragment;
 use xdp_abi::key::FlowKey;
 use xdp_abi::spread;
 use xsk::wait::Wake;
 
 use super::sightings::{Lookout, Sightings};
+use super::steering::Steering;
 use crate::meter::Given;
 use crate::packet::Packet;
 
@@ -62,6 +64,8 @@ pub struct Handover {
     owns_all: bool,
     /// Whether that holds for queues that are split.
     lookout: Option<Lookout>,
+    /// Where the device sends whole packets: fragments may come by another queue.
+    steering: Option<Arc<Steering>>,
 }
 
 #[derive(Debug)]
@@ -82,7 +86,7 @@ impl Handover {
         for own in 0..workers {
             let bed = Bed { asleep: Arc::new(AtomicBool::new(false)), wake: Wake::new()? };
             let (to, from, owns_all) = (Vec::new(), Vec::new(), workers == 1);
-            ends.push(Self { own, to, from, bed, owns_all, lookout: None });
+            ends.push(Self { own, to, from, bed, owns_all, lookout: None, steering: None });
         }
         let capacity = ring_packets(workers);
         for giver in 0..workers {
@@ -98,15 +102,20 @@ impl Handover {
         Ok(ends)
     }
 
-    /// The same, of workers that have queues of their own, and tell each other what they saw.
+    /// The same, of workers that have queues of their own, and tell each other what they saw. `steering`: what is known of the device.
     ///
     /// # Errors
     /// As [`Handover::mesh`].
-    pub fn apart(workers: usize, sightings: &Arc<Sightings>) -> io::Result<Vec<Self>> {
+    pub fn apart(
+        workers: usize,
+        sightings: &Arc<Sightings>,
+        steering: Option<&Arc<Steering>>,
+    ) -> io::Result<Vec<Self>> {
         let mut ends = Self::mesh(workers)?;
         for end in &mut ends {
             end.owns_all = true;
             end.lookout = (workers > 1).then(|| Lookout::new(sightings, end.own));
+            end.steering = steering.cloned();
         }
         Ok(ends)
     }
@@ -123,17 +132,30 @@ impl Handover {
         self.owns_all || self.owner(&packet.headers.key) == self.own
     }
 
+    /// The same of a fragment.
+    pub fn owns_fragment(&self, packet: &Packet) -> bool {
+        self.home(packet) == self.own
+    }
+
+    /// Where the flow of a packet lives.
+    fn home(&self, packet: &Packet) -> usize {
+        let key = &packet.headers.key;
+        if !self.owns_all {
+            return self.owner(key);
+        }
+        let is_whole = packet.headers.fragment == Fragment::Whole;
+        let steering = self.steering.as_ref().filter(|_| !is_whole);
+        steering.and_then(|steering| steering.worker(key)).unwrap_or(self.own)
+    }
+
     /// Hands a packet to the worker of its flow, unless that is this one. Its key must be whole: ports resolved.
     #[inline]
     pub fn give(&mut self, packet: &Packet) -> Given {
-        if self.owns_all {
-            return Given::Own;
-        }
-        let owner = self.owner(&packet.headers.key);
+        let owner = self.home(packet);
         if owner == self.own {
             return Given::Own;
         }
-        // The mesh has an end for every worker but this one, and the owner is one of them.
+        // The mesh has an end for every worker but this one, and the owner is one of them. At the end there are none.
         let Some(Some(to)) = self.to.get_mut(owner) else { return Given::Own };
         match to.ring.push(*packet) {
             Ok(()) => {
@@ -227,7 +249,7 @@ mod tests {
     use std::os::fd::AsFd;
     use std::time::{Duration, Instant};
 
-    use xdp_abi::headers::{Fragment, Headers};
+    use xdp_abi::headers::Headers;
     use xdp_abi::key::Direction;
 
     use super::*;
@@ -305,7 +327,7 @@ mod tests {
     #[test]
     fn workers_apart_own_everything_until_both_directions_of_flows_come_by_two_of_them() {
         let sightings = Arc::new(Sightings::default());
-        let mut ends = Handover::apart(2, &sightings).unwrap();
+        let mut ends = Handover::apart(2, &sightings, None).unwrap();
         let mut whole: Vec<_> = (0..64).map(packet).collect();
         // Later fragments may come by another queue than the rest of their flow.
         for _ in 0..100 {
@@ -321,6 +343,22 @@ mod tests {
         assert!(whole.iter().all(|packet| owners(packet) == 1));
         ends[0].close();
         assert!(whole.iter().all(|packet| ends[0].owns(packet)));
+    }
+
+    #[test]
+    fn workers_apart_give_a_fragment_to_the_worker_that_gets_the_whole_packets() {
+        let mut rss = xsk::ethtool::Rss::default();
+        rss.table = vec![3];
+        let steering = Arc::new(Steering::new(rss, vec![Some(0), None, None, Some(1)]));
+        let mut ends = Handover::apart(2, &Arc::default(), Some(&steering)).unwrap();
+        let mut fragment = packet(7);
+        assert!(!ends[0].owns_fragment(&fragment) && ends[1].owns_fragment(&fragment));
+        assert_eq!((ends[0].give(&fragment), ends[1].give(&fragment)), (Given::Away, Given::Own));
+        (fragment.headers.key.low_port, fragment.headers.key.high_port) = (0, 0);
+        assert!(ends[0].owns_fragment(&fragment), "its first was not seen");
+        fragment = packet(7);
+        fragment.headers.fragment = Fragment::Whole;
+        assert!(ends[0].owns(&fragment));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod handover;
 mod outlet;
 mod ring;
 mod sightings;
+mod steering;
 #[cfg(test)]
 mod tests;
 mod wait;
@@ -34,6 +35,7 @@ pub use outlet::{Outlet, WhenFull};
 pub(crate) use ring::{Consumer, Producer, remains, ring, ring_octets};
 pub use ring::{Cut, Export};
 pub use sightings::Sightings;
+pub use steering::Steering;
 pub use wait::Wait;
 use wait::{Next, Patience};
 

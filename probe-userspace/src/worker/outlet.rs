@@ -163,6 +163,10 @@ impl Owners for Outlet {
         self.handover.owns(packet)
     }
 
+    fn owns_fragment(&self, packet: &Packet) -> bool {
+        self.handover.owns_fragment(packet)
+    }
+
     #[inline]
     fn give(&mut self, packet: &Packet) -> Given {
         self.handover.give(packet)

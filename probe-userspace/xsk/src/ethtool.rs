@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "ioctl(2) has no safe form")]
 
 mod rss;
+mod toeplitz;
 
 use std::collections::BTreeMap;
 use std::io;

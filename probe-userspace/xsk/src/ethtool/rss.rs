@@ -22,16 +22,16 @@ const TABLE_MOST: u32 = 1 << 14;
 const KEY_MOST: u32 = 1 << 10;
 
 const ETH_RSS_HASH_TOP: u8 = 1 << 0;
-const RXH_XFRM_SYM_XOR: u8 = 1 << 0;
-const RXH_XFRM_SYM_OR_XOR: u8 = 1 << 1;
+pub(super) const RXH_XFRM_SYM_XOR: u8 = 1 << 0;
+pub(super) const RXH_XFRM_SYM_OR_XOR: u8 = 1 << 1;
 /// What older kernels, and drivers without it, answer: no transformation.
-const RXH_XFRM_NO_CHANGE: u8 = 0xff;
+pub(super) const RXH_XFRM_NO_CHANGE: u8 = 0xff;
 
 const RXH_VLAN: u64 = 1 << 2;
 const RXH_L3_PROTO: u64 = 1 << 3;
-const RXH_IP_SRC: u64 = 1 << 4;
+pub(super) const RXH_IP_SRC: u64 = 1 << 4;
 const RXH_IP_DST: u64 = 1 << 5;
-const RXH_L4_B_0_1: u64 = 1 << 6;
+pub(super) const RXH_L4_B_0_1: u64 = 1 << 6;
 const RXH_L4_B_2_3: u64 = 1 << 7;
 /// The tag and the protocol are the same in both directions.
 const NEUTRAL: u64 = RXH_VLAN | RXH_L3_PROTO;
@@ -47,9 +47,9 @@ pub struct Rss {
     /// Of the hash.
     pub key: Vec<u8>,
     function: u8,
-    transform: u8,
+    pub(super) transform: u8,
     /// RXH_* by [`FLOW_TYPES`].
-    fields: [u64; FLOW_TYPES.len()],
+    pub(super) fields: [u64; FLOW_TYPES.len()],
 }
 
 /// By what both directions are hashed alike.
@@ -176,12 +176,13 @@ impl fmt::Display for Asymmetric {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     const FOUR: u64 = RXH_IP_SRC | RXH_IP_DST | RXH_L4_B_0_1 | RXH_L4_B_2_3;
 
-    fn rss(key: &[u8]) -> Rss {
+    /// A device with this key, and two queues.
+    pub(in super::super) fn rss(key: &[u8]) -> Rss {
         Rss {
             table: vec![0, 1],
             key: key.to_vec(),
