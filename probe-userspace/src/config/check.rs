@@ -23,8 +23,6 @@ const MOST_PLACES_PER_FLOW: u64 = 16;
 /// tmpfs wherever systemd is, and most other places.
 const RECOVERY_DIR: &str = "/run/gannet";
 const BPF_DIR: &str = "/sys/fs/bpf/gannet";
-const SMALLEST_RING_FRAMES: u64 = 64;
-const LARGEST_RING_FRAMES: u64 = 1 << 17;
 /// Holds an Ethernet frame of 1,500 octets with the kernel's headroom.
 const FRAME_SIZE_OCTETS: u64 = 2048;
 /// What `SO_BUSY_POLL` users take at most; longer spins starve the rest of the core.
@@ -78,7 +76,7 @@ fn capture(words: &Words) -> Result<Capture, Error> {
         outgoing: words.outgoing,
         queues,
         queue_mode: words.queue_mode.unwrap_or_default(),
-        ring_size_frames: words.ring_size.map(ring_size).transpose()?,
+        depth: super::depth::depth(words)?,
         frame_size_octets: frame_size(words)? as u32,
         hugepages: words.hugepages,
         busy_poll: Duration::from_micros(ranged(
@@ -89,23 +87,6 @@ fn capture(words: &Words) -> Result<Capture, Error> {
         xdp_mode: words.xdp_mode.unwrap_or_default(),
         wait: words.wait.unwrap_or_default().into(),
     })
-}
-
-fn ring_size(frames: u64) -> Result<u32, Error> {
-    let frames = ranged(
-        ("--ring-size", frames),
-        (SMALLEST_RING_FRAMES, LARGEST_RING_FRAMES, "frames"),
-        "16384 outlasts the usual scheduling stalls at 1 Mpps",
-    )?;
-    if frames.is_power_of_two() {
-        return Ok(frames as u32);
-    }
-    Err(word(
-        "--ring-size",
-        frames,
-        "the kernel's rings are powers of two",
-        format!("take {}", frames.next_power_of_two()),
-    ))
 }
 
 fn frame_size(words: &Words) -> Result<u64, Error> {

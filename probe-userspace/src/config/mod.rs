@@ -7,6 +7,7 @@
 //! ```
 
 mod check;
+mod depth;
 mod error;
 mod input;
 mod kafka;
@@ -27,6 +28,7 @@ use flow_wire::endpoint::Endpoint;
 use uuid::Uuid;
 
 pub use check::MOST_WORKERS;
+pub use depth::Depth;
 pub use error::Error;
 pub use input::Input;
 pub use spool::Spool;
@@ -160,8 +162,8 @@ pub struct Capture {
     pub queues: Option<Vec<u32>>,
     /// Which worker serves which of them.
     pub queue_mode: QueueModeWord,
-    /// Descriptors of a queue's RX rings; `None` = what the number of queues asks for.
-    pub ring_size_frames: Option<u32>,
+    /// How deep a queue's RX rings are.
+    pub depth: Depth,
     /// Octets of a UMEM frame.
     pub frame_size_octets: u32,
     /// UMEM in hugepages.

@@ -51,9 +51,9 @@ pub struct Words {
     pub queues: Option<String>,
 
     /// Which worker serves which queue [default: auto]
-    ///   split   each queue has one worker, and workers share nothing: for a device with symmetric RSS
-    ///   spread  every worker serves every queue, and flows are spread over them
-    ///   auto    split where the device says that its RSS is symmetric and has a queue for each worker
+    ///   split   each queue has one worker, nothing is shared: for symmetric RSS
+    ///   spread  every worker serves every queue, by flow
+    ///   auto    split where the device's RSS is symmetric, with queues enough
     #[arg(
         verbatim_doc_comment,
         long,
@@ -209,7 +209,12 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cpu_affinity: Option<String>,
 
-    /// Descriptors of a queue's rings, a power of two [default: 16384, less from 5 queues on]
+    /// Milliseconds of a worker's stall that rings outlast at 1 Mpps a queue [default: 16]
+    #[arg(long, value_name = "MS", help_heading = "Tuning")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stall_tolerance: Option<u64>,
+
+    /// Descriptors of a queue's rings, a power of two [default: by --stall-tolerance]
     #[arg(long, value_name = "FRAMES", help_heading = "Tuning")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ring_size: Option<u64>,

@@ -287,6 +287,14 @@ fn describe(config: &Config, plan: &Plan) {
     println!("inputs         {}", config.inputs.iter().map(Input::name).collect::<Vec<_>>().join(", "));
     for port in &plan.ports {
         println!("capture        {} by {}, queues {:?}", port.interface.name, port.mode, port.queues);
+        if port.mode == mode::Mode::Xdp {
+            let frames = config.capture.depth.frames(port.queues.len());
+            let memory = (2 * u64::from(frames) * u64::from(config.capture.frame_size_octets)) >> 20;
+            println!(
+                "rings          {frames} descriptors a queue, {memory} MiB: outlast {} ms at 1 Mpps a queue",
+                frames / 1000
+            );
+        }
     }
     println!("workers        {}", plan.workers.iter().map(core).collect::<Vec<_>>().join(", "));
     println!("flows          {} open at most", flows.capacity);

@@ -26,13 +26,6 @@ use crate::source::xsk::Xsk;
 /// Slots of a worker's ring at least: the kernel's batches are 64.
 const SMALLEST_RING_FRAMES: u32 = 64;
 
-/// Deep enough that a worker may sleep some 15 ms at 1 Mpps: 8,192 lost packets to scheduling stalls in measurements.
-const DEEPEST_RING_FRAMES: u32 = 16_384;
-/// What all rings of an interface have together: four queues of full depth, 256 MiB of frames.
-const ALL_RINGS_FRAMES: u32 = 4 * DEEPEST_RING_FRAMES;
-/// Queues are never quite even: each has to take a burst of its own.
-const SHALLOWEST_RING_FRAMES: u32 = 4_096;
-
 /// The program is shared by who opens and closes and by who reads its counters, once a second.
 pub(super) type Shared = Arc<Mutex<Program>>;
 
@@ -49,7 +42,7 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
     };
     let mut program = Program::load(&settings)?;
     let interface = xsk::Interface::by_name(&port.interface.name)?;
-    let ring_size = capture.ring_size_frames.unwrap_or_else(|| usual_ring_size(port.queues.len()));
+    let ring_size = capture.depth.frames(port.queues.len());
     for (place, &queue) in port.queues.iter().enumerate() {
         let serving = layout.workers_of(place, workers);
         let options = options(&interface, queue, (serving.len() as u32, ring_size), capture);
@@ -77,13 +70,6 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
         _promiscuous: promiscuous,
     }));
     Ok(())
-}
-
-/// The depth of one queue's rings where nobody asked for one. Packets spread over the queues, and with them the time that
-/// a ring outlasts; without this a NIC of 64 queues would take 4 GiB.
-fn usual_ring_size(queues: usize) -> u32 {
-    let part = ALL_RINGS_FRAMES / (queues.max(1) as u32).next_power_of_two();
-    part.clamp(SHALLOWEST_RING_FRAMES, DEEPEST_RING_FRAMES)
 }
 
 /// For every queue of the device; those that are not served have none.
@@ -240,14 +226,4 @@ impl Door for ProgramDoor {
 /// A panic while it was held leaves the maps as whole as the kernel keeps them.
 pub(super) fn lock(program: &Shared) -> MutexGuard<'_, Program> {
     program.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rings_are_shallower_where_there_are_many() {
-        assert_eq!([1, 4, 5, 8, 16, 64].map(usual_ring_size), [16_384, 16_384, 8_192, 8_192, 4_096, 4_096]);
-    }
 }
