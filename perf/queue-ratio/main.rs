@@ -1,0 +1,100 @@
+//! What two workers do that one does not, by CPU time: a machine with two cores cannot show it by the clock (root):
+//!
+//!     make release && cargo build --release --workspace --examples
+//!     target/release/examples/queue-ratio --rounds 5
+//!
+//! ```text
+//!   CPU 0: generator 0 ─► queue 0 ─► worker 0         each queue gets the same rate, so that each worker's bursts are alike;
+//!   CPU 1: generator 1 ─► queue 1 ─► worker 1         capacity = sum over the workers of packets per second of their CPU time
+//! ```
+//! Capacities of two workers are held against that of one worker, pair by pair within a round. Workers sleep when nothing comes
+//! (`--wait poll`): one that spins takes all the time that there is.
+
+mod turn;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use turn::{Turn, measure};
+
+/// Two workers on two queues against one on one, by CPU time, in turns (root)
+#[derive(Parser)]
+#[command(name = "queue-ratio", version)]
+pub(crate) struct Cli {
+    /// How often each way takes its turn
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Length of a measurement, seconds
+    #[arg(long, default_value_t = 4)]
+    seconds: u64,
+    /// Packets a second into each queue
+    #[arg(long, default_value_t = 100_000)]
+    rate: u64,
+    /// Flows of each queue
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(2..=128_000))]
+    flows: u32,
+}
+
+/// A way to serve queues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    One,
+    Split,
+    Spread,
+    Asymmetric,
+}
+
+const WAYS: [Way; 4] = [Way::One, Way::Split, Way::Spread, Way::Asymmetric];
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::One => "1 worker, 1 queue",
+            Self::Split => "2 workers, 2 queues, split",
+            Self::Spread => "2 workers, 2 queues, spread",
+            Self::Asymmetric => "2 workers, 2 queues, split, each flow by both queues: handed over",
+        })
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("queue-ratio: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> anyhow::Result<()> {
+    let mut rounds: Vec<Vec<Turn>> = Vec::new();
+    for round in 0..cli.rounds {
+        let mut turns = Vec::new();
+        for way in WAYS {
+            let turn = measure(cli, way)?;
+            eprintln!("round {round}: {way}: {turn:?}");
+            turns.push(turn);
+        }
+        rounds.push(turns);
+    }
+    println!("| | worker CPU, ns a packet | capacity / that of one worker | handed over | lost |");
+    println!("|---|---|---|---|---|");
+    for (at, way) in WAYS.iter().enumerate() {
+        let column =
+            |of: &dyn Fn(&[Turn]) -> f64| spread(rounds.iter().map(|round| of(round)).collect::<Vec<_>>());
+        let cost = column(&|round| round[at].nanoseconds());
+        let ratio = column(&|round| round[at].capacity() / round[0].capacity());
+        let lost = column(&|round| round[at].lost());
+        let crossed = column(&|round| round[at].handed_over());
+        println!("| {way} | {cost} | {ratio} | {crossed} | {lost} |");
+    }
+    Ok(())
+}
+
+/// Median, least and most.
+fn spread(mut values: Vec<f64>) -> String {
+    values.sort_by(f64::total_cmp);
+    let at = |index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+    format!("{:.2} ({:.2} to {:.2})", at(values.len() / 2), at(0), at(values.len().saturating_sub(1)))
+}
