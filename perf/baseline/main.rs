@@ -1,6 +1,7 @@
 //! `gannet-baseline`: what the kernel alone, and a naive look-up, can do here: the floors that the probe's figures stand on.
 //! A line of JSON each. `perf/live-ratio` runs them beside the probe.
 
+mod expiry;
 mod shard;
 
 use std::collections::BTreeMap;
@@ -36,6 +37,8 @@ enum Command {
     Drop(Live),
     /// From memory: a naive hash map and the probe's shard over the same packets, in turns
     Lookup(Lookup),
+    /// From memory: very many flows of the probe's shard come due at once while packets go on
+    Expiry(expiry::Expiry),
 }
 
 #[derive(Args)]
@@ -91,6 +94,10 @@ fn main() -> anyhow::Result<()> {
         Command::Tpacket(live) => receive(&live, &mut Tpacket::open(&Interface::by_name(&live.interface)?)?),
         Command::Drop(live) => receive(&live, &mut XdpDrop::attach(&live.interface)?),
         Command::Lookup(command) => lookup(&command),
+        Command::Expiry(command) => {
+            println!("{}", expiry::run(&command)?);
+            Ok(())
+        }
     }
 }
 

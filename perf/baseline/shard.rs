@@ -6,16 +6,15 @@ use std::time::Duration;
 use flow_wire::record::FlowRecord;
 use flow_wire::stamp::{Epoch, ProbeId};
 use perf::baseline::naive::Packets;
-use probe::flow::{Budget, Cache, Records, Settings};
+use probe::flow::{Cache, Records, Settings};
 use probe::meter::{Given, Owners, Shard};
 use probe::packet::Packet;
 use probe::source::{BURST_CAPACITY, Frame, LinkLayer};
 use probe::survive::directory::Own;
 use probe::survive::{Directory, Owner, Parts, Shape};
+use probe::worker::EXPIRY;
 use uuid::Uuid;
 
-/// As the worker's.
-const EXPIRY: Budget = Budget { buckets: 2048 };
 const START_NANOSECONDS: u64 = 1_700_000_000_000_000_000;
 
 const PROBE: ProbeId = ProbeId(Uuid::nil());
@@ -129,7 +128,7 @@ fn lasting(base: &Path, shape: Shape, own: &Own) -> anyhow::Result<Parts> {
     Ok(Directory::open(base, owner.probe)?.make(owner, shape, own)?)
 }
 
-fn frame(bytes: &[u8], timestamp_nanoseconds: u64) -> Frame<'_> {
+pub(crate) fn frame(bytes: &[u8], timestamp_nanoseconds: u64) -> Frame<'_> {
     Frame {
         bytes,
         further_octets: 0,

@@ -13,6 +13,9 @@ use crate::packet::Packet;
 use crate::survive::file::FlowMemory;
 use crate::survive::journal::Journal;
 use crate::survive::{Owned, step, torn};
+pub use hand::Budget;
+
+mod hand;
 
 /// Slots for each flow of the capacity: at eight of sixteen ways on average, fewer than one flow in a thousand finds its
 /// bucket full while the cache is.
@@ -21,9 +24,9 @@ const SLOTS_PER_FLOW: usize = 2;
 /// Records that one bucket may give at once: each entry one at an active time-out and one at its end.
 pub const BUCKET_RECORDS: usize = 2 * WAYS;
 
-/// The hand goes over all buckets in this time, so that a flow that has ended leaves at most so much later, as long as
-/// [`Cache::expire`] is called with a sufficient budget.
-const ROUND_NANOSECONDS: u64 = 1_000_000_000;
+/// Buckets that are searched for a flow to give up, when the cache is full and the packet's own bucket is empty: 32 kB of tags,
+/// some 3 us. Only where buckets are far more than flows (`hash_size`) may there be none in so many.
+const SEARCHED: usize = 512;
 
 /// The cache of one shard.
 pub struct Cache {
@@ -43,6 +46,8 @@ pub struct Cache {
     hand: usize,
     /// The time up to which the hand has gone its way.
     hand_at: u64,
+    /// Where the search for a flow to give up goes on.
+    searched: usize,
 }
 
 /// Where a key belongs: its bucket and its tag, and the way where the look ahead found that tag.
@@ -58,13 +63,6 @@ impl Place {
     fn guess(self) -> Slot {
         Slot { bucket: self.bucket, way: self.way as usize }
     }
-}
-
-/// How much work one call of [`Cache::expire`] may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Budget {
-    /// Buckets looked at.
-    pub buckets: usize,
 }
 
 fn buckets_for(settings: &Settings) -> usize {
@@ -95,6 +93,7 @@ impl Cache {
             base: None,
             hand: 0,
             hand_at: 0,
+            searched: 0,
         }
     }
 
@@ -252,8 +251,11 @@ impl Cache {
         if let Some(slot) = self.vacant(bucket) {
             return slot;
         }
-        for way in 0..WAYS {
-            self.settle(Slot { bucket, way }, out);
+        let now = self.tick(self.clock);
+        for slot in (0..WAYS).map(|way| Slot { bucket, way }) {
+            if self.buckets.may_be_due(slot, now) {
+                self.settle_due(slot, out);
+            }
         }
         if let Some(slot) = self.vacant(bucket) {
             return slot;
@@ -262,12 +264,26 @@ impl Cache {
             self.evict(victim, out);
             return victim;
         }
-        // The cache is full and this bucket empty: another one gives up a flow.
-        let next = (1..self.buckets.count()).map(|step| (bucket + step) % self.buckets.count());
-        if let Some(victim) = next.filter_map(|other| self.victim(other)).next() {
-            self.evict(victim, out);
-        }
+        self.make_room_elsewhere(out);
         Slot { bucket, way: 0 }
+    }
+
+    /// The cache is full and the packet's bucket empty: another one gives up a flow. Where none is found in so many buckets, there is
+    /// a flow more than the cache shall hold (its slot is there); the next search goes on behind them, and then two go for one.
+    #[inline(never)]
+    fn make_room_elsewhere(&mut self, out: &mut impl Records) {
+        let mut evicted = 0;
+        for _ in 0..SEARCHED.min(self.buckets.count()) {
+            let victim = self.victim(self.searched);
+            self.searched = if self.searched + 1 == self.buckets.count() { 0 } else { self.searched + 1 };
+            if let Some(victim) = victim {
+                self.evict(victim, out);
+                evicted += 1;
+            }
+            if evicted == 2 || self.open_flows < self.capacity {
+                return;
+            }
+        }
     }
 
     /// A vacant slot, unless the cache holds as many flows as it may.
@@ -342,42 +358,6 @@ impl Cache {
         self.journal[0].writing(slot.index(), out.sequence());
         out.record(entry.record(self.observation_domain_id, reason));
         step();
-    }
-
-    /// Moves the hand on as far as the time since the last call demands, the budget allows and `out` has room for;
-    /// what is owed is made up for by later calls, but never more than one round. `true` = nothing is owed.
-    pub fn expire(&mut self, now: u64, budget: Budget, out: &mut impl Records) -> bool {
-        self.advance(now);
-        let count = self.buckets.count() as u64;
-        let elapsed = self.clock.saturating_sub(self.hand_at).min(ROUND_NANOSECONDS);
-        self.hand_at = self.clock - elapsed;
-        let owed = elapsed * count / ROUND_NANOSECONDS;
-        let mut done = 0;
-        let tick = self.tick(self.clock);
-        while done < owed.min(budget.buckets as u64) && out.room() >= BUCKET_RECORDS {
-            self.visit(tick, out);
-            done += 1;
-        }
-        self.hand_at += (done * ROUND_NANOSECONDS).div_ceil(count).min(elapsed);
-        done == owed
-    }
-
-    /// The bucket under the hand.
-    #[inline]
-    fn visit(&mut self, now: Tick, out: &mut impl Records) {
-        let bucket = self.hand;
-        self.hand = if bucket + 1 == self.buckets.count() { 0 } else { bucket + 1 };
-        if self.buckets.is_quiet(bucket, now) {
-            return;
-        }
-        for way in 0..WAYS {
-            let slot = Slot { bucket, way };
-            if self.buckets.may_be_due(slot, now) && self.settle(slot, out) {
-                let due = self.tick(self.timeouts.deadline(&self.entries[slot.index()]));
-                self.buckets.postpone(slot, due);
-            }
-        }
-        self.buckets.settle(bucket);
     }
 
     /// Ends every flow, bucket by bucket from `from` on, while `out` has room: those that are due for their own reason,

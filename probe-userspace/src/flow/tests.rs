@@ -16,6 +16,9 @@ use crate::packet::Packet;
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_700_000_000 * SECOND;
 
+/// More than any test here needs.
+const AMPLE: Budget = Budget { buckets: 1000, looks: usize::MAX };
+
 const FIN: u8 = 1;
 const SYN: u8 = 2;
 const RST: u8 = 4;
@@ -198,7 +201,7 @@ fn the_hand_writes_an_idle_flow_within_a_second_of_its_end() {
     let mut cache = Cache::of(&settings(1000));
     let mut out = Vec::new();
     meter(&mut cache, &[client(0, ACK)], &mut out);
-    let budget = Budget { buckets: cache.bucket_count() / 50 };
+    let budget = Budget { buckets: cache.bucket_count() / 50, looks: usize::MAX };
     for hundredths in 0..=600 {
         let now = START + hundredths * SECOND / 100;
         cache.expire(now, budget, &mut out);
@@ -214,7 +217,7 @@ fn the_hand_writes_a_closed_flow_within_a_second_of_its_linger() {
     let mut out = Vec::new();
     meter(&mut cache, &[client(0, SYN), server(0, RST)], &mut out);
     for hundredths in 0..=200 {
-        cache.expire(START + hundredths * SECOND / 100, Budget { buckets: 1000 }, &mut out);
+        cache.expire(START + hundredths * SECOND / 100, AMPLE, &mut out);
     }
     assert_eq!(reasons(&out), [FlowEndReason::EndOfFlow]);
 }
@@ -235,8 +238,40 @@ fn expiry_stops_where_there_is_no_room() {
     }
     let mut cache = Cache::of(&settings(64));
     meter(&mut cache, &[client(0, ACK)], &mut Vec::new());
-    assert!(!cache.expire(START + 60 * SECOND, Budget { buckets: 1000 }, &mut Full));
+    assert!(!cache.expire(START + 60 * SECOND, AMPLE, &mut Full));
     assert_eq!(cache.open_flows(), 1);
+}
+
+#[test]
+fn a_mass_of_ended_flows_goes_out_in_steps_and_none_is_forgotten() {
+    const FLOWS: usize = 10_000;
+    let mut cache = Cache::of(&settings(FLOWS));
+    let mut out = Vec::new();
+    let packets = (0..FLOWS as u16).map(|port| packet(START, (1, port), (2, 80)));
+    meter(&mut cache, &packets.collect::<Vec<_>>(), &mut out);
+    let budget = Budget { buckets: 2048, looks: 100 };
+    let (mut written, mut calls) = (out.len(), 0);
+    // Time stands still once the hand owes a round: it is the calls that bring it on.
+    while !cache.expire(START + 6 * SECOND, budget, &mut out) {
+        assert!(out.len() - written <= budget.looks + WAYS, "{} records in a call", out.len() - written);
+        (written, calls) = (out.len(), calls + 1);
+    }
+    assert_eq!((out.len(), cache.open_flows()), (FLOWS, 0));
+    assert!(calls >= FLOWS / (budget.looks + WAYS), "{calls} calls");
+}
+
+#[test]
+fn a_full_cache_of_almost_empty_buckets_gives_up_a_flow_soon() {
+    const FLOWS: usize = 4;
+    let mut cache = Cache::of(&Settings { hash_size: Some(16 << 16), ..settings(FLOWS) });
+    let mut out = Vec::new();
+    // A search passes 512 buckets, and never more.
+    let allowed = FLOWS + 2 * cache.bucket_count() / 512;
+    for port in 1..2_000_u16 {
+        meter(&mut cache, &[packet(START, (1, port), (2, 80))], &mut out);
+        assert!(cache.open_flows() <= allowed, "{} flows", cache.open_flows());
+    }
+    assert!(cache.evicted_flows() as usize >= 1_999 - allowed);
 }
 
 #[test]
@@ -398,7 +433,7 @@ proptest! {
             model.packet(packet);
             metered += Amount::one(packet.layer2_octets.into());
             if hand > 0 {
-                cache.expire(cache.clock(), Budget { buckets: 40 * hand }, &mut out);
+                cache.expire(cache.clock(), Budget { buckets: 40 * hand, looks: 3 }, &mut out);
             }
             prop_assert_eq!(amount(&out) + cache.open(), metered);
         }

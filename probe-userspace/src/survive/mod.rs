@@ -51,7 +51,7 @@ mod step;
 mod tests;
 
 pub use directory::{Directory, Refusal};
-pub use file::{Owner, Parts, Shape};
+pub use file::{LaneMemory, Owner, Parts, Shape};
 pub use remains::{Remains, Spooled};
 
 pub(crate) use memory::{Memory, Owned, Words, part_octets};

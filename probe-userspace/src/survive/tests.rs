@@ -145,7 +145,7 @@ fn run_over(place: &Place, kill_after: u64, exporter: impl FnOnce(LaneMemory) ->
             given.set(whole.get() + metered);
             shard.process(&frames(at, &packets), 3, &mut out);
             whole.set(given.get());
-            shard.expire(START + at * SECOND, Budget { buckets: 100 }, &mut out);
+            shard.expire(START + at * SECOND, Budget { buckets: 100, looks: 100 }, &mut out);
             // The exporter is away while the ring overflows.
             if !(8..=18).contains(&number) {
                 exporter.step(Duration::from_millis(700 * number as u64));

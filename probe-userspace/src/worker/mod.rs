@@ -39,9 +39,10 @@ pub use steering::Steering;
 pub use wait::Wait;
 use wait::{Next, Patience};
 
-/// Buckets that the hand of the cache may visit after a burst: at 64 bursts a second a cache of a million flows is still
-/// gone over once a second, and a visit of a quiet bucket costs less than a nanosecond.
-const EXPIRY: Budget = Budget { buckets: 2048 };
+/// What the hand of the cache may do after a burst, so that packets wait for it no longer than some 40 us whatever ends: at
+/// 64 bursts a second a quiet cache of a million flows is still gone over once a second, and a million flows that end
+/// at once are out after 8,000 bursts (`perf/journal/2026-11-27-expiry.md`).
+pub const EXPIRY: Budget = Budget { buckets: 2048, looks: 128 };
 
 /// How long a worker sleeps at most: flows end and cuts are due without packets, too.
 const TICK: Duration = Duration::from_millis(100);
