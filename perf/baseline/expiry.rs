@@ -47,6 +47,9 @@ pub(crate) struct Expiry {
     flows: u32,
     /// What becomes of them
     #[arg(long, value_enum, default_value = "idle")]
+    /// By so much less may a record live, as the probe's --lifetime-perturbation
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    perturbation: u64,
     fate: Fate,
     /// Places in the hash table, as the probe's -w [default: two for each flow]
     #[arg(long)]
@@ -113,6 +116,7 @@ impl Run {
         let flows = command.flows as usize;
         let settings = Settings {
             active_timeout,
+            active_perturbation: Duration::from_secs(command.perturbation),
             idle_timeout,
             capacity: if command.fate == Fate::Flood { flows } else { flows + LIVELY as usize },
             hash_size: command.hash_size,

@@ -61,6 +61,7 @@ impl Meter {
         let day = Duration::from_secs(86_400);
         let settings = Settings {
             active_timeout: day,
+            active_perturbation: Duration::ZERO,
             idle_timeout: day,
             capacity: flows,
             hash_size: None,

@@ -109,6 +109,11 @@ fn flows(words: &Words) -> Result<Flows, Error> {
         "leave it out for 120",
     )?;
     let idle =
+    let perturbation = ranged(
+        ("--lifetime-perturbation", words.lifetime_perturbation.unwrap_or(0)),
+        (0, active - 1, "seconds at this -t"),
+        "a record lives a second at least: ask for less, or for a longer -t",
+    )?;
         ranged(("-d", words.idle_timeout.unwrap_or(IDLE_TIMEOUT_SECONDS)), timeouts, "leave it out for 30")?;
     let range = (FEWEST_FLOWS, MOST_FLOWS, "flows");
     let capacity = ranged(("-M", words.max_num_flows.unwrap_or(FLOWS)), range, "leave it out for 262144")?;
@@ -120,6 +125,7 @@ fn flows(words: &Words) -> Result<Flows, Error> {
     Ok(Flows {
         active_timeout: Duration::from_secs(active),
         idle_timeout: Duration::from_secs(idle),
+        active_perturbation: Duration::from_secs(perturbation),
         capacity: capacity as usize,
         buckets: buckets.map(|buckets| buckets as usize),
     })

@@ -183,6 +183,8 @@ pub struct Flows {
     pub active_timeout: Duration,
     /// Silence that ends a flow.
     pub idle_timeout: Duration,
+    /// By how much less a record may live, by its flow's hash.
+    pub active_perturbation: Duration,
     /// Open flows, over all workers.
     pub capacity: usize,
     /// Buckets, over all workers: a hint.

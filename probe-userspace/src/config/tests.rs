@@ -47,6 +47,7 @@ fn a_state_directory_in_front_of_the_sub_command_is_refused_and_not_ignored() {
 fn the_defaults_are_those_of_nprobe() {
     let config = load("-i eno1").unwrap();
     assert_eq!(config.flows.active_timeout, Duration::from_secs(120));
+    assert_eq!(config.flows.active_perturbation, Duration::ZERO);
     assert_eq!(config.flows.idle_timeout, Duration::from_secs(30));
     assert_eq!(config.user.as_deref(), Some("nobody"));
     assert_eq!(config.output.kafka.prefix, "gannet");
@@ -98,6 +99,7 @@ fn every_refusal_names_option_value_and_mend() {
         ("-t 0", "-t 0"),
         ("-d 90000", "-d 90000"),
         ("-M 1", "-M 1"),
+        ("--lifetime-perturbation 120", "--lifetime-perturbation 120"),
         ("-w 0", "-w 0"),
         ("--ring-size 1000", "--ring-size 1000"),
         ("--ring-size 8", "--ring-size 8"),

@@ -69,6 +69,11 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lifetime_timeout: Option<u64>,
 
+    /// A record may live up to so much shorter, by its flow's hash: flows that began together end apart [default: 0]
+    #[arg(long, value_name = "SECONDS", help_heading = "Flows")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lifetime_perturbation: Option<u64>,
+
     /// Silence after which a flow ends [default: 30]
     #[arg(short = 'd', long, value_name = "SECONDS", help_heading = "Flows")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -235,7 +235,7 @@ impl Cache {
     fn begin(&mut self, place: Place, packet: &Packet, out: &mut impl Records) {
         let slot = self.vacancy(place.bucket, out);
         self.journal[0].beginning(slot.index());
-        self.entries[slot.index()] = Entry::begin(packet);
+        self.entries[slot.index()] = Entry::begin(packet, self.timeouts.life(place.tag));
         torn();
         self.open_flows += 1;
         // The bound is set once the packet is in: its time counts.

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   0  key 44 | ingress interface 4 | per direction: TCP flags, TOS, TTL smallest, largest | ICMP, source, state
-//!  64  per direction: packets, octets, layer-2 octets | clock of the last packet | of the record's first packet
-//! 128  times of the first packet and, unless that is the clock of the last one, of the latest | clock of the closing packet | unused 40
+//!  64  per direction: packets, octets, layer-2 octets | clock of the last packet | of the record's active time-out
+//! 128  times of the first packet and, unless that is the clock of the last one, of the latest | clock of the closing packet | life of a record | unused 32
 //! ```
 //! Plain: any octets are an entry, for it may be read back from the file of a killed process (`survive`).
 //!
@@ -55,12 +55,14 @@ pub(crate) struct Entry {
     layer2_octets: [u64; 2],
     /// Clock at the last packet.
     pub(super) last_at: u64,
-    /// Clock at the first packet of the record.
-    pub(super) record_at: u64,
+    /// Clock at the record's active time-out.
+    pub(super) complete_at: u64,
     start_nanoseconds: u64,
     end_nanoseconds: u64,
     closed_at: u64,
-    unused_too: [u64; 5],
+    /// Longest life of a record of this flow.
+    life_nanoseconds: u64,
+    unused_too: [u64; 4],
 }
 
 /// No record has counted so much (2^56 octets are twenty years of 1 Tbit/s).
@@ -102,21 +104,23 @@ impl Entry {
         octets: [0; 2],
         layer2_octets: [0; 2],
         last_at: 0,
-        record_at: 0,
+        complete_at: 0,
         start_nanoseconds: u64::MAX,
         end_nanoseconds: 0,
         closed_at: 0,
-        unused_too: [0; 5],
+        life_nanoseconds: 0,
+        unused_too: [0; 4],
     };
 
-    /// The entry of a flow that begins with this packet, which is yet to be added.
-    pub(super) fn begin(packet: &Packet) -> Self {
+    /// The entry of a flow that begins with this packet, which is yet to be added. Its records live so long at most.
+    pub(super) fn begin(packet: &Packet, life_nanoseconds: u64) -> Self {
         Self {
             key: packet.headers.key,
             ingress_interface: packet.ingress_interface,
             icmp_type: packet.headers.icmp_type,
             icmp_code: packet.headers.icmp_code,
             source: packet.headers.direction as u8,
+            life_nanoseconds,
             ..Self::VACANT
         }
     }
@@ -133,6 +137,7 @@ impl Entry {
             closing: self.closing,
             closed_at: self.closed_at,
             last_at: self.last_at,
+            life_nanoseconds: self.life_nanoseconds,
             ..Self::VACANT
         }
     }
@@ -169,7 +174,7 @@ impl Entry {
     #[inline(never)]
     fn add_time(&mut self, timestamp_nanoseconds: u64, now: u64) {
         if self.is_empty() {
-            self.record_at = now;
+            self.complete_at = now.saturating_add(self.life_nanoseconds);
         }
         self.start_nanoseconds = self.start_nanoseconds.min(timestamp_nanoseconds);
         self.end_nanoseconds = self.end_nanoseconds().max(timestamp_nanoseconds);

@@ -130,8 +130,7 @@ impl Model {
             return;
         }
         let idle_at = flow.last_at() + nanoseconds(self.settings.idle_timeout);
-        let active_at =
-            flow.record.first().map(|(_, first)| first + nanoseconds(self.settings.active_timeout));
+        let active_at = flow.record.first().map(|(_, first)| first + life(&self.settings, key));
         if let Some(active_at) = active_at
             && active_at < idle_at
             && self.clock >= active_at
@@ -153,6 +152,13 @@ impl Model {
     }
 }
 
+/// How long a record of this conversation lives: the time-out less the share that its hash has of the perturbation.
+pub(super) fn life(settings: &Settings, key: &FlowKey) -> u64 {
+    let share = u64::from(((key.hash() >> 32) as u32).max(1)) * 0x9e37_79b9 % (1 << 32);
+    let perturbation = settings.active_perturbation.as_nanos();
+    (settings.active_timeout.as_nanos() - perturbation * u128::from(share) / (1 << 32)) as u64
+}
+
 /// The record of a conversation's open packets. Addresses, ports and tags are those of the cache's own entry: they follow
 /// from the key alone. All that is counted is counted here, from the list.
 fn record(settings: &Settings, flow: &Conversation, reason: FlowEndReason) -> FlowRecord {
@@ -172,7 +178,7 @@ fn record(settings: &Settings, flow: &Conversation, reason: FlowEndReason) -> Fl
     let times = || flow.record.iter().map(|(packet, _)| packet.timestamp_nanoseconds);
     let mut from_source = first;
     from_source.headers.direction = source;
-    let ends = Entry::begin(&from_source).record(settings.observation_domain_id, reason);
+    let ends = Entry::begin(&from_source, 0).record(settings.observation_domain_id, reason);
     FlowRecord {
         flow_start_nanoseconds: times().min().unwrap(),
         flow_end_nanoseconds: times().max().unwrap(),

@@ -14,6 +14,9 @@ pub const TCP_LINGER: Duration = Duration::from_secs(1);
 pub struct Settings {
     /// Longest time that one record covers.
     pub active_timeout: Duration,
+    /// By how much less a record may live, each flow by its own share of it: those that began together then do not all come due
+    /// together.
+    pub active_perturbation: Duration,
     /// Silence that ends a flow.
     pub idle_timeout: Duration,
     /// Open flows at most.
@@ -29,6 +32,7 @@ pub struct Settings {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Timeouts {
     active_nanoseconds: u64,
+    perturbation_nanoseconds: u64,
     idle_nanoseconds: u64,
     linger_nanoseconds: u64,
 }
@@ -51,9 +55,20 @@ impl Timeouts {
         let nanoseconds = |duration: Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Self {
             active_nanoseconds: nanoseconds(settings.active_timeout),
+            perturbation_nanoseconds: nanoseconds(settings.active_perturbation),
             idle_nanoseconds: nanoseconds(settings.idle_timeout),
             linger_nanoseconds: nanoseconds(settings.idle_timeout.min(TCP_LINGER)),
         }
+    }
+
+    /// How long a record of a flow lives at most, by half of its hash: the same flow always the same. That half has chosen the worker as
+    /// well, so its bits are spread once more.
+    #[inline]
+    pub(super) fn life(&self, tag: u32) -> u64 {
+        // Knuth's multiplicative hashing (TAOCP 3, 6.4), by 2^32 over the golden ratio.
+        let share = u64::from(tag.wrapping_mul(0x9e37_79b9));
+        let less = u128::from(self.perturbation_nanoseconds) * u128::from(share) >> 32;
+        self.active_nanoseconds.saturating_sub(less as u64)
     }
 
     /// When the entry is due, if no more packets come.
@@ -65,7 +80,7 @@ impl Timeouts {
         let idle = entry.last_at.saturating_add(self.idle_nanoseconds);
         match entry.is_empty() {
             true => idle,
-            false => idle.min(entry.record_at.saturating_add(self.active_nanoseconds)),
+            false => idle.min(entry.complete_at),
         }
     }
 

@@ -41,6 +41,7 @@ impl Records for Vec<FlowRecord> {
 fn settings(capacity: usize) -> Settings {
     Settings {
         active_timeout: Duration::from_secs(20),
+        active_perturbation: Duration::ZERO,
         idle_timeout: Duration::from_secs(5),
         capacity,
         hash_size: None,
@@ -167,6 +168,33 @@ fn an_active_timeout_continues_the_flow_in_the_same_direction() {
     assert_eq!((records[1].packet_delta_count, records[1].reverse_packet_delta_count), (1, 1));
     assert_eq!(records[1].source_transport_port, 1000);
     assert_eq!(records[1].flow_start_nanoseconds, START + 20 * SECOND);
+}
+
+#[test]
+fn perturbation_gives_each_flow_a_deadline_of_its_own_and_always_the_same() {
+    const PORTS: std::ops::Range<u16> = 1000..1400;
+    let settings = Settings { active_perturbation: Duration::from_secs(10), ..settings(1024) };
+    let start = |port| packet(START, (1, port), (2, 80));
+    let life = |port| super::model::life(&settings, &start(port).headers.key);
+    // Two packets a nanosecond apart, at the end of its life: the first is its record's, the second the next one's.
+    let records = |port| {
+        let at = |since| packet(START + since, (1, port), (2, 80));
+        let mut cache = Cache::of(&settings);
+        let mut out = Vec::new();
+        let between = (1..5)
+            .map(|n| at(n * 4 * SECOND))
+            .filter(|packet| packet.timestamp_nanoseconds < START + life(port) - 1);
+        let packets: Vec<_> =
+            [at(0)].into_iter().chain(between).chain([at(life(port) - 1), at(life(port))]).collect();
+        meter(&mut cache, &packets, &mut out);
+        assert_eq!(reasons(&out), [FlowEndReason::ActiveTimeout], "port {port}");
+        out[0].packet_delta_count + 1 == packets.len() as u64
+    };
+    assert!(PORTS.step_by(20).all(records));
+    // Evenly over the last ten seconds of twenty.
+    let mut counts = [0; 10];
+    PORTS.for_each(|port| counts[((life(port) - 1) / SECOND - 10) as usize] += 1);
+    assert!(counts.iter().all(|count| (15..=70).contains(count)), "{counts:?}");
 }
 
 #[test]
@@ -421,9 +449,11 @@ proptest! {
         packets in packets(),
         hand in proptest::collection::vec(0..4_usize, 200),
         active_seconds in 1..10_u64,
+        perturbed in 0..=100_u32,
     ) {
-        let settings =
-            Settings { active_timeout: Duration::from_secs(active_seconds), ..settings(1024) };
+        let active_timeout = Duration::from_secs(active_seconds);
+        let active_perturbation = active_timeout * perturbed / 100;
+        let settings = Settings { active_timeout, active_perturbation, ..settings(1024) };
         let mut cache = Cache::of(&settings);
         let mut model = Model::new(settings);
         let mut out = Vec::new();

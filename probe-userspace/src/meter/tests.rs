@@ -8,6 +8,7 @@ use crate::source::LinkLayer;
 
 const SETTINGS: Settings = Settings {
     active_timeout: Duration::from_secs(120),
+    active_perturbation: Duration::ZERO,
     idle_timeout: Duration::from_secs(30),
     capacity: 64,
     hash_size: None,

@@ -113,6 +113,7 @@ pub(super) fn shard_settings(flows: Flows, workers: usize) -> Settings {
     Settings {
         active_timeout: flows.active_timeout,
         idle_timeout: flows.idle_timeout,
+        active_perturbation: flows.active_perturbation,
         capacity: flows.capacity.div_ceil(workers),
         hash_size: flows.buckets.map(|buckets| buckets.div_ceil(workers)),
         observation_domain_id: super::OBSERVATION_DOMAIN_ID,
@@ -146,8 +147,13 @@ mod tests {
     #[test]
     fn a_cache_beyond_the_memory_is_refused_before_it_is_allocated() {
         let second = Duration::from_secs(1);
-        let flows =
-            |capacity| Flows { active_timeout: second, idle_timeout: second, capacity, buckets: None };
+        let flows = |capacity| Flows {
+            active_timeout: second,
+            active_perturbation: Duration::ZERO,
+            idle_timeout: second,
+            capacity,
+            buckets: None,
+        };
         let message = check_memory(flows(1 << 28), 2, 8 << 30).unwrap_err().to_string();
         assert!(message.contains("-M 268435456") && message.contains("8192 MB are available"), "{message}");
         check_memory(flows(1 << 18), 2, 8 << 30).unwrap();

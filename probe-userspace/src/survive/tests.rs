@@ -35,6 +35,7 @@ const NEW: Epoch = Epoch(Uuid::from_u128(11));
 
 const SETTINGS: Settings = Settings {
     active_timeout: Duration::from_secs(4),
+    active_perturbation: Duration::ZERO,
     idle_timeout: Duration::from_secs(2),
     capacity: 8,
     hash_size: None,

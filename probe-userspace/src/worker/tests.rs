@@ -105,6 +105,7 @@ impl Control for Quiet {
 
 const SETTINGS: Settings = Settings {
     active_timeout: Duration::from_secs(120),
+    active_perturbation: Duration::ZERO,
     idle_timeout: Duration::from_secs(30),
     capacity: 1024,
     hash_size: None,

@@ -375,6 +375,7 @@ fn conserve(file: Vec<u8>) -> Result<(), TestCaseError> {
     let Ok(mut source) = CaptureFile::new("test".into(), Box::new(Cursor::new(file))) else { return Ok(()) };
     let settings = Settings {
         active_timeout: Duration::from_secs(120),
+        active_perturbation: Duration::ZERO,
         idle_timeout: Duration::from_secs(30),
         capacity: 16,
         hash_size: None,
