@@ -47,10 +47,10 @@ pub(crate) struct Expiry {
     flows: u32,
     /// What becomes of them
     #[arg(long, value_enum, default_value = "idle")]
+    fate: Fate,
     /// By so much less may a record live, as the probe's --lifetime-perturbation
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     perturbation: u64,
-    fate: Fate,
     /// Places in the hash table, as the probe's -w [default: two for each flow]
     #[arg(long)]
     hash_size: Option<usize>,
@@ -96,7 +96,8 @@ pub(crate) fn run(command: &Expiry) -> anyhow::Result<serde_json::Value> {
     Ok(run.report(command, calls))
 }
 
-fn model(flows: u32, seed: u64) -> Model {
+/// UDP over IPv4; another seed has other keys.
+pub(crate) fn model(flows: u32, seed: u64) -> Model {
     Model {
         flows,
         packets_per_flow: 2,
@@ -137,8 +138,8 @@ impl Run {
             _lane: lane,
             now: START_NANOSECONDS,
             budget: Budget { buckets: command.buckets.unwrap_or(EXPIRY.buckets), looks },
-            process: Histogram::new(3)?,
-            expire: Histogram::new(3)?,
+            process: Histogram::new_with_bounds(1, SECOND, 3)?,
+            expire: Histogram::new_with_bounds(1, SECOND, 3)?,
         })
     }
 

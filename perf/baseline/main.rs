@@ -3,6 +3,7 @@
 
 mod expiry;
 mod shard;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, RandomState};
@@ -39,6 +40,8 @@ enum Command {
     Lookup(Lookup),
     /// From memory: very many flows of the probe's shard come due at once while packets go on
     Expiry(expiry::Expiry),
+    /// From memory: the worker's loop, with the times of its stages and without
+    Turns(turns::Turns),
 }
 
 #[derive(Args)]
@@ -94,11 +97,14 @@ fn main() -> anyhow::Result<()> {
         Command::Tpacket(live) => receive(&live, &mut Tpacket::open(&Interface::by_name(&live.interface)?)?),
         Command::Drop(live) => receive(&live, &mut XdpDrop::attach(&live.interface)?),
         Command::Lookup(command) => lookup(&command),
-        Command::Expiry(command) => {
-            println!("{}", expiry::run(&command)?);
-            Ok(())
-        }
+        Command::Expiry(command) => say(&expiry::run(&command)?),
+        Command::Turns(command) => say(&turns::run(&command)?),
     }
+}
+
+fn say(report: &serde_json::Value) -> anyhow::Result<()> {
+    println!("{report}");
+    Ok(())
 }
 
 fn xsk(live: &Live) -> anyhow::Result<()> {

@@ -12,24 +12,57 @@ use std::os::unix::net::UnixDatagram;
 use live::{BOUND, Room, STOP_BOUND};
 use perf::kernel::signal::Signal;
 use perf::kernel::thread::in_network;
-use perf::process::Program;
+use perf::process::{Program, Running};
 use perf::wait::{wait_for, wait_until};
+
+/// The page of a probe with `--http`.
+fn metrics(room: &Room, probe: &Running) -> String {
+    let said = probe.stderr();
+    let address = said.split("http://").nth(1).unwrap().split('/').next().unwrap();
+    let connect = in_network(room.right.name(), || TcpStream::connect(address));
+    let mut connection = connect.unwrap().unwrap();
+    connection.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let mut page = String::new();
+    connection.read_to_string(&mut page).unwrap();
+    page
+}
+
+#[test]
+fn stages_of_a_worker_have_their_times_in_the_metrics_and_where_asked_in_a_table() {
+    const PARTS: [&str; 4] = ["receive", "process", "hand_over", "expire"];
+    let room = Room::new(1, 1500);
+    let probe = room.probe("--capture xdp --http 127.0.0.1:0 --stage-times");
+    room.send("--flows 500 --packets-per-flow 100 --rate 50000");
+    let count = |page: &str, stage: &str| {
+        let line = format!("probe_worker_stage_seconds_count{{worker=\"0\",stage=\"{stage}\"}} ");
+        let count = page.lines().find_map(|found| found.strip_prefix(&line))?;
+        count.parse::<u64>().ok()
+    };
+    // A cut of after the last packet: two of them, and all batches are sealed.
+    let done = || metrics(&room, &probe).contains("probe_worker_metered_packets_total{worker=\"0\"} 50000");
+    wait_until("all packets", BOUND, done).unwrap();
+    let page = metrics(&room, &probe);
+    let turns = count(&page, "turn").unwrap();
+    assert!(turns >= 50_000 / 64, "{turns} turns\n{page}");
+    for part in PARTS {
+        // One turn in sixteen, idle ones among them, and each has all parts.
+        let times = count(&page, part).unwrap();
+        assert!((1..=turns).contains(&times), "{part}: {times} of {turns}");
+    }
+    let books = room.stop(probe);
+    books.assert_balanced("--stage-times");
+    let said = &books.finished.stderr;
+    for stage in ["stage ", "turn ", "cut ", "sleep ", "seal "].into_iter().chain(PARTS) {
+        assert!(said.lines().any(|line| line.starts_with(stage)), "{stage} in\n{said}");
+    }
+}
 
 #[test]
 fn metrics_are_those_of_the_books() {
     let room = Room::new(1, 1500);
     let probe = room.probe("--capture xdp --http 127.0.0.1:0");
     room.send("--by packet-socket --flows 20");
-    let said = probe.stderr();
-    let address = said.split("http://").nth(1).unwrap().split('/').next().unwrap();
-    let get = || {
-        let connect = in_network(room.right.name(), || TcpStream::connect(address));
-        let mut connection = connect.unwrap().unwrap();
-        connection.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
-        let mut page = String::new();
-        connection.read_to_string(&mut page).unwrap();
-        page
-    };
+    let get = || metrics(&room, &probe);
     let line = "probe_worker_metered_packets_total{worker=\"0\"} 200";
     wait_until(line, BOUND, || get().lines().any(|found| found == line)).unwrap();
     let page = get();

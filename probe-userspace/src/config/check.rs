@@ -58,6 +58,7 @@ pub(super) fn check(
         recovery_dir: (!words.no_recovery)
             .then(|| words.recovery_dir.clone().unwrap_or_else(|| RECOVERY_DIR.into())),
         bpf_dir: words.bpf_dir.clone().unwrap_or_else(|| BPF_DIR.into()),
+        stage_times: words.stage_times,
         http: words.http.as_deref().map(http).transpose()?,
         user: user(words),
     })
@@ -108,12 +109,12 @@ fn flows(words: &Words) -> Result<Flows, Error> {
         timeouts,
         "leave it out for 120",
     )?;
-    let idle =
     let perturbation = ranged(
         ("--lifetime-perturbation", words.lifetime_perturbation.unwrap_or(0)),
         (0, active - 1, "seconds at this -t"),
         "a record lives a second at least: ask for less, or for a longer -t",
     )?;
+    let idle =
         ranged(("-d", words.idle_timeout.unwrap_or(IDLE_TIMEOUT_SECONDS)), timeouts, "leave it out for 30")?;
     let range = (FEWEST_FLOWS, MOST_FLOWS, "flows");
     let capacity = ranged(("-M", words.max_num_flows.unwrap_or(FLOWS)), range, "leave it out for 262144")?;
@@ -124,8 +125,8 @@ fn flows(words: &Words) -> Result<Flows, Error> {
         .transpose()?;
     Ok(Flows {
         active_timeout: Duration::from_secs(active),
-        idle_timeout: Duration::from_secs(idle),
         active_perturbation: Duration::from_secs(perturbation),
+        idle_timeout: Duration::from_secs(idle),
         capacity: capacity as usize,
         buckets: buckets.map(|buckets| buckets as usize),
     })

@@ -141,6 +141,8 @@ pub struct Config {
     pub recovery_dir: Option<PathBuf>,
     /// Where the kernel keeps the XDP program's side of it, if flows survive a kill.
     pub bpf_dir: PathBuf,
+    /// Print at the end how long the stages of the workers took.
+    pub stage_times: bool,
     /// Where metrics are served.
     pub http: Option<SocketAddr>,
     /// User to become after the start; `None` = stay.
@@ -181,10 +183,10 @@ pub struct Capture {
 pub struct Flows {
     /// Longest life of a record.
     pub active_timeout: Duration,
-    /// Silence that ends a flow.
-    pub idle_timeout: Duration,
     /// By how much less a record may live, by its flow's hash.
     pub active_perturbation: Duration,
+    /// Silence that ends a flow.
+    pub idle_timeout: Duration,
     /// Open flows, over all workers.
     pub capacity: usize,
     /// Buckets, over all workers: a hint.

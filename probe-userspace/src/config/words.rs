@@ -258,6 +258,11 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wait: Option<WaitWord>,
 
+    /// Print at the end how long the stages of the workers took, one table (interfaces only)
+    #[arg(long, help_heading = "Running")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stage_times: bool,
+
     /// Identity of this probe [default: made once, kept in the state directory]
     #[arg(long, value_name = "UUID", help_heading = "Running")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -125,8 +125,8 @@ impl Exporter {
     }
 
     /// Ends the lanes of workers that are stuck.
-    pub(super) fn forsake(&mut self) {
-        self.lanes.iter_mut().filter(|lane| !lane.has_ended).for_each(|lane| lane.forsake(&self.outbox));
+    pub(super) fn forsake(&mut self, now: Duration) {
+        self.lanes.iter_mut().filter(|lane| !lane.has_ended).for_each(|lane| lane.forsake(now, &self.outbox));
     }
 
     /// Makes a message, sends it in-band and hands it to the books.
@@ -177,6 +177,7 @@ impl Exporter {
                 time_nanoseconds: wall_nanoseconds,
                 worker: salvage.terms(),
                 sources: Vec::new(),
+                stages: None,
                 last,
             };
             cuts.push(cut);
@@ -206,13 +207,13 @@ impl Lane {
                         self.push(record, now, outbox);
                     }
                 }
-                Some(Export::Cut(cut)) => self.cut(*cut, outbox),
+                Some(Export::Cut(cut)) => self.cut(*cut, now, outbox),
                 None => break,
             }
             taken += 1;
         }
         if self.stream.is_due(now) {
-            self.seal(outbox);
+            self.seal(now, outbox);
         }
         self.notice_the_dead();
         taken > 0
@@ -236,8 +237,8 @@ impl Lane {
     }
 
     /// The batch is closed at the cut, so that the cut is exact and lies at a batch's edge.
-    fn cut(&mut self, mut cut: Cut, outbox: &Outbox) {
-        self.seal(outbox);
+    fn cut(&mut self, mut cut: Cut, now: Duration, outbox: &Outbox) {
+        self.seal(now, outbox);
         complete(&mut cut, &self.stream);
         self.has_ended = cut.last;
         self.cut = Some(cut);
@@ -246,8 +247,8 @@ impl Lane {
 
     /// Its worker will not say its last: the one before stands for it. What was open then and has not come since is
     /// discarded; what came in since then nobody knows, so this is a bound, and is said.
-    fn forsake(&mut self, outbox: &Outbox) {
-        self.seal(outbox);
+    fn forsake(&mut self, now: Duration, outbox: &Outbox) {
+        self.seal(now, outbox);
         self.has_ended = true;
         let Some(cut) = &mut self.cut else { return };
         let (open, before) = (cut.worker.open, cut.worker.exported);
@@ -266,12 +267,12 @@ impl Lane {
         );
     }
 
-    fn seal(&mut self, outbox: &Outbox) {
+    fn seal(&mut self, now: Duration, outbox: &Outbox) {
         if self.stream.is_empty() {
             // Cuts take room as well.
             self.ring.release();
         } else {
-            let sealed = self.stream.seal();
+            let sealed = self.stream.seal(now);
             self.deliver(sealed, outbox);
         }
     }

@@ -9,7 +9,7 @@ use flow_wire::stamp::{Sequence, Stamp, StreamId};
 use super::outbox::Outbox;
 use super::stream::Stream;
 use super::{Books, Identity};
-use crate::worker::Cut;
+use crate::worker::{Cut, Stage};
 
 /// Completes a worker's cut with what the exporter knows of its stream. The open batch was sealed at the cut, so nothing
 /// of it is between ring and batch.
@@ -20,6 +20,10 @@ pub(super) fn complete(cut: &mut Cut, stream: &Stream) {
     worker.records = sealed.records;
     for (reason, amount) in stream.discarded() {
         *worker.discarded.entry(*reason).or_default() += *amount;
+    }
+    if let Some(stages) = &mut cut.stages {
+        // Nobody else has it yet: nothing is copied.
+        Arc::make_mut(stages).put(Stage::Seal, stream.seal_times().clone());
     }
 }
 

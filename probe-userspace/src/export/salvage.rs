@@ -67,7 +67,7 @@ impl Salvage {
             self.inherited.octets = self.inherited.octets.saturating_add(counted.octets);
             sealed = self.stream.push(record, now);
         }
-        let sealed = sealed.or_else(|| self.stream.seal());
+        let sealed = sealed.or_else(|| self.stream.seal(now));
         let totals = Sealed { inherited: self.inherited, ..self.stream.sealed(0) };
         self.sealed.prepare(&totals.numbers());
         front.prepare(rows, self.epoch, totals.cut.stream, totals.cut.next);

@@ -6,9 +6,11 @@ use flow_wire::batch::{Sealed, encode};
 use flow_wire::ledger::{Amount, ByReason, Discard, StreamCut};
 use flow_wire::record::FlowRecord;
 use flow_wire::stamp::{Sequence, Stamp, StreamId};
+use hdrhistogram::Histogram;
 
 use super::Identity;
 use crate::survive;
+use crate::worker::{Stage, Stages};
 
 /// Rows that close a batch: the schema is then 2 % of it, and at 31-36 octets a row behind the bus's zstd a message is
 /// still small.
@@ -27,6 +29,8 @@ pub(super) struct Stream {
     records: u64,
     exported: Amount,
     discarded: ByReason<Discard>,
+    /// From a batch's first record to its seal.
+    seal_times: Histogram<u64>,
 }
 
 impl Stream {
@@ -40,6 +44,7 @@ impl Stream {
             records: 0,
             exported: Amount::ZERO,
             discarded: ByReason::new(),
+            seal_times: Stages::new().of(Stage::Seal).clone(),
         }
     }
 
@@ -49,7 +54,7 @@ impl Stream {
             self.opened = now;
         }
         self.open.push(record);
-        if self.open.len() < SEAL_ROWS { None } else { self.seal() }
+        if self.open.len() < SEAL_ROWS { None } else { self.seal(now) }
     }
 
     /// Whether the open batch is old enough to go.
@@ -63,10 +68,11 @@ impl Stream {
     }
 
     /// Closes the open batch, if there is one. The totals grow by what the encoded batch says, never by the records.
-    pub(super) fn seal(&mut self) -> Option<Sealed> {
+    pub(super) fn seal(&mut self, now: Duration) -> Option<Sealed> {
         if self.open.is_empty() {
             return None;
         }
+        self.seal_times.saturating_record(now.saturating_sub(self.opened).as_nanos() as u64);
         let sealed = encode(&self.open, self.stamp());
         let records = std::mem::take(&mut self.open);
         match sealed {
@@ -94,6 +100,11 @@ impl Stream {
     pub(super) fn sealed(&self, position: u64) -> survive::sealed::Sealed {
         let not_encodable = self.discarded.get(&Discard::NotEncodable).copied().unwrap_or(Amount::ZERO);
         survive::sealed::Sealed { cut: self.cut(), position, not_encodable, inherited: Amount::ZERO }
+    }
+
+    /// How long its records waited in open batches, the first of each.
+    pub(super) fn seal_times(&self) -> &Histogram<u64> {
+        &self.seal_times
     }
 
     /// What could not be sealed.

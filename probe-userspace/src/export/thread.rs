@@ -143,7 +143,7 @@ fn run(exporter: &mut Exporter, is_hurried: &AtomicBool, forsakes: &AtomicBool) 
             continue;
         }
         if is_forsaking {
-            exporter.forsake();
+            exporter.forsake(start.elapsed());
         } else {
             std::thread::park_timeout(IDLE);
         }

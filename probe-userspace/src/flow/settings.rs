@@ -67,7 +67,7 @@ impl Timeouts {
     pub(super) fn life(&self, tag: u32) -> u64 {
         // Knuth's multiplicative hashing (TAOCP 3, 6.4), by 2^32 over the golden ratio.
         let share = u64::from(tag.wrapping_mul(0x9e37_79b9));
-        let less = u128::from(self.perturbation_nanoseconds) * u128::from(share) >> 32;
+        let less = (u128::from(self.perturbation_nanoseconds) * u128::from(share)) >> 32;
         self.active_nanoseconds.saturating_sub(less as u64)
     }
 

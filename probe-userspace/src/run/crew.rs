@@ -52,9 +52,10 @@ impl Crew {
                 pin(core);
                 // Made here: memory of the process's own is touched first, and so lies next to its core.
                 let shard = Shard::new(number, &settings, shard);
+                let outlet = Outlet::new(out, when_full, handover);
                 describe(number, &shard, &settings);
                 drop(made);
-                let worker = Worker::new(shard, Outlet::new(out, when_full, handover), clock);
+                let worker = Worker::new(shard, outlet, clock);
                 worker.waiting(wait).run(sources, &mut control);
             };
             let name = format!("worker-{number}");
@@ -112,8 +113,8 @@ pub(super) fn shard_settings(flows: Flows, workers: usize) -> Settings {
     let workers = workers.max(1);
     Settings {
         active_timeout: flows.active_timeout,
-        idle_timeout: flows.idle_timeout,
         active_perturbation: flows.active_perturbation,
+        idle_timeout: flows.idle_timeout,
         capacity: flows.capacity.div_ceil(workers),
         hash_size: flows.buckets.map(|buckets| buckets.div_ceil(workers)),
         observation_domain_id: super::OBSERVATION_DOMAIN_ID,

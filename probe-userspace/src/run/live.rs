@@ -161,6 +161,8 @@ struct LiveBooks {
 
 impl Books for LiveBooks {
     fn queues(&mut self, cuts: &[Cut]) -> Vec<QueueTerms> {
+        let stages = |cut: &Cut| Some((cut.worker.worker, Arc::clone(cut.stages.as_ref()?)));
+        self.board.put_stages(cuts.iter().filter_map(stages).collect());
         let sockets = books::merge(cuts.iter().flat_map(|cut| cut.sources.iter().cloned()));
         let closing = !cuts.is_empty() && cuts.iter().all(|cut| cut.last);
         let mut parts = Vec::new();

@@ -50,7 +50,7 @@ pub use exit::Exit;
 use crate::config::{Capture, CaptureWord, Command, CommandLine, Config, Input, XdpModeWord};
 use crate::export::{Identity, Sink};
 use crate::source::filtered::InForce;
-use crate::telemetry::{Board, Server, losses, summary};
+use crate::telemetry::{Board, Server, losses, stage_table, summary};
 use crate::worker::Clock;
 use conduct::{Ended, Setting, Stage};
 use control::Stop;
@@ -126,7 +126,11 @@ fn meter(command_line: &CommandLine, config: &Config, plan: &Plan) -> Result<Exi
         }
         ended => ended?,
     };
-    finish(config, ended, ledger)
+    let exit = finish(config, ended, ledger)?;
+    if config.stage_times {
+        eprintln!("{}", stage_table(&board.stages()));
+    }
+    Ok(exit)
 }
 
 /// Only where AF_XDP was the probe's own choice, in whatever mode there is.

@@ -335,7 +335,8 @@ fn spool_and_memory_together_give_everything_once_and_exact_books() {
         let (mut worker, lane) = crate::export::tests::lane(RING);
         let mut second = ByHand::over(NEW, vec![lane], Some(salvaged), outbox(spool));
         let worker_terms = WorkerTerms::default();
-        let cut = Cut { time_nanoseconds: 7, worker: worker_terms, sources: Vec::new(), last: false };
+        let cut =
+            Cut { time_nanoseconds: 7, worker: worker_terms, sources: Vec::new(), stages: None, last: false };
         worker.push_cut(Box::new(cut)).unwrap();
         second.step(Duration::ZERO);
         let (flows, messages) = second.sent();

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use flow_wire::ledger::{Message, of_probe, residual};
 
+use super::stages::ByWorker;
 use crate::spool::Statistics;
 
 /// The newest books.
@@ -16,12 +17,13 @@ struct Books {
     newest: Option<Arc<Message>>,
     before: Option<Arc<Message>>,
     spool: Option<Statistics>,
+    stages: ByWorker,
     changed: Instant,
 }
 
 impl Default for Books {
     fn default() -> Self {
-        Self { newest: None, before: None, spool: None, changed: Instant::now() }
+        Self { newest: None, before: None, spool: None, stages: ByWorker::new(), changed: Instant::now() }
     }
 }
 
@@ -33,6 +35,16 @@ impl Board {
         books.before = books.newest.replace(message);
         books.spool = spool;
         books.changed = Instant::now();
+    }
+
+    /// Hangs up how long the workers' stages took so far.
+    pub fn put_stages(&self, stages: ByWorker) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).stages = stages;
+    }
+
+    /// How long the workers' stages took so far; nothing for files.
+    pub fn stages(&self) -> ByWorker {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).stages.clone()
     }
 
     /// The newest, if there are any yet.

@@ -77,7 +77,8 @@ impl Server {
             ("GET", "/health", Some(_)) => ("200 OK", TEXT, "metering\n".into()),
             ("GET", "/health" | "/metrics", None) => ("503 Service Unavailable", TEXT, "starting\n".into()),
             ("GET", "/metrics", Some(message)) => {
-                ("200 OK", OPEN_METRICS, metrics::page(&message, self.board.residual(), self.board.spool()))
+                let (residual, spool) = (self.board.residual(), self.board.spool());
+                ("200 OK", OPEN_METRICS, metrics::page(&message, residual, spool, self.board.stages()))
             }
             ("GET", _, _) => ("404 Not Found", TEXT, "/metrics and /health are here\n".into()),
             _ => ("405 Method Not Allowed", TEXT, "GET only\n".into()),

@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
 
 use super::rates::word;
+use super::stages::{ByWorker, StageTimes};
 use crate::spool::Statistics;
 
 type Labels = Vec<(&'static str, String)>;
@@ -19,7 +20,7 @@ type Counters = Family<Labels, Counter>;
 type Gauges = Family<Labels, Gauge>;
 
 /// The page of `GET /metrics` (OpenMetrics text); `residual` is what the books cannot account for.
-pub(super) fn page(message: &Message, residual: u64, spool: Option<Statistics>) -> String {
+pub(super) fn page(message: &Message, residual: u64, spool: Option<Statistics>, stages: ByWorker) -> String {
     let mut registry = Registry::with_prefix("probe");
     let mut metrics = Metrics::new(&mut registry);
     message.queues.iter().for_each(|queue| metrics.queue(queue));
@@ -31,6 +32,7 @@ pub(super) fn page(message: &Message, residual: u64, spool: Option<Statistics>) 
     if let Some(spool) = spool {
         super::spool::register(&mut registry, &spool);
     }
+    registry.register_collector(Box::new(StageTimes(stages)));
     let left_over = Gauge::<i64>::default();
     left_over.set(i64::try_from(residual).unwrap_or(i64::MAX));
     registry.register(
@@ -289,7 +291,7 @@ mod tests {
             closed: false,
             ..Message::default()
         };
-        let page = page(&message, 3, None);
+        let page = page(&message, 3, None, ByWorker::new());
         for line in [
             "probe_source_seen_packets_total{interface=\"eno1\",queue=\"3\"} 10",
             "probe_source_seen_bytes_total{interface=\"eno1\",queue=\"3\"} 1000",

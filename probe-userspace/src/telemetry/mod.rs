@@ -15,6 +15,7 @@ mod metrics;
 mod number;
 mod rates;
 mod spool;
+mod stages;
 mod summary;
 
 pub use board::Board;
@@ -22,4 +23,5 @@ pub use http::Server;
 pub use line::Line;
 pub use number::si;
 pub use rates::{Rates, losses};
+pub use stages::{ByWorker, stage_table};
 pub use summary::summary;

@@ -13,11 +13,13 @@ mod handover;
 mod outlet;
 mod ring;
 mod sightings;
+mod stages;
 mod steering;
 #[cfg(test)]
 mod tests;
 mod wait;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use flow_wire::ledger::QueueTerms;
@@ -35,6 +37,8 @@ pub use outlet::{Outlet, WhenFull};
 pub(crate) use ring::{Consumer, Producer, remains, ring, ring_octets};
 pub use ring::{Cut, Export};
 pub use sightings::Sightings;
+use stages::Stopwatch;
+pub use stages::{Stage, Stages};
 pub use steering::Steering;
 pub use wait::Wait;
 use wait::{Next, Patience};
@@ -83,6 +87,7 @@ pub struct Worker {
     taken: Vec<Packet>,
     clock: Clock,
     patience: Patience,
+    watch: Stopwatch,
     /// When the next cut is due: nanoseconds of the clock, or packets received.
     next_cut: u64,
 }
@@ -102,13 +107,21 @@ impl Worker {
     pub fn new(shard: Shard, outlet: Outlet, clock: Clock) -> Self {
         let taken = Vec::with_capacity(BURST_CAPACITY);
         let (patience, next_cut) = (Patience::default(), clock.now().unwrap_or(0));
-        Self { sources: Vec::new(), shard, outlet, taken, clock, patience, next_cut }
+        let watch = Stopwatch::new(clock);
+        Self { sources: Vec::new(), shard, outlet, taken, clock, patience, watch, next_cut }
     }
 
     /// The same, waiting in this way.
     #[must_use]
     pub fn waiting(mut self, wait: Wait) -> Self {
         self.patience = Patience::new(wait);
+        self
+    }
+
+    /// The same, without taking the times of its stages: for who measures what that costs.
+    #[must_use]
+    pub fn untimed(mut self) -> Self {
+        self.watch.stop();
         self
     }
 
@@ -119,6 +132,7 @@ impl Worker {
         loop {
             let stopping = control.is_stopping();
             let now = self.clock.now();
+            self.watch.turn(now);
             let moved = self.turn(&mut sources, now, control);
             let ended = self.sources.iter().all(|feed| feed.ended);
             // A live source is emptied first; a file has as much left as it likes.
@@ -127,6 +141,7 @@ impl Worker {
             }
             if moved {
                 self.patience.moved();
+                self.watch.moved(now);
             } else {
                 self.rest(&mut sources, now, control);
             }
@@ -141,6 +156,7 @@ impl Worker {
             Next::Again => std::hint::spin_loop(),
             Next::Look => control.wait(sources, handover.wake(), Duration::ZERO),
             Next::Sleep if handover.lie_down() => {
+                self.watch.sleeps();
                 control.wait(sources, handover.wake(), TICK);
                 handover.get_up();
             }
@@ -175,9 +191,11 @@ impl Worker {
             }
             moved = true;
         }
+        self.watch.lap(Stage::HandOver);
         let now = now.unwrap_or_else(|| self.shard.clock());
         // A hand that is behind goes on instead of sleeping.
         moved |= !self.shard.expire(now, EXPIRY, &mut self.outlet);
+        self.watch.lap(Stage::Expire);
         self.cut_if_due(now, sources, control);
         moved
     }
@@ -189,16 +207,19 @@ impl Worker {
         now: Option<u64>,
         control: &mut impl Control,
     ) -> bool {
-        let Self { shard, outlet, sources, .. } = self;
+        let Self { shard, outlet, sources, watch, .. } = self;
         let feed = &mut sources[index];
         let state = source.receive(now.unwrap_or(0), &mut |frames| {
+            watch.lap(Stage::Receive);
             if !feed.begun && now.is_none() {
                 shard.rewind(frames[0].timestamp_nanoseconds, outlet);
             }
             feed.begun = true;
             shard.process(frames, feed.ingress_interface, outlet);
             outlet.handover_mut().look(shard.burst(), now.unwrap_or(0));
+            watch.lap(Stage::Process);
         });
+        watch.lap(Stage::Receive);
         match state {
             Ok(State::Some) => return true,
             Ok(State::Idle) => return false,
@@ -257,8 +278,10 @@ impl Worker {
         if progress < self.next_cut || !self.outlet.has_room_for_cut() {
             return;
         }
+        let since = self.clock.now();
         let cut = self.cut(now, false, sources, control);
         self.outlet.send(cut);
+        self.watch.ended(Stage::Cut, since);
         self.next_cut = progress.saturating_add(interval);
     }
 
@@ -279,7 +302,8 @@ impl Worker {
         worker.discarded = self.outlet.discarded();
         worker.split_flows = self.outlet.handover().split_flows();
         let sources = self.sources.iter().map(|feed| feed.terms.clone()).collect();
-        Cut { time_nanoseconds, worker, sources, last }
+        let stages = self.watch.stages().cloned().map(Arc::new);
+        Cut { time_nanoseconds, worker, sources, stages, last }
     }
 }
 

@@ -17,6 +17,10 @@ use crate::survive::remains::amount;
 /// Between two looks at a full ring, where waiting is allowed: short against the time in which an exporter drains it.
 const PAUSE: Duration = Duration::from_micros(50);
 
+/// One place of the ring in so many is for records that packets bring about: expiry leaves it free, for what it does not write now it
+/// writes later, and a packet cannot wait.
+const FOR_PACKETS: usize = 4;
+
 /// What becomes of a record that finds the ring full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {
@@ -43,17 +47,18 @@ pub struct Outlet {
 const REASONS: [Discard; DISCARDS / 2] = [Discard::ExportQueueFull, Discard::DrainTimeout];
 
 impl Outlet {
-    /// Records and cuts go into the ring of `memory`, packets of other workers' flows into `handover`.
+    /// Records and cuts go into the ring of `memory`, which is touched here, packets of other workers' flows into `handover`.
     ///
     /// # Panics
     /// The ring is too small for the records of one bucket of the cache: expiry would never find room.
     pub fn new(memory: OutMemory, when_full: WhenFull, handover: Handover) -> Self {
-        let OutMemory { ring, discards } = memory;
+        let OutMemory { mut ring, discards } = memory;
         let capacity = ring.capacity();
         assert!(
             when_full == WhenFull::Wait || capacity >= 2 * BUCKET_RECORDS,
             "a ring of {capacity} records"
         );
+        ring.touch();
         Self { ring, when_full, finishing: false, given_up: false, discards, handover }
     }
 
@@ -153,7 +158,11 @@ impl Records for Outlet {
 
     fn room(&self) -> usize {
         let counts = self.when_full == WhenFull::Discard || self.finishing;
-        if counts && !self.given_up && !self.ring.is_abandoned() { self.ring.room() } else { usize::MAX }
+        if !counts || self.given_up || self.ring.is_abandoned() {
+            return usize::MAX;
+        }
+        let for_packets = if self.finishing { 0 } else { self.ring.capacity() / FOR_PACKETS };
+        self.ring.room().saturating_sub(for_packets)
     }
 }
 
@@ -170,5 +179,24 @@ impl Owners for Outlet {
     #[inline]
     fn give(&mut self, packet: &Packet) -> Given {
         self.handover.give(packet)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::survive::{Parts, Shape};
+
+    #[test]
+    fn expiry_leaves_room_for_the_records_of_packets_until_there_are_none_any_more() {
+        let Parts { out, lane: _lane, .. } = Parts::anonymous(Shape { buckets: 1, ring: 128 }).unwrap();
+        let alone = Handover::mesh(1).unwrap().remove(0);
+        let mut outlet = Outlet::new(out, WhenFull::Discard, alone);
+        assert_eq!(outlet.room(), 96);
+        (0..100).for_each(|_| outlet.record(crate::export::tests::record()));
+        assert_eq!(outlet.room(), 0);
+        assert!(outlet.discarded().is_empty());
+        outlet.begin_to_finish();
+        assert_eq!(outlet.room(), 28);
     }
 }

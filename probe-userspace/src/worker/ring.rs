@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use flow_wire::ledger::{QueueTerms, WorkerTerms};
 use flow_wire::record::FlowRecord;
 
+use super::stages::Stages;
 use crate::survive::record::{self, WORDS};
 use crate::survive::{Memory, Words, part_octets, step};
 
@@ -40,6 +41,8 @@ pub struct Cut {
     pub worker: WorkerTerms,
     /// The terms of each of its sources; one queue may appear in the cuts of several workers.
     pub sources: Vec<QueueTerms>,
+    /// How long its stages took so far; `None` for files. The exporter adds its own.
+    pub stages: Option<Arc<Stages>>,
     /// The worker has ended: nothing follows in this ring.
     pub last: bool,
 }
@@ -125,6 +128,18 @@ pub(crate) struct Producer {
 }
 
 impl Producer {
+    /// Touches all of it, so that no page fault is left for records. Nobody has put anything in yet.
+    pub(crate) fn touch(&mut self) {
+        /// Of the smallest pages that there are.
+        const PAGE_WORDS: usize = 4096 / size_of::<u64>();
+        let slots = &self.slots.words[HEAD_WORDS..];
+        slots
+            .iter()
+            .step_by(PAGE_WORDS)
+            .chain(slots.last())
+            .for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+
     /// Puts a record in. `false` = it is full.
     #[inline]
     pub(crate) fn push(&mut self, record: &FlowRecord) -> bool {
@@ -292,8 +307,13 @@ mod tests {
 
     #[test]
     fn a_cut_keeps_its_place() {
-        let cut =
-            Cut { time_nanoseconds: 7, worker: WorkerTerms::default(), sources: Vec::new(), last: true };
+        let cut = Cut {
+            time_nanoseconds: 7,
+            worker: WorkerTerms::default(),
+            sources: Vec::new(),
+            stages: None,
+            last: true,
+        };
         let (mut worker, mut exporter) = ring_of(3);
         worker.push(&record());
         worker.push_cut(Box::new(cut)).unwrap();

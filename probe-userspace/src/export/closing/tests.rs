@@ -100,7 +100,7 @@ impl Start {
             received,
             ..QueueTerms::default()
         };
-        let cut = Cut { time_nanoseconds: WALL, worker, sources: vec![source], last };
+        let cut = Cut { time_nanoseconds: WALL, worker, sources: vec![source], stages: None, last };
         self.worker.push_cut(Box::new(cut)).unwrap();
     }
 

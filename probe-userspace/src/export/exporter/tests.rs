@@ -43,7 +43,7 @@ fn cut(worker: u16, flows: u64, open: u64, last: bool) -> Box<Cut> {
         received,
         ..QueueTerms::default()
     };
-    Box::new(Cut { time_nanoseconds: WALL, worker, sources: vec![source], last })
+    Box::new(Cut { time_nanoseconds: WALL, worker, sources: vec![source], stages: None, last })
 }
 
 #[derive(Clone, Default)]

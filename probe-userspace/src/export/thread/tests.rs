@@ -90,7 +90,8 @@ fn end(worker: &mut Producer) {
     assert!(worker.push(&record));
     let metered = Amount { packets: 3, octets: 300 };
     let worker_terms = WorkerTerms { metered, ..WorkerTerms::default() };
-    let cut = Cut { time_nanoseconds: 0, worker: worker_terms, sources: Vec::new(), last: true };
+    let cut =
+        Cut { time_nanoseconds: 0, worker: worker_terms, sources: Vec::new(), stages: None, last: true };
     worker.push_cut(Box::new(cut)).unwrap();
 }
 
@@ -134,7 +135,7 @@ fn the_books_close_without_a_worker_that_is_stuck() {
     let (handle, mut worker) = start_with(Late { acknowledges: true }, Pressure::Discard);
     let metered = Amount { packets: 10, octets: 1_000 };
     let terms = WorkerTerms { metered, open: metered, open_flows: 4, ..WorkerTerms::default() };
-    let cut = Cut { time_nanoseconds: 0, worker: terms, sources: Vec::new(), last: false };
+    let cut = Cut { time_nanoseconds: 0, worker: terms, sources: Vec::new(), stages: None, last: false };
     worker.push_cut(Box::new(cut)).unwrap();
     assert!(worker.push(&crate::export::tests::record()));
     handle.forsake();
