@@ -105,11 +105,16 @@ fn reading(page: &str, (process, worker): (u32, u32), napi: &[(String, u32)]) ->
         let label = format!("reason=\"{reason}\"");
         (reason.to_owned(), sum(page, "probe_source_dropped_packets_total", &label))
     };
+    // Received by the worker, or counted by the XDP program itself.
+    let counted = |unit: &str| {
+        let of = |way: &str| sum(page, &format!("probe_source_{way}_{unit}_total"), "");
+        of("received") + of("shunted")
+    };
     let times = napi.iter().map(|(_, thread)| threads::cpu_time(*thread));
     Reading {
         at: Instant::now(),
-        packets: sum(page, "probe_source_received_packets_total", ""),
-        octets: sum(page, "probe_source_received_bytes_total", ""),
+        packets: counted("packets"),
+        octets: counted("bytes"),
         drops: ["rx_ring_full", "rx_dropped"].map(dropped).into(),
         worker: threads::cpu_time(worker).unwrap_or_default(),
         process: threads::process_cpu_time(process),

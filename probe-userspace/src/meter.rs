@@ -8,10 +8,10 @@
 //! No clock, no lock, no allocation, no log line inside.
 
 use flow_wire::fault::{Fault, Hop, take};
-use flow_wire::ledger::{Amount, WorkerTerms};
+use flow_wire::ledger::{Amount, Unshunted, WorkerTerms};
 use xdp_abi::headers::{Fragment, NonFlow, Undecodable, Unmetered};
 
-use crate::flow::{Budget, Cache, Fragments, Records, Settings};
+use crate::flow::{Budget, Cache, Fragments, Records, Settings, Shunts};
 use crate::packet::{self, Packet};
 use crate::source::{BURST_CAPACITY, Frame};
 use crate::survive::bank::Bank;
@@ -140,6 +140,28 @@ impl Shard {
         self.cache.expire(now, budget, out)
     }
 
+    /// The same, with a shunt.
+    #[must_use]
+    pub fn with_shunts(mut self, shunts: Option<Shunts>) -> Self {
+        self.cache = self.cache.with_shunts(shunts);
+        self
+    }
+
+    /// Before the end: no flow is shunted any more, and none will be.
+    pub fn leave_shunts(&mut self) {
+        self.cache.leave_shunts();
+    }
+
+    /// Goes on with it. `true` = there is none left.
+    pub fn has_left_shunts(&mut self, out: &mut impl Records) -> bool {
+        self.cache.has_left_shunts(out)
+    }
+
+    /// Does not go on with it.
+    pub fn abandon_shunts(&mut self, out: &mut impl Records) {
+        self.cache.abandon_shunts(out);
+    }
+
     /// Ends all flows, from bucket `from` on, as far as `out` has room; returns where to go on.
     pub fn flush(&mut self, from: usize, out: &mut impl Records) -> Option<usize> {
         self.cache.flush(from, out)
@@ -173,7 +195,13 @@ impl Shard {
 
     /// The terms that the shard knows: all but what happens behind it (`exported`, `in_record_ring`, `discarded`).
     pub fn terms(&self) -> WorkerTerms {
+        let shunt = self.cache.shunt_terms();
+        let refused = |reason: Unshunted| (reason, shunt.refused[reason as usize]);
         WorkerTerms {
+            shunt_merged: shunt.merged,
+            shunted_flows: shunt.flows,
+            shunts: shunt.begun,
+            unshunted: Unshunted::ALL.map(refused).into_iter().filter(|(_, flows)| *flows > 0).collect(),
             worker: self.worker,
             received: self.received,
             metered: self.cache.metered(),

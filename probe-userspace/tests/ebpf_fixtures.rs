@@ -12,6 +12,8 @@ mod corpus;
 #[path = "../../xdp-ebpf/abi/tests/frames/mod.rs"]
 mod frames;
 
+use std::time::Duration;
+
 use bench::{Bench, Verdict};
 use frames::*;
 use probe::source::xdp::{CaptureFilter, Error, Host, Settings};
@@ -247,4 +249,136 @@ fn the_verifier_follows_the_program_with_a_wide_margin() {
     let mut bench = Bench::new(&Settings { sockets_of_queue: vec![1], ..Settings::default() });
     let followed = bench.program().xdp().unwrap().info().unwrap().verified_instruction_count().unwrap();
     assert!(followed < 100_000, "{followed} instructions");
+}
+
+/// A program that counts the flow of this frame.
+fn shunting(settings: Settings, frame: &[u8]) -> (Bench, probe::source::xdp::shunt::Table, usize) {
+    let mut bench = Bench::new(&Settings { shunts: true, ..settings });
+    let table = bench.program().shunt().unwrap().clone();
+    let key = walk(frame, Link::Ethernet).unwrap().key;
+    let place = xdp_abi::shunt::index(key.hash()) as usize;
+    table.set_idle(Duration::from_secs(1_000));
+    table.put_in(place, &key, monotonic(), [true; 2]);
+    (bench, table, place)
+}
+
+fn monotonic() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+fn one_queue() -> Settings {
+    Settings { sockets_of_queue: vec![1], ..Settings::default() }
+}
+
+const DROP: Verdict = Verdict::Other(1);
+
+#[test]
+fn a_shunted_flow_is_counted_by_direction_and_dropped() {
+    let frame = http();
+    let (mut bench, table, place) = shunting(one_queue(), &frame);
+    bench.fill(0);
+    let back = ethernet(
+        ethertype::IPV4,
+        &Ipv4 { source: Ipv4::of(TCP).destination, destination: Ipv4::of(TCP).source, ..Ipv4::of(TCP) }
+            .packet(&[tcp(80, 51000, 0x10), vec![0; 100]].concat()),
+    );
+    let runs = [&frame, &back, &back].map(|frame| bench.run(frame));
+    assert_eq!(runs, [DROP; 3]);
+    bench.expect(&[(Outcome::Shunted, 3, 54 + 2 * 154)]);
+    let mut counts = [probe::source::xdp::shunt::Counts::default(); 2];
+    table.add_counts(place, &mut counts);
+    let direction = walk(&frame[..], Link::Ethernet).unwrap().direction as usize;
+    let (forward, reverse) = (counts[direction], counts[1 - direction]);
+    assert_eq!(
+        (forward.packets, forward.octets, forward.layer2_octets, forward.tcp_flags),
+        (1, 40, 54, 0x18)
+    );
+    assert_eq!(
+        (reverse.packets, reverse.octets, reverse.layer2_octets, reverse.tcp_flags),
+        (2, 280, 308, 0x10)
+    );
+    assert_eq!((table.total().packets, table.total().octets), (3, 54 + 2 * 154));
+    table.take_out(place);
+    assert_eq!(bench.run(&frame), Verdict::Redirect);
+}
+
+#[test]
+fn octets_of_all_buffers_of_a_shunted_packet_are_counted() {
+    let mut payload = tcp(51000, 80, 0x10);
+    payload.resize(8940, 7);
+    let mut jumbo = ethernet(ethertype::IPV4, &Ipv4::of(TCP).packet(&payload));
+    // As segmentation offload writes it.
+    (jumbo[16], jumbo[17]) = (0, 0);
+    let (mut bench, table, place) = shunting(one_queue(), &jumbo);
+    assert_eq!(bench.run(&jumbo), DROP);
+    let mut counts = [probe::source::xdp::shunt::Counts::default(); 2];
+    table.add_counts(place, &mut counts);
+    let octets = counts[0].octets + counts[1].octets;
+    assert_eq!((octets, table.total().octets), (20 + 8940, 14 + 20 + 8940));
+}
+
+#[test]
+fn ends_beginnings_and_other_flows_come_up() {
+    for flags in [0x01, 0x11, 0x02, 0x12, 0x04] {
+        let (mut bench, table, place) = shunting(one_queue(), &http());
+        bench.fill(0);
+        let end = ethernet(ethertype::IPV4, &Ipv4::of(TCP).packet(&tcp(51000, 80, flags)));
+        assert_eq!(bench.run(&http()), DROP);
+        assert_eq!(bench.run(&end), Verdict::Redirect, "{flags:#x}");
+        assert!(table.is_stopped(place));
+        assert_eq!(bench.run(&http()), Verdict::Redirect, "{flags:#x}: it has been stopped");
+    }
+    let (mut bench, _, _) = shunting(one_queue(), &http());
+    bench.fill(0);
+    let other = ethernet(ethertype::IPV4, &Ipv4::of(TCP).packet(&tcp(51001, 80, 0x18)));
+    assert_eq!((bench.run(&other), bench.run(&http())), (Verdict::Redirect, DROP));
+}
+
+#[test]
+fn fragments_of_a_shunted_flow_come_up() {
+    let (mut bench, _, _) = shunting(one_queue(), &http());
+    bench.fill(0);
+    let first =
+        ethernet(ethertype::IPV4, &Ipv4 { fragment: 0x2000, ..Ipv4::of(TCP) }.packet(&tcp(51000, 80, 0x18)));
+    assert_eq!((bench.run(&first), bench.run(&http())), (Verdict::Redirect, DROP));
+}
+
+#[test]
+fn a_sample_a_second_comes_up_and_ends_the_shunt_where_nobody_listens() {
+    let (mut bench, table, place) = shunting(one_queue(), &http());
+    bench.fill(0);
+    let key = walk(&http()[..], Link::Ethernet).unwrap().key;
+    table.take_out(place);
+    table.put_in(place, &key, monotonic(), [false; 2]);
+    assert_eq!([bench.run(&http()), bench.run(&http())], [Verdict::Redirect, DROP]);
+    assert!(!table.is_stopped(place));
+    bench.program().clear_sockets().unwrap();
+    table.take_out(place);
+    table.put_in(place, &key, monotonic(), [false; 2]);
+    assert_eq!([bench.run(&http()), bench.run(&http())], [Verdict::Pass; 2]);
+    assert!(table.is_stopped(place));
+}
+
+#[test]
+fn silence_ends_a_shunt() {
+    let (mut bench, table, place) = shunting(one_queue(), &http());
+    bench.fill(0);
+    let key = walk(&http()[..], Link::Ethernet).unwrap().key;
+    table.take_out(place);
+    table.put_in(place, &key, monotonic().saturating_sub(1_100_000_000_000), [true; 2]);
+    table.set_idle(Duration::from_secs(1));
+    assert_eq!([bench.run(&http()), bench.run(&http())], [Verdict::Redirect; 2]);
+    assert!(table.is_stopped(place));
+}
+
+#[test]
+fn own_traffic_and_what_is_not_selected_is_not_shunted() {
+    let (mut bench, table, _) = shunting(Settings { host: ADDRESSED, ..one_queue() }, &http());
+    assert_eq!(bench.run(&http()), Verdict::Pass);
+    bench.program().set_host(Host::default()).unwrap();
+    assert_eq!(bench.run(&http()), DROP);
+    bench.program().set_filter(&CaptureFilter::parse(&["port 443"]).unwrap()).unwrap();
+    assert_eq!(bench.run(&http()), Verdict::Pass);
+    assert_eq!(table.total().packets, 1);
 }

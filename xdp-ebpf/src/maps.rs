@@ -2,7 +2,10 @@
 
 use aya_ebpf::btf_maps::{Array, LpmTrie, PerCpuArray, XskMap};
 use aya_ebpf::macros::btf_map;
-use xdp_abi::map;
+use xdp_abi::{map, shunt};
+
+/// `BPF_F_MMAPABLE` (linux/bpf.h).
+const MMAPABLE: usize = 1 << 10;
 
 #[btf_map(name = "GANNET_CONFIG")]
 pub(crate) static CONFIG: Array<map::Config, 1> = Array::new();
@@ -28,3 +31,15 @@ pub(crate) static PROTOCOLS: Array<map::FilterBits, { (map::BANKS * map::PROTOCO
 
 #[btf_map(name = "GANNET_KINDS")]
 pub(crate) static KINDS: Array<u32, { map::BANKS as usize }> = Array::new();
+
+#[btf_map(name = "GANNET_SHUNT")]
+pub(crate) static SHUNT: Array<shunt::Head, 1, MMAPABLE> = Array::new();
+
+#[btf_map(name = "GANNET_SHUNT_TAGS")]
+pub(crate) static SHUNT_TAGS: Array<u64, { shunt::PLACES as usize }, MMAPABLE> = Array::new();
+
+#[btf_map(name = "GANNET_SHUNT_KEYS")]
+pub(crate) static SHUNT_KEYS: Array<shunt::Place, { shunt::PLACES as usize }, MMAPABLE> = Array::new();
+
+#[btf_map(name = "GANNET_SHUNT_COUNTS")]
+pub(crate) static SHUNT_COUNTS: Array<shunt::Row, { shunt::PLACES as usize }, MMAPABLE> = Array::new();

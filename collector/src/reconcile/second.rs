@@ -18,8 +18,8 @@ pub fn second(stamp: &Stamp, message: &Message) -> Second {
             octets: queues(|queue| queue.seen.octets),
         },
         metered: Amount {
-            packets: workers(|worker| worker.metered.packets),
-            octets: workers(|worker| worker.metered.octets),
+            packets: workers(|worker| worker.metered.packets.saturating_add(worker.shunt_merged.packets)),
+            octets: workers(|worker| worker.metered.octets.saturating_add(worker.shunt_merged.octets)),
         },
         excepted_packets: queues(excepted_by_kernel).saturating_add(workers(excepted_by_worker)),
         lost_packets: queues(lost_by_kernel)

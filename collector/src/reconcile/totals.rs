@@ -63,7 +63,9 @@ impl Totals {
         count(&mut totals.lost, "lost_in_rings", message.lost_in_rings.unwrap_or(0));
         for worker in &message.workers {
             add(&mut totals.received, worker.received);
+            // Whoever counted them.
             add(&mut totals.metered, worker.metered);
+            add(&mut totals.metered, worker.shunt_merged);
             add(&mut totals.exported, worker.exported);
             add(&mut totals.open, worker.open);
             add(&mut totals.in_record_ring, worker.in_record_ring);

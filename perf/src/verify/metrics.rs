@@ -59,7 +59,10 @@ impl Terms {
             |kind: &str| *self.excepted.entry(format!("{kind}.{reason}")).or_default() += value;
         match name {
             SEEN => self.seen += value,
-            "probe_worker_metered_packets_total" => self.metered += value,
+            // Whoever counted them.
+            "probe_worker_metered_packets_total" | "probe_worker_shunt_merged_packets_total" => {
+                self.metered += value;
+            }
             "probe_export_exported_packets_total" => self.exported += value,
             "probe_ledger_residual_packets" => self.residual = value,
             "probe_source_passed_packets_total" => excepted("passed"),

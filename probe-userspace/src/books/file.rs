@@ -146,6 +146,7 @@ fn queue_terms(terms: &QueueTerms) -> Map<String, Value> {
         "seen": terms.seen,
         "passed": terms.passed,
         "shunted": terms.shunted,
+        "shunt_counted": terms.shunt_counted,
         "redirected": terms.redirected,
         "refused": terms.refused,
         "received": terms.received,
@@ -162,6 +163,10 @@ fn worker_terms(terms: &WorkerTerms) -> Map<String, Value> {
     let value = json!({
         "received": terms.received,
         "metered": terms.metered,
+        "shunt_merged": terms.shunt_merged,
+        "shunted_flows": terms.shunted_flows,
+        "shunts": terms.shunts,
+        "unshunted": terms.unshunted,
         "undecodable": terms.undecodable,
         "non_flow": terms.non_flow,
         "handed_over": terms.handed_over,
@@ -196,6 +201,12 @@ fn identity(identity: &Identity) -> Value {
 fn add_worker(total: &mut WorkerTerms, worker: &WorkerTerms) {
     total.received += worker.received;
     total.metered += worker.metered;
+    total.shunt_merged += worker.shunt_merged;
+    total.shunted_flows += worker.shunted_flows;
+    total.shunts += worker.shunts;
+    for (reason, flows) in &worker.unshunted {
+        *total.unshunted.entry(*reason).or_default() += flows;
+    }
     add_reasons(&mut total.undecodable, &worker.undecodable);
     add_reasons(&mut total.non_flow, &worker.non_flow);
     total.handed_over += worker.handed_over;

@@ -25,6 +25,7 @@ pub(super) fn add(sum: &mut QueueTerms, part: &QueueTerms) {
     sum.seen += part.seen;
     add_reasons(&mut sum.passed, &part.passed);
     sum.shunted += part.shunted;
+    sum.shunt_counted += part.shunt_counted;
     sum.redirected += part.redirected;
     sum.dropped_before_redirect |= part.dropped_before_redirect;
     add_reasons(&mut sum.refused, &part.refused);

@@ -25,6 +25,9 @@ const RECOVERY_DIR: &str = "/run/gannet";
 const BPF_DIR: &str = "/sys/fs/bpf/gannet";
 /// Holds an Ethernet frame of 1,500 octets with the kernel's headroom.
 const FRAME_SIZE_OCTETS: u64 = 2048;
+/// A shunt costs a worker some microseconds to begin and to end: it has to be worth it.
+const FEWEST_SHUNT_PACKETS: u64 = 64;
+const MOST_SHUNT_PACKETS: u64 = 1 << 32;
 /// What `SO_BUSY_POLL` users take at most; longer spins starve the rest of the core.
 const LONGEST_BUSY_POLL_MICROSECONDS: u64 = 1_000;
 /// Each has a socket on every queue and a ring to every other worker: beyond this they cost more than a further core
@@ -87,7 +90,13 @@ fn capture(words: &Words) -> Result<Capture, Error> {
         )?),
         xdp_mode: words.xdp_mode.unwrap_or_default(),
         wait: words.wait.unwrap_or_default().into(),
+        shunt: words.shunt.map(shunt).transpose()?,
     })
+}
+
+fn shunt(packets: u64) -> Result<u64, Error> {
+    let range = (FEWEST_SHUNT_PACKETS, MOST_SHUNT_PACKETS, "packets");
+    ranged(("--shunt", packets), range, "1000 finds the flows that carry most; leave it out to shunt none")
 }
 
 fn frame_size(words: &Words) -> Result<u64, Error> {

@@ -176,6 +176,8 @@ pub struct Capture {
     pub xdp_mode: XdpModeWord,
     /// How workers wait for packets.
     pub wait: Wait,
+    /// Packets one way from which on the XDP program counts a flow itself; `None` = it never does.
+    pub shunt: Option<u64>,
 }
 
 /// When flows end, and how many there may be.

@@ -204,6 +204,11 @@ pub struct Words {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kafka_conf: Vec<String>,
 
+    /// From so many packets one way on, the XDP program counts a flow itself [default: off]
+    #[arg(long, value_name = "PACKETS", help_heading = "Tuning")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shunt: Option<u64>,
+
     /// Worker threads [default: what queues and cores allow]
     #[arg(long, value_name = "N", help_heading = "Tuning")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -9,6 +9,7 @@ use super::buckets::{Buckets, Slot, Tags, Tick, WAYS, ways};
 use super::entry::{Entry, TOUCHED_LINES};
 use super::processor::prefetch;
 use super::settings::{Due, Settings, Timeouts};
+use super::shunts::{OFF, Shunts};
 use crate::packet::Packet;
 use crate::survive::file::FlowMemory;
 use crate::survive::journal::Journal;
@@ -30,17 +31,20 @@ const SEARCHED: usize = 512;
 
 /// The cache of one shard.
 pub struct Cache {
-    buckets: Buckets,
-    entries: Owned<Entry>,
+    pub(super) buckets: Buckets,
+    pub(super) entries: Owned<Entry>,
     journal: Owned<Journal>,
     timeouts: Timeouts,
-    observation_domain_id: u32,
+    pub(super) observation_domain_id: u32,
     capacity: usize,
-    open_flows: usize,
-    open: Amount,
+    pub(super) open_flows: usize,
+    pub(super) open: Amount,
     evicted_flows: u64,
+    /// Packets one way that make an elephant; [`OFF`] = none is one.
+    pub(super) elephant_packets: u64,
+    pub(super) shunts: Option<Box<Shunts>>,
     /// Never runs backwards: the latest time of any packet or call.
-    clock: u64,
+    pub(super) clock: u64,
     /// Where ticks count from: the first time that was seen.
     base: Option<u64>,
     hand: usize,
@@ -89,6 +93,8 @@ impl Cache {
             open_flows: 0,
             open: Amount::ZERO,
             evicted_flows: 0,
+            elephant_packets: OFF,
+            shunts: None,
             clock: 0,
             base: None,
             hand: 0,
@@ -229,6 +235,9 @@ impl Cache {
             let due = self.tick(self.timeouts.deadline(&self.entries[slot.index()]));
             self.buckets.lower(slot, due);
         }
+        if self.entries[slot.index()].packets(side) == self.elephant_packets {
+            self.shunt(slot);
+        }
     }
 
     /// A flow that is not in the cache (any more).
@@ -294,11 +303,11 @@ impl Cache {
         ways(!self.buckets.tags(bucket).occupied()).next().map(|way| Slot { bucket, way })
     }
 
-    /// Who goes when there is no room: a closed flow, else the one whose last packet is oldest.
+    /// Who goes when there is no room: a closed flow, else the one whose last packet is oldest; a shunted one last of all.
     fn victim(&self, bucket: usize) -> Option<Slot> {
         ways(self.buckets.tags(bucket).occupied()).map(|way| Slot { bucket, way }).min_by_key(|slot| {
             let entry = &self.entries[slot.index()];
-            (entry.closed_at().is_none(), entry.last_at, slot.way)
+            (entry.shunt().is_some(), entry.closed_at().is_none(), entry.last_at, slot.way)
         })
     }
 
@@ -322,7 +331,10 @@ impl Cache {
         loop {
             match self.timeouts.due(&self.entries[slot.index()], self.clock) {
                 Due::Not => return true,
+                // It has gone on in the shunt.
+                Due::Idle if self.merge_newest(slot) => {}
                 Due::Active => {
+                    self.merge_newest(slot);
                     let continued = self.entries[slot.index()].continued();
                     self.write(slot, FlowEndReason::ActiveTimeout, out);
                     self.entries[slot.index()] = continued;
@@ -341,6 +353,9 @@ impl Cache {
     }
 
     fn end(&mut self, slot: Slot, reason: FlowEndReason, out: &mut impl Records) {
+        if self.entries[slot.index()].shunt().is_some() {
+            return self.part(slot, reason);
+        }
         if !self.entries[slot.index()].is_empty() {
             self.write(slot, reason, out);
         }

@@ -1,9 +1,10 @@
 //! One flow in the cache: three cache lines, of which a packet that comes in its order touches two.
 //!
 //! ```text
-//!   0  key 44 | ingress interface 4 | per direction: TCP flags, TOS, TTL smallest, largest | ICMP, source, state
+//!   0  key 44 | ingress interface 4 | per direction: TCP flags, TOS, TTL smallest, largest | ICMP, source, state, shunt
 //!  64  per direction: packets, octets, layer-2 octets | clock of the last packet | of the record's active time-out
-//! 128  times of the first packet and, unless that is the clock of the last one, of the latest | clock of the closing packet | life of a record | unused 32
+//! 128  times of the first packet and, unless that is the clock of the last one, of the latest | clock of the closing packet
+//!     | life of a record | per direction: packets that the shunt counted | unused 16
 //! ```
 //! Plain: any octets are an entry, for it may be read back from the file of a killed process (`survive`).
 //!
@@ -15,6 +16,7 @@ use xdp_abi::key::{Direction, FlowKey, VLAN_ID_MASK, VLAN_PRESENT, VlanTag};
 use xdp_abi::protocol::{ICMP, ICMPV6, TCP};
 
 use crate::packet::Packet;
+use crate::source::xdp::shunt::Counts;
 use crate::survive::{step, torn};
 
 const FIN: u8 = 0x01;
@@ -49,7 +51,8 @@ pub(crate) struct Entry {
     closing: u8,
     /// 1 = the latest packet is the last one, at its clock; 0 = see `end_nanoseconds`.
     ends_at_last: u8,
-    unused: [u8; 2],
+    /// Its place in the shunt, from 1; 0 = it is not shunted.
+    shunt: u16,
     packets: [u64; 2],
     octets: [u64; 2],
     layer2_octets: [u64; 2],
@@ -62,13 +65,16 @@ pub(crate) struct Entry {
     closed_at: u64,
     /// Longest life of a record of this flow.
     life_nanoseconds: u64,
-    unused_too: [u64; 4],
+    /// Of `packets`.
+    shunted_packets: [u64; 2],
+    unused: [u64; 2],
 }
 
 /// No record has counted so much (2^56 octets are twenty years of 1 Tbit/s).
 const COUNT_MAX: u64 = 1 << 56;
 
 const _: () = assert!(size_of::<Entry>() == 192);
+const _: () = assert!(xdp_abi::shunt::PLACES < u16::MAX as u32);
 
 /// What is asked for ahead of a packet.
 pub(super) const TOUCHED_LINES: usize = 2;
@@ -99,7 +105,7 @@ impl Entry {
         source_by: SOURCE_BY_FIRST_PACKET,
         closing: 0,
         ends_at_last: 0,
-        unused: [0; 2],
+        shunt: 0,
         packets: [0; 2],
         octets: [0; 2],
         layer2_octets: [0; 2],
@@ -109,7 +115,8 @@ impl Entry {
         end_nanoseconds: 0,
         closed_at: 0,
         life_nanoseconds: 0,
-        unused_too: [0; 4],
+        shunted_packets: [0; 2],
+        unused: [0; 2],
     };
 
     /// The entry of a flow that begins with this packet, which is yet to be added. Its records live so long at most.
@@ -125,8 +132,10 @@ impl Entry {
         }
     }
 
-    /// The same conversation, with nothing in its record: after an active time-out.
+    /// The same conversation, with nothing in its record: after an active time-out. Of a shunted one few packets show what is learnt
+    /// of headers: it stays.
     pub(super) fn continued(&self) -> Self {
+        let begun = if self.shunt == 0 { &Self::VACANT } else { self };
         Self {
             key: self.key,
             ingress_interface: self.ingress_interface,
@@ -138,6 +147,10 @@ impl Entry {
             closed_at: self.closed_at,
             last_at: self.last_at,
             life_nanoseconds: self.life_nanoseconds,
+            shunt: self.shunt,
+            tos: begun.tos,
+            ttl_minimum: begun.ttl_minimum,
+            ttl_maximum: begun.ttl_maximum,
             ..Self::VACANT
         }
     }
@@ -168,6 +181,46 @@ impl Entry {
         if self.key.protocol == TCP {
             self.add_tcp(headers.direction, headers.tcp_flags, now);
         }
+    }
+
+    /// Puts in what the shunt has counted since the last time, up to a packet at `last_at`. `now` is the shard's clock. A record that
+    /// begins with it begins where the one before ended: its first packet nobody has seen.
+    pub(super) fn merge(&mut self, more: &[Counts; 2], last_at: u64, now: u64) {
+        if self.is_empty() {
+            self.complete_at = now.saturating_add(self.life_nanoseconds);
+            self.start_nanoseconds = self.last_at.min(last_at);
+        }
+        self.end_nanoseconds = self.end_nanoseconds().max(last_at);
+        self.ends_at_last = 0;
+        self.last_at = self.last_at.max(last_at);
+        for (side, more) in more.iter().enumerate() {
+            self.packets[side] += more.packets;
+            self.shunted_packets[side] += more.packets;
+            self.octets[side] += more.octets;
+            self.layer2_octets[side] += more.layer2_octets;
+            self.tcp_flags[side] |= more.tcp_flags;
+        }
+    }
+
+    /// Its place in the shunt.
+    pub(super) fn shunt(&self) -> Option<usize> {
+        (self.shunt != 0).then(|| usize::from(self.shunt) - 1)
+    }
+
+    /// See [`Entry::shunt`].
+    pub(super) fn set_shunt(&mut self, place: Option<usize>) {
+        self.shunt = place.map_or(0, |place| place as u16 + 1);
+    }
+
+    /// By direction, whether a packet of it was seen.
+    pub(super) fn is_known(&self) -> [bool; 2] {
+        self.packets.map(|packets| packets > 0)
+    }
+
+    /// Packets of a side.
+    #[inline]
+    pub(super) fn packets(&self, side: usize) -> u64 {
+        self.packets[side]
     }
 
     /// The first one of its record, or one that is not the latest of all: it may lie before others.
@@ -284,8 +337,11 @@ impl Entry {
             reverse_tcp_control_bits: is_tcp.then_some(self.tcp_flags[reverse].into()),
             ip_class_of_service: self.tos[forward],
             reverse_ip_class_of_service: (self.packets[reverse] > 0).then_some(self.tos[reverse]),
-            // A continued record may have reverse packets only: 0, not the smallest of none.
-            minimum_ttl: if self.packets[forward] > 0 { self.ttl_minimum[forward] } else { 0 },
+            // A continued record may have reverse packets only, or none but shunted ones: 0, not the smallest of none.
+            minimum_ttl: match self.packets[forward] {
+                0 => 0,
+                _ => self.ttl_minimum[forward].min(self.ttl_maximum[forward]),
+            },
             maximum_ttl: self.ttl_maximum[forward],
             icmp_type: is_icmp.then_some(self.icmp_type),
             icmp_code: is_icmp.then_some(self.icmp_code),

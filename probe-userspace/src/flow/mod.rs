@@ -19,6 +19,7 @@ mod hugepages;
 mod model;
 mod processor;
 mod settings;
+mod shunts;
 #[cfg(test)]
 mod tests;
 
@@ -27,6 +28,7 @@ pub use cache::{BUCKET_RECORDS, Budget, Cache, Place};
 pub(crate) use entry::Entry;
 pub use fragments::Fragments;
 pub use settings::{Settings, TCP_LINGER};
+pub use shunts::{ShuntTerms, Shunts};
 
 use flow_wire::record::FlowRecord;
 

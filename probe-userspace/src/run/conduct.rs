@@ -22,8 +22,9 @@ use super::screen::Screen;
 use super::watch::Watch;
 use crate::config::Flows;
 use crate::export::{self, Books, Identity, Pressure, Sink};
-use crate::flow::Cache;
+use crate::flow::{Cache, Settings};
 use crate::source::xdp::CaptureFilter;
+use crate::source::xdp::shunt::{Shunt, Table};
 use crate::spool::Spool;
 use crate::survive::{Directory, Parts, Shape};
 use crate::telemetry::Board;
@@ -78,6 +79,8 @@ pub(super) struct Stage {
     pub clock: Clock,
     /// How workers wait for packets.
     pub wait: Wait,
+    /// From how many packets on the programs of these tables count a flow themselves.
+    pub shunt: Option<(u64, Vec<Table>)>,
 }
 
 /// What the run needs besides.
@@ -116,6 +119,7 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     let settings = crew::shard_settings(setting.flows, stage.posts.len());
     let shape = Shape { buckets: Cache::buckets_for(&settings), ring: RING_RECORDS };
     let needs = Needs { workers: stage.posts.len(), shape, ring_slots: stage.ring_slots };
+    let shunt = shunt(stage.shunt, &settings, stage.clock)?;
     let spool = stage.spool.as_ref();
     let memory = recovery::memory(setting.recovery.as_ref(), &setting.identity, needs, spool)?;
     let mut pins = stage.pins;
@@ -143,7 +147,8 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     // What does not begin leaves nothing that a next start would take for a killed run's.
     let exporter = exporter.inspect_err(|_| memory.own.end(true))?;
     let failures = Failures::default();
-    let crew = Crew::start(posts, (stage.clock, stage.wait), &settings, (&setting.stop, &failures));
+    let pace = (stage.clock, stage.wait);
+    let crew = Crew::start(posts, pace, (&settings, shunt), (&setting.stop, &failures));
     let crew = crew.inspect_err(|_| memory.own.end(true))?;
     let mut doors = stage.doors;
     let opened = open(&mut doors, &mut pins)
@@ -190,6 +195,17 @@ pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super
     let stuck = is_bound || !finished.stuck.is_empty();
     let failed = stuck || parted.panicked || failed_doors || deserted || failures.count() > 0;
     Ok(Ended { message: finished.message, failed, is_bound, left: finished.left })
+}
+
+/// From how many packets on, and what all workers share of it.
+fn shunt(
+    wanted: Option<(u64, Vec<Table>)>,
+    settings: &Settings,
+    clock: Clock,
+) -> Result<Option<(u64, Shunt)>, super::Error> {
+    let Some((threshold, tables)) = wanted else { return Ok(None) };
+    let shunt = Shunt::new(tables, settings.idle_timeout, clock).map_err(super::Error::Shunt)?;
+    Ok(Some((threshold, shunt)))
 }
 
 fn open(doors: &mut [Box<dyn Door>], pins: &mut Pins) -> Result<(), super::Error> {

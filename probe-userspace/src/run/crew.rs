@@ -7,9 +7,10 @@ use xsk::wait::Wake;
 
 use super::control::{Failures, LiveControl, Stop};
 use crate::config::{Error, Flows};
-use crate::flow::{Cache, Settings};
+use crate::flow::{Cache, Settings, Shunts};
 use crate::meter::Shard;
 use crate::source::Source;
+use crate::source::xdp::shunt::Shunt;
 use crate::survive::file::{OutMemory, ShardMemory};
 use crate::worker::{Clock, Handover, Outlet, Wait, WhenFull, Worker};
 
@@ -37,7 +38,7 @@ impl Crew {
     pub(super) fn start(
         posts: Vec<(Post, ShardMemory, OutMemory)>,
         (clock, wait): (Clock, Wait),
-        settings: &Settings,
+        (settings, shunt): (&Settings, Option<(u64, Shunt)>),
         (stop, failures): (&Stop, &Failures),
     ) -> Result<Self, super::Error> {
         let settings = *settings;
@@ -48,10 +49,12 @@ impl Crew {
             let made = made.clone();
             crew.wakes.push(handover.wake().clone());
             let mut control = LiveControl::new(stop, failures, clock);
+            let shunt = shunt.clone();
             let body = move || {
                 pin(core);
                 // Made here: memory of the process's own is touched first, and so lies next to its core.
-                let shard = Shard::new(number, &settings, shard);
+                let shunts = shunt.map(|(threshold, shunt)| Shunts::new(shunt, threshold));
+                let shard = Shard::new(number, &settings, shard).with_shunts(shunts);
                 let outlet = Outlet::new(out, when_full, handover);
                 describe(number, &shard, &settings);
                 drop(made);

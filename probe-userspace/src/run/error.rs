@@ -27,6 +27,11 @@ pub enum Error {
     /// No wake-up for a worker.
     #[error("cannot make the rings between workers: {0}\n  mend: raise the limit of open files (ulimit -n)")]
     Handover(io::Error),
+    /// The shunt needs two maps and a thread of its own.
+    #[error(
+        "cannot make what --shunt needs: {0}\n  mend: raise the limit of open files (ulimit -n), or leave --shunt out"
+    )]
+    Shunt(io::Error),
     /// No memory for the flow caches.
     #[error("cannot map the memory of the flow caches: {0}\n  mend: give -M fewer flows")]
     FlowMemory(io::Error),

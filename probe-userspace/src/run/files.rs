@@ -53,6 +53,7 @@ pub(super) fn stage(
         ring_slots: 0,
         clock: Clock::OfPackets,
         wait: Wait::Poll,
+        shunt: None,
     })
 }
 

@@ -10,6 +10,7 @@ use xsk::Ethtool;
 use super::host::Interface;
 use super::xdp::{Shared, lock};
 use crate::source::xdp::QueueCounters;
+use crate::source::xdp::shunt::Table;
 
 /// What the program and the driver count for one interface.
 pub(super) struct KernelBooks {
@@ -62,6 +63,8 @@ impl KernelBooks {
         if closing {
             program.detach();
         }
+        // Downstream first here, too: the program counts a packet by its outcome after its flow.
+        let shunted = program.shunt().map(Table::total).unwrap_or_default();
         let counters = program.counters().unwrap_or_else(|error| {
             tracing::error!("{error}");
             Vec::new()
@@ -72,7 +75,11 @@ impl KernelBooks {
             counters.write_to(&mut terms);
             terms
         };
-        counters.iter().map(of).collect()
+        let mut terms: Vec<_> = counters.iter().map(of).collect();
+        if let Some(first) = terms.first_mut() {
+            first.shunt_counted = shunted;
+        }
+        terms
     }
 
     /// The driver's drops on top of those before, less those that the sockets know. Sockets were read earlier, so a drop

@@ -23,6 +23,7 @@ use crate::export::{Books, Sink};
 use crate::source::Source;
 use crate::source::filtered::{Filtered, InForce};
 use crate::source::packet::PacketSocket;
+use crate::source::xdp::shunt::Table;
 use crate::spool::Statistics;
 use crate::telemetry::Board;
 use crate::worker::{Clock, Cut, Handover, Sightings};
@@ -64,6 +65,7 @@ pub(super) fn stage(
         ring_slots: opened.ring_slots,
         clock,
         wait: capture.wait,
+        shunt: plan.shunt(capture).map(|threshold| (threshold, opened.shunts)),
     })
 }
 
@@ -78,6 +80,8 @@ pub(super) struct Opened {
     pub pins: Pins,
     /// Of all sockets' receive rings.
     pub ring_slots: u32,
+    /// Of all programs that count flows themselves.
+    pub shunts: Vec<Table>,
 }
 
 /// Packet sockets are spread by addresses, so that a flow and its fragments are in one worker anyway: each stands alone.

@@ -157,7 +157,15 @@ fn attempt(
     let reload = if plan.ports.is_empty() { None } else { Reload::of(command_line, &filter)? };
     let sinks = outputs::sinks(config, identity.probe)?;
     let spool = spool::open(config, identity.probe, &sinks, user)?;
-    let recovery = recovery::directory(config, clock != Clock::OfPackets, &identity);
+    let recovery = match plan.shunt(&config.capture) {
+        None => recovery::directory(config, clock != Clock::OfPackets, &identity),
+        Some(_) => {
+            tracing::info!(
+                "open flows would not survive a kill: --shunt counts them where no next start looks"
+            );
+            None
+        }
+    };
     let kept = spool.as_ref().map(spool::Opened::spool);
     let pins = Pins::open(config, plan, &identity, (recovery.is_some(), user), kept);
     let mut stage = stage(config, plan, sinks, (board, &filter), (&stop, signals), (pins, clock))?;

@@ -54,9 +54,12 @@ impl Plan {
         }
         alike.then(|| Steering::new(rss, workers))
     }
-}
 
-impl Plan {
+    /// Whether the XDP program counts flows itself: from so many packets on.
+    pub fn shunt(&self, capture: &Capture) -> Option<u64> {
+        capture.shunt.filter(|_| self.ports.iter().any(|port| port.mode == Mode::Xdp))
+    }
+
     /// Lays a live capture out. `cores` are those that this process may use.
     ///
     /// # Errors
@@ -68,6 +71,11 @@ impl Plan {
             if let Input::Interface(interface) = input {
                 ports.push(port(interface, &config.capture, &mut sentences)?);
             }
+        }
+        if config.capture.shunt.is_some() && ports.is_empty() {
+            sentences.push(
+                "--shunt is for interfaces that are captured by AF_XDP; files are metered whole".into(),
+            );
         }
         if ports.is_empty() && config.workers != Workers::default() {
             sentences.push(
@@ -88,6 +96,9 @@ fn port(interface: &Interface, capture: &Capture, sentences: &mut Vec<String>) -
     let name = &interface.name;
     if choice.mode == Mode::Packet && capture.queues.is_some() {
         sentences.push(format!("{name}: --queues is for AF_XDP; a packet socket sees all queues"));
+    }
+    if choice.mode == Mode::Packet && capture.shunt.is_some() {
+        sentences.push(format!("{name}: --shunt is for AF_XDP; a packet socket takes every packet"));
     }
     if choice.mode == Mode::Xdp && capture.outgoing {
         sentences.push(format!("{name}: --outgoing is for packet sockets; AF_XDP sees received frames only"));

@@ -39,6 +39,7 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
         sockets_of_queue: sockets_of_queue(port, layout.workers_of(0, workers).len() as u32),
         filter: capture.filter.clone(),
         place: opened.pins.place(&port.interface.name),
+        shunts: capture.shunt.is_some(),
     };
     let mut program = Program::load(&settings)?;
     let interface = xsk::Interface::by_name(&port.interface.name)?;
@@ -59,6 +60,7 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
         }
     }
     let promiscuous = capture.promiscuous.then(|| xsk::Promiscuous::join(&interface)).transpose()?;
+    opened.shunts.extend(program.shunt().cloned());
     let program = Arc::new(Mutex::new(program));
     opened.kernel.push(KernelBooks::new(&port.interface, &program));
     opened.doors.push(Box::new(ProgramDoor {

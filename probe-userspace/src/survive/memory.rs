@@ -10,7 +10,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io;
 use std::ops::{Deref, DerefMut};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::ptr::NonNull;
@@ -86,6 +86,16 @@ impl Memory {
         map(octets, libc::MAP_SHARED, Some(file))
     }
 
+    /// The memory of a BPF map that may be mapped, of so many octets: what other programs write as well is to be taken as
+    /// [`Words`] alone.
+    ///
+    /// # Errors
+    /// What mmap(2) says: EINVAL where the map is shorter, or not made to be mapped.
+    pub(crate) fn of_map(map: BorrowedFd<'_>, octets: usize) -> io::Result<Self> {
+        let file = File::from(map.try_clone_to_owned()?);
+        map_exactly(octets.max(1), libc::MAP_SHARED, Some(file))
+    }
+
     /// The next so many `T`.
     ///
     /// # Panics
@@ -120,7 +130,17 @@ pub(crate) const fn part_octets(octets: usize) -> usize {
 }
 
 fn map(octets: usize, flags: libc::c_int, file: Option<File>) -> io::Result<Memory> {
-    let octets = octets.max(1).next_multiple_of(PAGE_OCTETS);
+    let memory = map_exactly(octets.max(1).next_multiple_of(PAGE_OCTETS), flags, file)?;
+    let Mapping { start, octets, .. } = &*memory.mapping;
+    // Before the first touch, for a page that is there already stays small until `khugepaged` comes by. tmpfs takes the
+    // advice where it is mounted with `huge=advise`.
+    // SAFETY: the range is the mapping that was just made; the advice changes how pages are backed and never what they
+    // hold. A refusal (no such support) leaves small pages: nothing to report.
+    unsafe { libc::madvise(start.as_ptr().cast(), *octets, libc::MADV_HUGEPAGE) };
+    Ok(memory)
+}
+
+fn map_exactly(octets: usize, flags: libc::c_int, file: Option<File>) -> io::Result<Memory> {
     let descriptor = file.as_ref().map_or(-1, AsRawFd::as_raw_fd);
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: a new mapping at an address of the kernel's choice touches no memory that anything refers to. Where the file
@@ -130,11 +150,6 @@ fn map(octets: usize, flags: libc::c_int, file: Option<File>) -> io::Result<Memo
         return Err(io::Error::last_os_error());
     }
     let Some(pointer) = NonNull::new(start.cast()) else { return Err(io::ErrorKind::OutOfMemory.into()) };
-    // Before the first touch, for a page that is there already stays small until `khugepaged` comes by. tmpfs takes the
-    // advice where it is mounted with `huge=advise`.
-    // SAFETY: the range is the mapping that was just made; the advice changes how pages are backed and never what they
-    // hold. A refusal (no such support) leaves small pages: nothing to report.
-    unsafe { libc::madvise(start, octets, libc::MADV_HUGEPAGE) };
     Ok(Memory { mapping: Arc::new(Mapping { start: pointer, octets, _file: file }), taken: 0 })
 }
 

@@ -80,12 +80,14 @@ impl Traffic {
 struct Metrics {
     seen: Traffic,
     passed: Traffic,
+    shunted: Traffic,
     redirected: Traffic,
     received: Traffic,
     refused: Traffic,
     dropped: Counters,
     fill_ring_empty: Counters,
     metered: Traffic,
+    shunt_merged: Traffic,
     undecodable: Traffic,
     non_flow: Traffic,
     handed_over: Traffic,
@@ -95,7 +97,10 @@ struct Metrics {
     discarded: Traffic,
     records: Counters,
     evicted: Counters,
+    shunts: Counters,
+    unshunted: Counters,
     fragments: Counters,
+    shunted_flows: Gauges,
     open: Gauges,
     sink_records: Counters,
     sink_discarded: Counters,
@@ -107,10 +112,12 @@ impl Metrics {
         let mut traffic = |name: &str, help: &str| Traffic::new(registry, name, help);
         let seen = traffic("source_seen", "Seen by the XDP program, the packet socket or the file reader");
         let passed = traffic("source_passed", "Passed to the stack");
+        let shunted = traffic("source_shunted", "Counted by the XDP program itself, and dropped");
         let redirected = traffic("source_redirected", "Handed to AF_XDP sockets");
         let received = traffic("source_received", "Taken from the sockets' rings");
         let refused = traffic("source_refused", "Refused by the kernel");
         let metered = traffic("worker_metered", "Put into flows");
+        let shunt_merged = traffic("worker_shunt_merged", "Of what the XDP program counted, put into flows");
         let undecodable = traffic("worker_undecodable", "Broken packets");
         let non_flow = traffic("worker_non_flow", "Sound packets that are not IP");
         let handed_over = traffic("worker_handed_over", "Given to the worker of their flow");
@@ -146,6 +153,8 @@ impl Metrics {
             "worker_split_flows",
             &knobs("Sampled flows that came by queues of several workers", &[Cause::SplitFlows]),
         );
+        let shunts = counter("flow_shunts", "Flows that the XDP program ever began to count itself");
+        let unshunted = counter("flow_unshunted_elephants", "Flows that it was to count, and does not");
         let fragments = counter(
             "flow_portless_fragments",
             "Later fragments metered with port 0, their first was not seen",
@@ -158,16 +167,19 @@ impl Metrics {
             family
         };
         let open = gauge("flow_open_flows", "Flows in the cache");
+        let shunted_flows = gauge("flow_shunted_flows", "Flows that the XDP program counts itself");
         let waiting = gauge("sink_waiting_records", "Records in the outbox or in flight");
         Self {
             seen,
             passed,
+            shunted,
             redirected,
             received,
             refused,
             dropped,
             fill_ring_empty,
             metered,
+            shunt_merged,
             undecodable,
             non_flow,
             handed_over,
@@ -177,7 +189,10 @@ impl Metrics {
             discarded,
             records,
             evicted,
+            shunts,
+            unshunted,
             fragments,
+            shunted_flows,
             open,
             sink_records,
             sink_discarded,
@@ -188,6 +203,7 @@ impl Metrics {
     fn queue(&mut self, terms: &QueueTerms) {
         let labels = vec![("interface", terms.interface.clone()), ("queue", terms.queue.to_string())];
         self.seen.add(&labels, terms.seen);
+        self.shunted.add(&labels, terms.shunted);
         self.redirected.add(&labels, terms.redirected);
         self.received.add(&labels, terms.received);
         self.passed.add_by_reason(&labels, &terms.passed);
@@ -208,6 +224,12 @@ impl Metrics {
     fn worker(&mut self, terms: &WorkerTerms) {
         let labels = vec![("worker", terms.worker.to_string())];
         self.metered.add(&labels, terms.metered);
+        self.shunt_merged.add(&labels, terms.shunt_merged);
+        self.shunts.get_or_create(&labels).inc_by(terms.shunts);
+        for (reason, flows) in &terms.unshunted {
+            self.unshunted.get_or_create(&with(&labels, "reason", word(reason))).inc_by(*flows);
+        }
+        self.shunted_flows.get_or_create(&labels).set(i64::try_from(terms.shunted_flows).unwrap_or(i64::MAX));
         self.undecodable.add_by_reason(&labels, &terms.undecodable);
         self.non_flow.add_by_reason(&labels, &terms.non_flow);
         self.handed_over.add(&labels, terms.handed_over);

@@ -20,6 +20,10 @@ pub fn summary(message: &Message, residual: u64, left: &[(String, u64)]) -> Stri
         "metered    {}",
         amount(message.workers.iter().fold(Amount::ZERO, |sum, w| sum + w.metered))
     );
+    let shunted = message.queues.iter().fold(Amount::ZERO, |sum, queue| sum + queue.shunted);
+    if shunted != Amount::ZERO {
+        let _ = writeln!(text, "shunted    {}", amount(shunted));
+    }
     let _ = writeln!(text, "records    {}", grouped(records(message)));
     for (name, packets) in excepted(message) {
         let _ = writeln!(text, "  {name:<28} {} packets", grouped(packets));

@@ -51,6 +51,9 @@ pub const EXPIRY: Budget = Budget { buckets: 2048, looks: 128 };
 /// How long a worker sleeps at most: flows end and cuts are due without packets, too.
 const TICK: Duration = Duration::from_millis(100);
 
+/// Between two looks whether shunts have ended.
+const SHUNT_PAUSE: Duration = Duration::from_millis(1);
+
 /// Between two cuts of a live worker.
 const CUT_NANOSECONDS: u64 = 1_000_000_000;
 
@@ -255,6 +258,7 @@ impl Worker {
             std::thread::yield_now();
         }
         self.outlet.begin_to_finish();
+        self.leave_shunts(control);
         let mut next = Some(0);
         while let Some(bucket) = next {
             next = self.shard.flush(bucket, &mut self.outlet);
@@ -267,6 +271,17 @@ impl Worker {
         let now = self.clock.now().unwrap_or_else(|| self.shard.clock());
         let cut = self.cut(now, true, sources, control);
         self.outlet.send(cut);
+    }
+
+    /// What the XDP program has counted comes home: some ten milliseconds, for a grace period of the kernel.
+    fn leave_shunts(&mut self, control: &mut impl Control) {
+        self.shard.leave_shunts();
+        while !self.shard.has_left_shunts(&mut self.outlet) {
+            if control.is_out_of_time() {
+                return self.shard.abandon_shunts(&mut self.outlet);
+            }
+            std::thread::sleep(SHUNT_PAUSE);
+        }
     }
 
     fn cut_if_due(&mut self, now: u64, sources: &mut [Box<dyn Source>], control: &mut impl Control) {

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use flow_wire::fault::Hop;
 use flow_wire::ledger::{
     Amount, Closes, CursorTerms, Discard, Guarantee, IN_FLIGHT_PACKETS_MAX, Message, MessageError, Pass,
-    QueueTerms, Refuse, StoredStream, StreamCut, WorkerTerms, broken, cursor_of, lost_on_bus, of_probe,
-    of_stream, residual,
+    QueueTerms, Refuse, StoredStream, StreamCut, Unshunted, WorkerTerms, broken, cursor_of, lost_on_bus,
+    of_probe, of_stream, residual,
 };
 use flow_wire::stamp::{Epoch, Sequence, StreamId};
 use xdp_abi::headers::{NonFlow, Undecodable};
@@ -16,16 +16,17 @@ fn amount(packets: u64) -> Amount {
     Amount { packets, octets: packets * 100 }
 }
 
-/// 1,000 packets arrive; each term that exists has some of them.
+/// 1,050 packets arrive; each term that exists has some of them.
 fn sound() -> Message {
     let queue = QueueTerms {
         interface: "eth0".to_owned(),
         queue: 0,
-        offered: Some(amount(1_010)),
+        offered: Some(amount(1_060)),
         device_missed: BTreeMap::from([("rx_out_of_buffer".to_owned(), 10)]),
-        seen: amount(1_000),
+        seen: amount(1_050),
         passed: BTreeMap::from([(Pass::Filter, amount(20)), (Pass::Own, amount(5))]),
-        shunted: amount(0),
+        shunted: amount(50),
+        shunt_counted: amount(50),
         redirected: amount(970),
         dropped_before_redirect: false,
         refused: BTreeMap::from([(Refuse::RedirectFailed, amount(5))]),
@@ -39,12 +40,16 @@ fn sound() -> Message {
         worker: 0,
         received: amount(960),
         metered: amount(900),
+        shunt_merged: amount(50),
+        shunted_flows: 1,
+        shunts: 2,
+        unshunted: BTreeMap::from([(Unshunted::PlaceTaken, 3)]),
         undecodable: BTreeMap::from([(Undecodable::TcpTruncated, amount(30))]),
         non_flow: BTreeMap::from([(NonFlow::Arp, amount(20))]),
         handed_over: amount(7),
         taken_over: amount(7),
         handover_full: amount(10),
-        exported: amount(870),
+        exported: amount(920),
         open: Amount::ZERO,
         in_record_ring: Amount::ZERO,
         discarded: BTreeMap::from([(Discard::ExportQueueFull, amount(30))]),
@@ -106,7 +111,7 @@ fn books_closed_with_a_bound_may_have_had_packets_in_flight() {
 fn sound_books_balance() {
     let identities = of_probe(&sound(), None);
     assert_eq!(residual(&identities), Amount::ZERO);
-    assert_eq!(identities.len(), 10);
+    assert_eq!(identities.len(), 12);
 }
 
 /// Killed, when 4 packets lay in its rings; by which queue the others came nobody knows.
@@ -148,6 +153,8 @@ fn packet_socket() -> Message {
     queue.refused.clear();
     queue.dropped_before_redirect = true;
     (queue.redirected, queue.received) = (amount(960), amount(960));
+    (queue.shunted, queue.shunt_counted) = (Amount::ZERO, Amount::ZERO);
+    (message.workers[0].shunt_merged, message.workers[0].exported) = (Amount::ZERO, amount(870));
     message
 }
 
@@ -177,6 +184,9 @@ const CHANGES: &[(&str, Hop, Change)] = &[
     ("offered", Hop::Device, |m| m.queues[0].offered.as_mut().unwrap().packets += 1),
     ("device_missed", Hop::Device, |m| *m.queues[0].device_missed.get_mut("rx_out_of_buffer").unwrap() += 1),
     ("passed", Hop::Kernel, |m| *m.queues[0].passed.get_mut(&Pass::Own).unwrap() += Amount::one(60)),
+    ("shunted", Hop::Kernel, |m| m.queues[0].shunted += Amount::one(60)),
+    ("shunt_counted", Hop::Kernel, |m| m.queues[0].shunt_counted += Amount::one(60)),
+    ("shunt_merged", Hop::Kernel, |m| m.workers[0].shunt_merged += Amount::one(60)),
     ("refused", Hop::Kernel, |m| {
         *m.queues[0].refused.get_mut(&Refuse::RedirectFailed).unwrap() += Amount::one(60)
     }),
@@ -227,7 +237,7 @@ fn a_packet_lost_between_two_hops_names_the_first() {
     let mut message = sound();
     // The worker took it from the ring and dropped it: everything behind agrees with itself.
     message.workers[0].metered = amount(899);
-    message.workers[0].exported = amount(869);
+    message.workers[0].exported = amount(919);
     assert_eq!(named(&message), Some(Hop::Meter));
     assert_eq!(residual(&of_probe(&message, None)), amount(1));
 }
@@ -243,7 +253,7 @@ fn octets_of_ring_losses_are_unknown_and_otherwise_compared() {
     let queue = &mut message.queues[0];
     (queue.rx_ring_full, queue.rx_dropped, queue.not_delivered) = (0, 0, None);
     queue.redirected.packets = 960;
-    queue.seen.packets = 990;
+    queue.seen.packets = 1_040;
     queue.offered = None;
     assert_eq!(named(&message), Some(Hop::Receive));
 }
@@ -255,10 +265,10 @@ fn a_live_left_over_is_upstream_and_bounded_by_the_interval() {
         let mut live = sound();
         live.closed = false;
         live.queues[0].redirected = amount(redirected);
-        live.queues[0].seen = amount(redirected + 30);
+        live.queues[0].seen = amount(redirected + 80);
         live.queues[0].offered = None;
         let mut previous = live.clone();
-        previous.queues[0].seen = amount(redirected + 30 - 500);
+        previous.queues[0].seen = amount(redirected + 80 - 500);
         broken(&of_probe(&live, Some(&previous))).first().map(|identity| identity.hop)
     }
     let bound = 500 + IN_FLIGHT_PACKETS_MAX;
@@ -449,7 +459,7 @@ fn an_equation_reads_as_the_ledger_does() {
     let identities = of_probe(&message, None);
     assert_eq!(
         broken(&identities)[0].equation(),
-        "seen 1001 = passed.filter 20 + passed.own 5 + shunted 0 + redirected 970 + refused.redirect_failed 5, \
+        "seen 1051 = passed.filter 20 + passed.own 5 + shunted 50 + redirected 970 + refused.redirect_failed 5, \
          left over 1 packets, 60 octets"
     );
 }

@@ -75,6 +75,17 @@ impl FlowKey {
         [first, u64::from(self.protocol) | u64::from(self.ip_version) << 8]
     }
 
+    /// All of it as words: what a map holds that is compared word by word.
+    #[inline(always)]
+    pub fn words(&self) -> [u64; 6] {
+        let halves = |octets: &[u8; 16]| {
+            let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *octets;
+            [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])]
+        };
+        let ([a, b], [c, d], [e, f]) = (halves(&self.low_address), halves(&self.high_address), self.rest());
+        [a, b, c, d, e, f]
+    }
+
     /// Puts back the outer tag that a device or the kernel took off the frame: what the walk found as outer tag becomes
     /// the inner one. `control` is the tag's control field; only the VLAN id of it is kept.
     #[inline]

@@ -18,5 +18,6 @@ pub mod key;
 pub mod map;
 pub mod outcome;
 pub mod protocol;
+pub mod shunt;
 pub mod spread;
 pub mod walk;

@@ -12,7 +12,7 @@ pub enum Outcome {
     PassedOwn = 1,
     /// Passed to the stack: no socket in the slot (the probe is stopping, or dead).
     PassedNoSocket = 2,
-    /// Counted in the shunt table and dropped. Always 0 until the shunt exists.
+    /// Counted by the shunt ([`crate::shunt`]) and dropped.
     Shunted = 3,
     /// Handed to an AF_XDP socket: the helper returned XDP_REDIRECT.
     Redirected = 4,

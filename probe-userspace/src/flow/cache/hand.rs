@@ -29,6 +29,7 @@ impl Cache {
     /// what is owed is made up for by later calls, but never more than one round. `true` = nothing is owed.
     pub fn expire(&mut self, now: u64, budget: Budget, out: &mut impl Records) -> bool {
         self.advance(now);
+        self.tend_shunts(out);
         let count = self.buckets.count() as u64;
         let elapsed = self.clock.saturating_sub(self.hand_at).min(ROUND_NANOSECONDS);
         self.hand_at = self.clock - elapsed;

@@ -103,6 +103,20 @@ pub enum Error {
         /// What the kernel said.
         reason: String,
     },
+    /// The memory of a map cannot be shared.
+    #[error("mmap of the map {map}: {error}\n  mend: leave --shunt out")]
+    NotMapped {
+        /// Which.
+        map: &'static str,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// How many CPUs there may be is not said.
+    #[error("/sys/devices/system/cpu/possible: {error}\n  mend: mount sysfs on /sys")]
+    Cpus {
+        /// What the system said.
+        error: io::Error,
+    },
     /// Reading or writing a map failed.
     #[error("{operation} the map {map}: {error}")]
     Map {

@@ -17,6 +17,7 @@ mod counters;
 mod error;
 pub mod filter;
 pub mod pins;
+pub mod shunt;
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
@@ -26,6 +27,7 @@ use aya::programs::Xdp;
 use aya::programs::links::FdLink;
 use aya::{Ebpf, EbpfLoader};
 use xdp_abi::map::{self, Config, QueueSockets};
+use xdp_abi::shunt::PLACES;
 
 use bank::Banks;
 use counters::Counters;
@@ -35,6 +37,7 @@ pub use counters::QueueCounters;
 pub use error::Error;
 pub use filter::CaptureFilter;
 use pins::{Orphan, Pin, Place};
+use shunt::{LoadError, Table};
 
 /// A CPU that runs the program at the moment when it is detached ends within microseconds; drivers wait for that, generic
 /// mode does not (net/core/dev.c, `generic_xdp_install`). This allows for a virtual CPU that is put aside meanwhile.
@@ -70,6 +73,8 @@ pub struct Settings {
     pub filter: CaptureFilter,
     /// Where counters and link outlive the process; `None` = they do not.
     pub place: Option<Place>,
+    /// It counts flows itself that it is told of.
+    pub shunts: bool,
 }
 
 /// The program of one interface. Dropping it detaches it.
@@ -85,6 +90,7 @@ pub struct Program {
     pin: Option<Pin>,
     place: Option<Place>,
     not_kept: Option<Error>,
+    shunt: Option<Table>,
 }
 
 impl Program {
@@ -106,7 +112,8 @@ impl Program {
     /// As [`Program::load`], and [`Error::Object`].
     pub fn load_object(settings: &Settings, object: &[u8]) -> Result<Self, Error> {
         let places = places(&settings.sockets_of_queue)?;
-        let mut ebpf = EbpfLoader::new().load(object).map_err(|error| error::of_load(&error))?;
+        let cpus = aya::util::nr_cpus().map_err(|(_, error)| Error::Cpus { error })?;
+        let mut ebpf = loader(settings.shunts, cpus).load(object).map_err(|error| error::of_load(&error))?;
         xdp(&mut ebpf)?.load().map_err(|error| error::of_load(&error))?;
         write_places(&mut take(&mut ebpf, map::QUEUES)?, &places)?;
         let banks = Banks::new(
@@ -115,6 +122,7 @@ impl Program {
             take(&mut ebpf, map::PROTOCOLS)?,
             take(&mut ebpf, map::KINDS)?,
         );
+        let shunt = settings.shunts.then(|| Table::of(|name| ebpf.map(name), cpus)).transpose()?;
         let pinned = settings.place.as_ref().zip(ebpf.map(map::COUNTERS));
         let pinned = pinned.map(|(place, map)| place.pin_counters(map).map(|()| place.clone()));
         let counters: PerCpuArray<_, _> = take(&mut ebpf, map::COUNTERS)?;
@@ -129,6 +137,7 @@ impl Program {
             pin: None,
             place: None,
             not_kept: None,
+            shunt,
             ebpf,
         };
         match pinned.transpose() {
@@ -244,6 +253,11 @@ impl Program {
         self.counters.read()
     }
 
+    /// The table of flows that it counts itself; `None` = it has none.
+    pub fn shunt(&self) -> Option<&Table> {
+        self.shunt.as_ref()
+    }
+
     /// Takes all sockets out: from now on frames pass to the stack, counted `no_socket`. What the rings hold stays there.
     ///
     /// # Errors
@@ -301,6 +315,19 @@ impl Drop for Program {
     }
 }
 
+/// Without a shunt its maps are as small as maps can be. A row of counters for each CPU that there may be.
+fn loader(shunts: bool, cpus: usize) -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    if shunts {
+        loader.map_max_entries(map::SHUNT_COUNTS, PLACES * cpus as u32);
+    } else {
+        for name in [map::SHUNT_TAGS, map::SHUNT_KEYS, map::SHUNT_COUNTS] {
+            loader.map_max_entries(name, 1);
+        }
+    }
+    loader
+}
+
 /// Slots one after the other, queue by queue.
 fn places(sockets_of_queue: &[u32]) -> Result<Vec<QueueSockets>, Error> {
     if sockets_of_queue.len() > map::QUEUES_MAX as usize {
@@ -337,6 +364,12 @@ fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp, Error> {
     let missing = Error::Object { name: map::PROGRAM };
     let Some(program) = ebpf.program_mut(map::PROGRAM) else { return Err(missing) };
     program.try_into().map_err(|_| missing)
+}
+
+impl From<LoadError> for Error {
+    fn from(LoadError { map, error }: LoadError) -> Self {
+        Self::NotMapped { map, error }
+    }
 }
 
 fn writing(map: &'static str) -> impl FnOnce(MapError) -> Error {

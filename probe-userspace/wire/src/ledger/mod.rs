@@ -27,7 +27,7 @@ pub use collected::{StoredStream, cursor_of, least_discarding, lost_on_bus, of_s
 pub use identity::{FRAME_OCTETS_MAX, Identity, Term, Unit, broken, residual};
 pub use lost::{Lost, lost_by_worst_sink};
 pub use probe::{HANDOVER_PACKETS_MAX, IN_FLIGHT_PACKETS_MAX, of_probe};
-pub use reason::{Discard, Pass, Reason, Refuse};
+pub use reason::{Discard, Pass, Reason, Refuse, Unshunted};
 pub use terms::{
     Amount, ByReason, Closes, CursorTerms, Guarantee, Message, QueueTerms, StreamCut, Tombstone, WorkerTerms,
 };

@@ -10,7 +10,9 @@
 //!            redirected = received of the workers + rx_ring_full + rx_dropped + not_delivered + lost_in_rings
 //! meter      received + taken_over = metered + undecodable.* + non_flow.* + handed_over + handover_full   per worker
 //!            handed_over of all workers = taken_over of all workers
-//! export     metered + shunted + inherited = exported + open + in_record_ring + discarded.* + recovered + lost_at_crash
+//! shunt      shunted = shunt_counted                                       the outcome's counter, and those of the flows
+//!            shunt_counted = shunt_merged of all workers
+//! export     metered + shunt_merged + inherited = exported + open + in_record_ring + discarded.* + recovered + lost_at_crash
 //!            open = in_record_ring = 0                                 once it is closed
 //! batch      sealed    = records_out                                       per sink and stream
 //!            records_out = acknowledged + in_spool + discarded.*           per sink and stream
@@ -53,6 +55,7 @@ pub fn of_probe(message: &Message, previous: Option<&Message>) -> Vec<Identity> 
     });
     identities.extend(message.workers.iter().map(meter));
     identities.push(handover(message, previous));
+    identities.extend(shunt(message, previous));
     identities.push(export(message));
     identities.extend(ended(message));
     for cursor in &message.cursors {
@@ -176,12 +179,37 @@ fn handover(message: &Message, previous: Option<&Message>) -> Identity {
         .right("taken_over", total(message, |worker| worker.taken_over))
 }
 
+/// What the program counted by outcome, by flow, and what of it the workers have put into their flows: three counters in three
+/// places. They are read one after the other, downstream first; a packet that is just being counted stands in one of the
+/// program's alone. What the workers have not read yet is at most what came in the last round of their hands.
+fn shunt(message: &Message, previous: Option<&Message>) -> Vec<Identity> {
+    if message.queues.is_empty() {
+        return Vec::new();
+    }
+    let sum = |message: &Message, of: fn(&QueueTerms) -> Amount| {
+        message.queues.iter().map(of).fold(Amount::ZERO, plus)
+    };
+    let shunted = |message: &Message| sum(message, |queue| queue.shunted);
+    let since = shunted(message).packets.saturating_sub(previous.map_or(0, |before| shunted(before).packets));
+    let most = match is_exact(message) {
+        true => 0,
+        false => signed(since.saturating_mul(2).saturating_add(IN_FLIGHT_PACKETS_MAX)),
+    };
+    let counted = sum(message, |queue| queue.shunt_counted);
+    let merged = total(message, |worker| worker.shunt_merged);
+    let identity =
+        |name| Identity::new(name, Hop::Kernel, "shunt", Unit::PacketsAndOctets).within(-most..=most);
+    vec![
+        identity("shunted").left("shunted", shunted(message)).right("shunt_counted", counted),
+        identity("shunt_counted").left("shunt_counted", counted).right("shunt_merged", merged),
+    ]
+}
+
 /// Exact at any time: the cut is in the ring behind the records it covers, and closes their batch.
 fn export(message: &Message) -> Identity {
-    let shunted = message.queues.iter().fold(Amount::ZERO, |sum, queue| plus(sum, queue.shunted));
     let mut identity = Identity::new("metered", Hop::Export, "", Unit::PacketsAndOctets)
         .left("metered", total(message, |worker| worker.metered))
-        .left("shunted", shunted)
+        .left("shunt_merged", total(message, |worker| worker.shunt_merged))
         .left("inherited", total(message, |worker| worker.inherited))
         .right("exported", total(message, |worker| worker.exported))
         .right("open", total(message, |worker| worker.open))

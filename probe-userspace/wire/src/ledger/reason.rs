@@ -52,6 +52,21 @@ pub enum Discard {
     NoSink,
 }
 
+/// Why an elephant was not shunted: its packets come to the worker, as any other's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unshunted {
+    /// Another flow had the place in the program's table.
+    PlaceTaken = 0,
+    /// Half of its bucket in the flow cache was shunted.
+    BucketFull = 1,
+}
+
+impl Unshunted {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::PlaceTaken, Self::BucketFull];
+}
+
 /// Any reason, for metrics and messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {

@@ -5,7 +5,7 @@ use std::ops::{Add, AddAssign};
 
 use serde::{Deserialize, Serialize};
 
-use super::reason::{Discard, Pass, Refuse};
+use super::reason::{Discard, Pass, Refuse, Unshunted};
 use crate::stamp::{Epoch, Sequence, StreamId};
 
 /// Packets, with their octets (frame length without FCS; of the original frame, not of what a capture kept).
@@ -68,6 +68,9 @@ pub struct QueueTerms {
     pub passed: ByReason<Pass>,
     /// Counted by the shunt and dropped.
     pub shunted: Amount,
+    /// The same by the counters of the flows; of all queues of the interface together, said at the first.
+    #[serde(default)]
+    pub shunt_counted: Amount,
     /// Handed to sockets.
     pub redirected: Amount,
     /// Refused by the kernel.
@@ -98,6 +101,9 @@ pub struct WorkerTerms {
     pub received: Amount,
     /// Packets that were put into a flow.
     pub metered: Amount,
+    /// Packets that the shunt counted, put into the flows that they are of.
+    #[serde(default)]
+    pub shunt_merged: Amount,
     /// Broken packets, by reason.
     pub undecodable: ByReason<xdp_abi::headers::Undecodable>,
     /// Packets that are not IP, by kind.
@@ -140,6 +146,15 @@ pub struct WorkerTerms {
     /// handed over to one owner each.
     #[serde(default)]
     pub split_flows: u64,
+    /// Flows that the shunt counts now.
+    #[serde(default)]
+    pub shunted_flows: u64,
+    /// Flows that it ever began to count.
+    #[serde(default)]
+    pub shunts: u64,
+    /// Elephants that were not shunted, by reason.
+    #[serde(default)]
+    pub unshunted: BTreeMap<Unshunted, u64>,
     /// Flows that a full bucket pushed out (they are exported: lack-of-resources, or end-of-flow where TCP had closed them).
     pub evicted_flows: u64,
 }

@@ -1,0 +1,344 @@
+//! The flows of a shard that the XDP program counts (`source::xdp::shunt`), and what becomes of what it counts.
+//!
+//! ```text
+//!            elephant                          stopped by the program, or all at the end
+//! entry ─────────────────► Active ───────────────────────────────► Leaving ──── grace ────► entry, not shunted any more
+//!                            │   once a second: counts ─► entry       │
+//!                            └── the flow ends ─► Parted ◄────────────┘
+//!                                                   └── grace: last counts ─► its record
+//! ```
+//! A flow that ends leaves its slot at once, whatever ends it: its entry waits here for the last counts, so that the next flow of the
+//! same key begins anew, and no count goes to the wrong one.
+
+use std::collections::VecDeque;
+
+use flow_wire::ledger::{Amount, Unshunted};
+use flow_wire::record::FlowEndReason;
+use xdp_abi::shunt::{PLACES, index};
+
+use super::buckets::{Slot, WAYS, ways};
+use super::entry::Entry;
+use super::{Cache, Records};
+use crate::source::xdp::shunt::{Counts, Shunt};
+
+#[cfg(test)]
+mod tests;
+
+/// No flow has so many packets.
+pub(super) const OFF: u64 = u64::MAX;
+
+/// All active flows are read in this time.
+const ROUND_NANOSECONDS: u64 = 1_000_000_000;
+/// Flows read in one call at most: some microseconds.
+const READ_MOST: u64 = 64;
+
+/// Flows of a bucket at most, so that there is always somebody else to be pushed out.
+const WAYS_MOST: usize = WAYS / 2;
+
+/// Of one worker.
+pub struct Shunts {
+    shunt: Shunt,
+    threshold: u64,
+    places: Box<[Place]>,
+    /// By place: entries of flows that have parted.
+    parted: Box<[Entry]>,
+    /// Places of this worker, in no order.
+    held: Vec<u16>,
+    /// Those that wait for a grace, first come first.
+    waiting: VecDeque<u16>,
+    hand: usize,
+    /// The time up to which the hand has gone its way.
+    hand_at: u64,
+    terms: ShuntTerms,
+}
+
+/// What a worker says of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShuntTerms {
+    /// Packets that the program counted and that are in flows.
+    pub merged: Amount,
+    /// Flows that are shunted now, or were a moment ago.
+    pub flows: u64,
+    /// Shunts that were ever begun.
+    pub begun: u64,
+    /// Elephants that were not shunted, by [`Unshunted`].
+    pub refused: [u64; Unshunted::ALL.len()],
+}
+
+#[derive(Clone, Copy)]
+struct Place {
+    state: State,
+    /// Where in `held` it stands.
+    at: usize,
+    /// What was counted when it was last read.
+    read: [Counts; 2],
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    /// Not of this worker.
+    Free,
+    /// The program counts the flow in this slot.
+    Active(Slot),
+    /// It does so no more, once the grace is over.
+    Leaving(Slot, u64),
+    /// The same, and the flow has ended.
+    Parted(FlowEndReason, u64),
+}
+
+const FREE: Place = Place {
+    state: State::Free,
+    at: 0,
+    read: [Counts { packets: 0, octets: 0, layer2_octets: 0, tcp_flags: 0 }; 2],
+};
+
+impl Shunts {
+    /// Nothing is allocated later. A flow is shunted when a side of its record comes to so many packets.
+    pub fn new(shunt: Shunt, threshold: u64) -> Self {
+        let places = PLACES as usize;
+        Self {
+            shunt,
+            threshold,
+            places: vec![FREE; places].into(),
+            parted: vec![Entry::VACANT; places].into(),
+            held: Vec::with_capacity(places),
+            waiting: VecDeque::with_capacity(places),
+            hand: 0,
+            hand_at: 0,
+            terms: ShuntTerms::default(),
+        }
+    }
+
+    fn hold(&mut self, place: usize, state: State) {
+        self.places[place] = Place { state, at: self.held.len(), read: self.shunt.counts(place) };
+        self.held.push(place as u16);
+        self.terms.begun += 1;
+    }
+
+    /// The program looks for it no more.
+    fn take_out(&mut self, place: usize) -> u64 {
+        self.waiting.push_back(place as u16);
+        self.shunt.take_out(place)
+    }
+
+    fn give_back(&mut self, place: usize) {
+        let at = self.places[place].at;
+        self.held.swap_remove(at);
+        if let Some(moved) = self.held.get(at) {
+            self.places[usize::from(*moved)].at = at;
+        }
+        self.places[place] = FREE;
+        self.shunt.release(place);
+    }
+
+    /// What was counted since the last time; `None` = nothing.
+    fn read(&mut self, place: usize) -> Option<([Counts; 2], u64)> {
+        let now = self.shunt.counts(place);
+        let before = std::mem::replace(&mut self.places[place].read, now);
+        let more: [Counts; 2] = std::array::from_fn(|side| now[side].since(&before[side]));
+        if more == [Counts::default(); 2] {
+            return None;
+        }
+        for more in more {
+            self.terms.merged += Amount { packets: more.packets, octets: more.layer2_octets };
+        }
+        Some((more, self.shunt.last_at(place)))
+    }
+
+    /// The one that has waited longest, if it need not any more.
+    fn next_over(&mut self, without_grace: bool) -> Option<usize> {
+        let place = usize::from(*self.waiting.front()?);
+        let (State::Leaving(_, grace) | State::Parted(_, grace)) = self.places[place].state else {
+            return None;
+        };
+        (without_grace || self.shunt.is_over(grace)).then(|| {
+            self.waiting.pop_front();
+            place
+        })
+    }
+
+    /// How many the hand should have read by now.
+    fn owed(&mut self, clock: u64) -> u64 {
+        let count = self.held.len().max(1) as u64;
+        let elapsed = clock.saturating_sub(self.hand_at).min(ROUND_NANOSECONDS);
+        let owed = (elapsed * count / ROUND_NANOSECONDS).min(READ_MOST);
+        self.hand_at = clock - elapsed + (owed * ROUND_NANOSECONDS).div_ceil(count).min(elapsed);
+        owed
+    }
+
+    fn next_held(&mut self) -> Option<usize> {
+        self.hand = if self.hand + 1 < self.held.len() { self.hand + 1 } else { 0 };
+        self.held.get(self.hand).map(|place| usize::from(*place))
+    }
+}
+
+impl Cache {
+    /// The same, with a shunt.
+    #[must_use]
+    pub fn with_shunts(mut self, shunts: Option<Shunts>) -> Self {
+        self.elephant_packets = shunts.as_ref().map_or(OFF, |shunts| shunts.threshold);
+        self.shunts = shunts.map(Box::new);
+        self
+    }
+
+    /// What the shunt says of itself.
+    pub fn shunt_terms(&self) -> ShuntTerms {
+        let terms = |shunts: &Shunts| ShuntTerms { flows: shunts.held.len() as u64, ..shunts.terms };
+        self.shunts.as_deref().map(terms).unwrap_or_default()
+    }
+
+    /// An elephant: the program counts it, unless its place is taken, or the half of its bucket is shunted.
+    #[cold]
+    pub(super) fn shunt(&mut self, slot: Slot) {
+        let entry = &self.entries[slot.index()];
+        if entry.shunt().is_some() || entry.closed_at().is_some() {
+            return;
+        }
+        let is_shunted =
+            |way: &usize| self.entries[Slot { bucket: slot.bucket, way: *way }.index()].shunt().is_some();
+        let shunted = ways(self.buckets.tags(slot.bucket).occupied()).filter(is_shunted).count();
+        let Some(shunts) = self.shunts.as_deref_mut() else { return };
+        let place = index(entry.key.hash()) as usize;
+        if shunted >= WAYS_MOST {
+            shunts.terms.refused[Unshunted::BucketFull as usize] += 1;
+        } else if !shunts.shunt.claim(place) {
+            shunts.terms.refused[Unshunted::PlaceTaken as usize] += 1;
+        } else {
+            shunts.hold(place, State::Active(slot));
+            shunts.shunt.put_in(place, &entry.key, self.clock, entry.is_known());
+            self.entries[slot.index()].set_shunt(Some(place));
+        }
+    }
+
+    /// A shunted flow ends: its slot is vacant, its record goes out once its last counts are known.
+    pub(super) fn part(&mut self, slot: Slot, reason: FlowEndReason) {
+        let entry = self.entries[slot.index()];
+        let (Some(place), Some(shunts)) = (entry.shunt(), self.shunts.as_deref_mut()) else { return };
+        let grace = match shunts.places[place].state {
+            State::Leaving(_, grace) => grace,
+            _ => shunts.take_out(place),
+        };
+        shunts.places[place].state = State::Parted(reason, grace);
+        shunts.parted[place] = entry;
+        self.buckets.vacate(slot);
+        self.open_flows -= 1;
+    }
+
+    /// What the shunt has counted of the flow in this slot; `false` = nothing new.
+    pub(super) fn merge_newest(&mut self, slot: Slot) -> bool {
+        let Some(place) = self.entries[slot.index()].shunt() else { return false };
+        let Some((more, last_at)) = self.shunts.as_deref_mut().and_then(|shunts| shunts.read(place)) else {
+            return false;
+        };
+        self.entries[slot.index()].merge(&more, last_at, self.clock);
+        self.open += amount(&more);
+        true
+    }
+
+    /// Bounded work: some that the program counts are read, and those whose grace is over end, as far as `out` has room.
+    #[inline]
+    pub(super) fn tend_shunts(&mut self, out: &mut impl Records) {
+        if self.shunts.as_deref().is_some_and(|shunts| !shunts.held.is_empty()) {
+            self.tend(out);
+        }
+    }
+
+    fn tend(&mut self, out: &mut impl Records) {
+        while out.room() > 0 {
+            let Some(place) = self.shunts.as_deref_mut().and_then(|shunts| shunts.next_over(false)) else {
+                break;
+            };
+            self.settle_shunt(place, out);
+        }
+        let owed = self.shunts.as_deref_mut().map_or(0, |shunts| shunts.owed(self.clock));
+        for _ in 0..owed {
+            self.look();
+        }
+    }
+
+    /// At the next one: a stopped one need not be looked for any more.
+    fn look(&mut self) {
+        let Some(shunts) = self.shunts.as_deref_mut() else { return };
+        let Some(place) = shunts.next_held() else { return };
+        let State::Active(slot) = shunts.places[place].state else { return };
+        if shunts.shunt.is_stopped(place) {
+            let grace = shunts.take_out(place);
+            shunts.places[place].state = State::Leaving(slot, grace);
+        }
+        self.merge_newest(slot);
+    }
+
+    /// No program counts it any more: what it has counted is all.
+    fn settle_shunt(&mut self, place: usize, out: &mut impl Records) {
+        let Some(shunts) = self.shunts.as_deref_mut() else { return };
+        match shunts.places[place].state {
+            State::Leaving(slot, _) => {
+                self.merge_newest(slot);
+                self.entries[slot.index()].set_shunt(None);
+            }
+            State::Parted(reason, _) => {
+                let more = shunts.read(place);
+                let entry = &mut shunts.parted[place];
+                if let Some((more, last_at)) = more {
+                    entry.merge(&more, last_at, self.clock);
+                    self.open += amount(&more);
+                }
+                if !entry.is_empty() {
+                    let amount = entry.amount();
+                    self.open.packets -= amount.packets;
+                    self.open.octets -= amount.octets;
+                    out.record(entry.record(self.observation_domain_id, reason));
+                }
+            }
+            State::Free | State::Active(_) => return,
+        }
+        if let Some(shunts) = self.shunts.as_deref_mut() {
+            shunts.give_back(place);
+        }
+    }
+
+    /// Before the end: no flow is shunted any more, and none will be.
+    pub fn leave_shunts(&mut self) {
+        self.elephant_packets = OFF;
+        let Some(shunts) = self.shunts.as_deref_mut() else { return };
+        for at in 0..shunts.held.len() {
+            let place = usize::from(shunts.held[at]);
+            if let State::Active(slot) = shunts.places[place].state {
+                let grace = shunts.take_out(place);
+                shunts.places[place].state = State::Leaving(slot, grace);
+            }
+        }
+    }
+
+    /// Goes on with it. `true` = there is none left.
+    pub fn has_left_shunts(&mut self, out: &mut impl Records) -> bool {
+        self.tend_shunts(out);
+        self.shunts.as_deref().is_none_or(|shunts| shunts.held.is_empty())
+    }
+
+    /// Without the grace: what the programs count after this is lost, and the books show it.
+    pub fn abandon_shunts(&mut self, out: &mut impl Records) {
+        while let Some(place) = self.shunts.as_deref_mut().and_then(|shunts| shunts.next_over(true)) {
+            self.settle_shunt(place, out);
+        }
+    }
+}
+
+impl Counts {
+    /// What came on top; of flags, what was seen meanwhile.
+    fn since(&self, before: &Self) -> Self {
+        Self {
+            packets: self.packets - before.packets,
+            octets: self.octets - before.octets,
+            layer2_octets: self.layer2_octets - before.layer2_octets,
+            tcp_flags: self.tcp_flags,
+        }
+    }
+}
+
+fn amount(more: &[Counts; 2]) -> Amount {
+    Amount {
+        packets: more[0].packets + more[1].packets,
+        octets: more[0].layer2_octets + more[1].layer2_octets,
+    }
+}

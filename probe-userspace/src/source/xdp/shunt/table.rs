@@ -1,0 +1,231 @@
+//! The shunt's maps of one program, in this process's memory.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use aya::maps::{Map, MapData};
+use flow_wire::ledger::Amount;
+use xdp_abi::key::FlowKey;
+use xdp_abi::shunt::{
+    self, FLOWS, IDLE, LAST_AT, LAYER2_OCTETS, OCTETS, PACKETS, PLACES, SAMPLED_AT, SIDE_WORDS, STOPPED,
+    TCP_FLAGS, tag,
+};
+
+use crate::survive::{Memory, Words};
+
+/// Words of a place, and of a row of counters.
+const PLACE_WORDS: usize = size_of::<shunt::Place>() / 8;
+const ROW_WORDS: usize = size_of::<shunt::Row>() / 8;
+const HEAD_WORDS: usize = size_of::<shunt::Head>() / 8;
+
+/// What one direction of a flow counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Packets.
+    pub packets: u64,
+    /// Of IP packets.
+    pub octets: u64,
+    /// Of frames.
+    pub layer2_octets: u64,
+    /// All that were seen.
+    pub tcp_flags: u8,
+}
+
+/// The maps of one program; all words are atomics that both sides write in turns, each as `xdp_abi::shunt` says.
+#[derive(Clone)]
+pub struct Table {
+    head: Words,
+    tags: Words,
+    keys: Words,
+    counts: Words,
+}
+
+/// The maps cannot be mapped.
+#[derive(Debug)]
+pub(crate) struct LoadError {
+    /// Which.
+    pub(crate) map: &'static str,
+    /// Why.
+    pub(crate) error: io::Error,
+}
+
+impl Table {
+    /// Over the maps of a program that was loaded with rows for so many CPUs.
+    ///
+    /// System call: mmap(2).
+    pub(crate) fn of<'a>(
+        map: impl Fn(&'static str) -> Option<&'a Map>,
+        cpus: usize,
+    ) -> Result<Self, LoadError> {
+        let words = |name: &'static str, count: usize| {
+            let failed = |error| LoadError { map: name, error };
+            let data = map(name).and_then(array).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+            let memory = Memory::of_map(data.fd().as_fd(), count * size_of::<u64>());
+            Ok(memory.map_err(failed)?.words(count))
+        };
+        let places = PLACES as usize;
+        Ok(Self {
+            head: words(xdp_abi::map::SHUNT, HEAD_WORDS)?,
+            tags: words(xdp_abi::map::SHUNT_TAGS, places)?,
+            keys: words(xdp_abi::map::SHUNT_KEYS, places * PLACE_WORDS)?,
+            counts: words(xdp_abi::map::SHUNT_COUNTS, cpus * places * ROW_WORDS)?,
+        })
+    }
+
+    /// Silence that stops a shunt.
+    pub fn set_idle(&self, idle: Duration) {
+        self.head[IDLE].store(u64::try_from(idle.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// The program counts this flow at its place from now on. `now` by CLOCK_MONOTONIC; `is_known`: of the other directions the
+    /// first packet comes up.
+    ///
+    /// The key first, then what makes it hold: who sees the tag of the one and the key of another flow finds that they differ.
+    pub fn put_in(&self, place: usize, key: &FlowKey, now: u64, is_known: [bool; 2]) {
+        let words = self.place(place);
+        for (word, value) in words.iter().zip(key.words()) {
+            word.store(value, Ordering::Relaxed);
+        }
+        words[STOPPED].store(0, Ordering::Relaxed);
+        words[LAST_AT].store(now, Ordering::Relaxed);
+        for (side, is_known) in is_known.into_iter().enumerate() {
+            words[SAMPLED_AT + side].store(if is_known { now } else { 0 }, Ordering::Relaxed);
+        }
+        self.tags[place].store(tag(key.hash()), Ordering::Release);
+        self.head[FLOWS].fetch_add(1, Ordering::Release);
+    }
+
+    /// The program looks for it no more, once those end that have begun.
+    pub fn take_out(&self, place: usize) {
+        self.tags[place].store(0, Ordering::Release);
+        self.head[FLOWS].fetch_sub(1, Ordering::Release);
+    }
+
+    /// Whether the program has stopped it.
+    pub fn is_stopped(&self, place: usize) -> bool {
+        self.place(place)[STOPPED].load(Ordering::Relaxed) != 0
+    }
+
+    /// When a packet was last counted, by CLOCK_MONOTONIC.
+    pub fn last_at(&self, place: usize) -> u64 {
+        self.place(place)[LAST_AT].load(Ordering::Relaxed)
+    }
+
+    /// Adds what was counted at this place, ever, by direction.
+    ///
+    /// Flags are taken away: a program that adds one in this very moment may put old ones back, and loses none.
+    pub fn add_counts(&self, place: usize, sum: &mut [Counts; 2]) {
+        for row in self.rows().skip(place).step_by(PLACES as usize) {
+            for (sum, side) in sum.iter_mut().zip(row.chunks_exact(SIDE_WORDS)) {
+                let word = |at: usize| side[at].load(Ordering::Relaxed);
+                sum.packets += word(PACKETS);
+                sum.octets += word(OCTETS);
+                sum.layer2_octets += word(LAYER2_OCTETS);
+                if word(TCP_FLAGS) != 0 {
+                    sum.tcp_flags |= side[TCP_FLAGS].swap(0, Ordering::Relaxed) as u8;
+                }
+            }
+        }
+    }
+
+    /// What was counted at all places, ever.
+    pub fn total(&self) -> Amount {
+        let mut sum = Amount::ZERO;
+        for side in self.counts.chunks_exact(SIDE_WORDS) {
+            let word = |at: usize| side[at].load(Ordering::Relaxed);
+            sum += Amount { packets: word(PACKETS), octets: word(LAYER2_OCTETS) };
+        }
+        sum
+    }
+
+    fn place(&self, place: usize) -> &[AtomicU64] {
+        &self.keys[place * PLACE_WORDS..][..PLACE_WORDS]
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &[AtomicU64]> {
+        self.counts.chunks_exact(ROW_WORDS)
+    }
+}
+
+fn array(map: &Map) -> Option<&MapData> {
+    match map {
+        Map::Array(data) => Some(data),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! The program, run by hand over the same memory.
+
+    use xdp_abi::headers::Headers;
+    use xdp_abi::shunt::{Verdict, index, is_candidate, judge, stop};
+
+    use super::*;
+
+    /// A CPU for each of these.
+    const CPUS: usize = 2;
+
+    impl Table {
+        pub(crate) fn anonymous() -> Self {
+            let places = PLACES as usize;
+            let words = |count: usize| Memory::anonymous(count * 8).unwrap().words(count);
+            Self {
+                head: words(HEAD_WORDS),
+                tags: words(places),
+                keys: words(places * PLACE_WORDS),
+                counts: words(CPUS * places * ROW_WORDS),
+            }
+        }
+
+        /// Whether the program finds the tag of this flow: then it goes on with [`Table::judge`], whatever happens meanwhile.
+        pub(crate) fn finds(&self, headers: &Headers) -> bool {
+            let hash = headers.key.hash();
+            let is_there = self.tags[index(hash) as usize].load(Ordering::Relaxed) == tag(hash);
+            is_there && self.head[FLOWS].load(Ordering::Relaxed) > 0 && is_candidate(headers)
+        }
+
+        /// What it does then; `true` = the packet comes up.
+        pub(crate) fn judge(
+            &self,
+            headers: &Headers,
+            layer2_octets: u32,
+            (now, cpu): (u64, usize),
+            has_socket: bool,
+        ) -> bool {
+            let at = index(headers.key.hash()) as usize;
+            let place = ByHand(self.place(at));
+            match judge(&place, headers, now, self.head[IDLE].load(Ordering::Relaxed)) {
+                Verdict::Up => return true,
+                Verdict::Sample => {
+                    if !has_socket {
+                        stop(&place);
+                    }
+                    return true;
+                }
+                Verdict::Count => {}
+            }
+            let row = (cpu % CPUS * PLACES as usize + at) * ROW_WORDS;
+            let side = &self.counts[row + SIDE_WORDS * headers.direction as usize..][..SIDE_WORDS];
+            for (word, more) in [(PACKETS, 1), (OCTETS, headers.ip_octets), (LAYER2_OCTETS, layer2_octets)] {
+                side[word].fetch_add(more.into(), Ordering::Relaxed);
+            }
+            side[TCP_FLAGS].fetch_or(headers.tcp_flags.into(), Ordering::Relaxed);
+            false
+        }
+    }
+
+    struct ByHand<'a>(&'a [AtomicU64]);
+
+    impl shunt::Words for ByHand<'_> {
+        fn get(&self, at: usize) -> u64 {
+            self.0[at].load(Ordering::Relaxed)
+        }
+
+        fn set(&self, at: usize, value: u64) {
+            self.0[at].store(value, Ordering::Relaxed);
+        }
+    }
+}
