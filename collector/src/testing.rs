@@ -59,6 +59,7 @@ pub fn record(seed: u64) -> FlowRecord {
         icmp_code: None,
         flow_end_reason: FlowEndReason::IdleTimeout,
         recovered_from: None,
+        shunted_packet_delta_count: None,
     }
 }
 

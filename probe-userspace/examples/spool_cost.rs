@@ -77,6 +77,7 @@ fn record(number: u64) -> FlowRecord {
         icmp_code: None,
         flow_end_reason: FlowEndReason::EndOfFlow,
         recovered_from: None,
+        shunted_packet_delta_count: None,
     }
 }
 

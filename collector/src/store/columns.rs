@@ -46,7 +46,7 @@ const fn counter(name: &'static str) -> Column {
 }
 
 /// All of them, in the order of the table.
-pub static COLUMNS: [Column; 33] = [
+pub static COLUMNS: [Column; 34] = [
     column("flow_start_nanoseconds", Kind::U64),
     column("flow_end_nanoseconds", Kind::U64),
     column("ip_version", Kind::U8),
@@ -80,6 +80,7 @@ pub static COLUMNS: [Column; 33] = [
     column("sequence", Kind::U64),
     column("row", Kind::U32),
     nullable("recovered_from", Kind::Uuid),
+    nullable("shunted_packet_delta_count", Kind::U64),
 ];
 
 /// The column of that name.

@@ -47,6 +47,7 @@ pub(crate) fn record() -> FlowRecord {
         icmp_code: None,
         flow_end_reason: FlowEndReason::IdleTimeout,
         recovered_from: None,
+        shunted_packet_delta_count: None,
     }
 }
 

@@ -347,6 +347,10 @@ impl Entry {
             icmp_code: is_icmp.then_some(self.icmp_code),
             flow_end_reason: reason,
             recovered_from: None,
+            shunted_packet_delta_count: match self.shunted_packets {
+                [0, 0] => None,
+                [one, other] => Some(one + other),
+            },
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::worker::{Consumer, Producer, ring, ring_octets};
 /// `GANNETFC`
 const MAGIC: u64 = u64::from_be_bytes(*b"GANNETFC");
 /// Grows with every change of the layout, of an entry or of a term: another version's remains are not read.
-const VERSION: u64 = 3;
+const VERSION: u64 = 4;
 
 const HEAD_WORDS: usize = 32;
 /// The words of the head that its check word covers, which follows them.

@@ -51,6 +51,7 @@ pub(crate) fn record(sequence: u64) -> FlowRecord {
         icmp_code: None,
         flow_end_reason: FlowEndReason::EndOfFlow,
         recovered_from: None,
+        shunted_packet_delta_count: None,
     }
 }
 

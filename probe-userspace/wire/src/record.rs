@@ -63,6 +63,9 @@ pub struct FlowRecord {
     /// An earlier epoch of the same probe metered these packets and was killed; this one found them and writes the record.
     /// `None` = the epoch of the batch's stamp metered them itself.
     pub recovered_from: Option<Epoch>,
+    /// Packets, of both directions together, that the XDP program counted itself and dropped. They are among the counts above; TTLs
+    /// and classes of service are of the other packets alone. `None` = there were none.
+    pub shunted_packet_delta_count: Option<u64>,
 }
 
 /// Why a record was made (IPFIX 136).

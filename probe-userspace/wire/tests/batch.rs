@@ -15,8 +15,10 @@ use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
 use proptest::prelude::*;
 use uuid::Uuid;
 
-const GOLDEN: &[u8] = include_bytes!("golden/batch-v1-recovered_from.arrow");
-/// As probes sealed before they recovered anything: without the column.
+const GOLDEN: &[u8] = include_bytes!("golden/batch-v1-shunted.arrow");
+/// As probes sealed before they shunted anything: without the column.
+const GOLDEN_BEFORE_SHUNT: &[u8] = include_bytes!("golden/batch-v1-recovered_from.arrow");
+/// As probes sealed before they recovered anything: without either.
 const GOLDEN_BEFORE: &[u8] = include_bytes!("golden/batch-v1.arrow");
 
 fn stamp() -> Stamp {
@@ -57,6 +59,7 @@ fn tcp() -> FlowRecord {
         icmp_code: None,
         flow_end_reason: FlowEndReason::EndOfFlow,
         recovered_from: None,
+        shunted_packet_delta_count: Some(5),
     }
 }
 
@@ -79,6 +82,7 @@ fn ping() -> FlowRecord {
         icmp_code: Some(0),
         flow_end_reason: FlowEndReason::IdleTimeout,
         recovered_from: Some(Epoch(Uuid::from_u128(0xb1b2_b3b4_b5b6_47b8_b9ba_bbbc_bdbe_bfc0))),
+        shunted_packet_delta_count: None,
         ..tcp()
     }
 }
@@ -91,7 +95,7 @@ fn u64s(batch: &RecordBatch, name: &str) -> Vec<u64> {
 fn a_batch_has_the_golden_octets() {
     let sealed = encode(&[tcp(), ping()], stamp()).unwrap();
     if std::env::var_os("GANNET_WRITE_GOLDEN").is_some() {
-        std::fs::write("tests/golden/batch-v1-recovered_from.arrow", &sealed.body).unwrap();
+        std::fs::write("tests/golden/batch-v1-shunted.arrow", &sealed.body).unwrap();
     }
     assert!(
         sealed.body == GOLDEN,
@@ -126,7 +130,18 @@ fn golden_octets_from_before_recovery_are_read() {
     let batch = decode(GOLDEN_BEFORE).unwrap().batch;
     assert_eq!(batch.schema(), schema());
     let of_their_own_epoch = FlowRecord { recovered_from: None, ..ping() };
-    assert_eq!(flow_wire::batch::records(&batch).unwrap(), [tcp(), of_their_own_epoch]);
+    assert_eq!(flow_wire::batch::records(&batch).unwrap(), [not_shunted(tcp()), of_their_own_epoch]);
+}
+
+fn not_shunted(record: FlowRecord) -> FlowRecord {
+    FlowRecord { shunted_packet_delta_count: None, ..record }
+}
+
+#[test]
+fn golden_octets_from_before_the_shunt_are_read() {
+    let batch = decode(GOLDEN_BEFORE_SHUNT).unwrap().batch;
+    assert_eq!(batch.schema(), schema());
+    assert_eq!(flow_wire::batch::records(&batch).unwrap(), [not_shunted(tcp()), ping()]);
 }
 
 #[test]
@@ -271,6 +286,7 @@ fn record() -> impl Strategy<Value = FlowRecord> {
     ];
     (any::<[u32; 8]>(), any::<IpAddr>(), any::<(Option<u16>, Option<u8>, u8)>(), end_reasons).prop_map(
         |(counts, address, (tag, octet, ttl), flow_end_reason)| FlowRecord {
+            shunted_packet_delta_count: tag.map(|tag| u64::from(tag) << 40),
             recovered_from: octet.map(|octet| Epoch(Uuid::from_u128(octet.into()))),
             observation_domain_id: counts[0],
             flow_start_nanoseconds: u64::from(counts[1]) << 31,

@@ -121,7 +121,7 @@ CREATE TABLE kept_aside (
 ";
 
     /// Columns of flows that came since.
-    const SINCE: [&str; 1] = ["recovered_from"];
+    const SINCE: [&str; 2] = ["recovered_from", "shunted_packet_delta_count"];
 
     /// A store of the first release: one batch of two rows, without the columns that came since.
     fn old_store() -> tempfile::TempDir {

@@ -48,6 +48,7 @@ fn beyond(record: &FlowRecord, object: &mut Object<'_>) {
     object.number("minimum_ttl", record.minimum_ttl);
     object.number("maximum_ttl", record.maximum_ttl);
     object.epoch("recovered_from", record.recovered_from);
+    object.optional("shunted_packet_delta_count", record.shunted_packet_delta_count);
 }
 
 /// Decimal digits of a 64-bit number at most.

@@ -39,6 +39,7 @@ fn tcp() -> FlowRecord {
         icmp_code: None,
         flow_end_reason: FlowEndReason::EndOfFlow,
         recovered_from: None,
+        shunted_packet_delta_count: None,
     }
 }
 
@@ -59,7 +60,7 @@ fn a_line_is_the_contracts_line_and_then_ours() {
         r#""reverse_layer2_octet_delta_count":18446744073709551615,"tcp_control_bits":27,"#,
         r#""reverse_tcp_control_bits":27,"flow_end_reason":"end_of_flow","icmp_type":null,"icmp_code":null,"#,
         r#""ip_version":6,"ingress_interface":0,"customer_vlan_id":null,"ip_class_of_service":0,"#,
-        r#""reverse_ip_class_of_service":8,"minimum_ttl":64,"maximum_ttl":64,"recovered_from":null}"#,
+        r#""reverse_ip_class_of_service":8,"minimum_ttl":64,"maximum_ttl":64,"recovered_from":null,"shunted_packet_delta_count":null}"#,
         "\n"
     );
     assert_eq!(text(&tcp()), expected);
@@ -75,12 +76,14 @@ fn every_end_reason_and_address_is_sound_json() {
             vlan_id: Some(0),
             icmp_type: Some(255),
             recovered_from: Some(Epoch(Uuid::from_u128(10))),
+            shunted_packet_delta_count: Some(7),
             ..tcp()
         };
         let value: serde_json::Value = serde_json::from_str(&text(&record)).unwrap();
         assert_eq!(value["flow_end_reason"], serde_json::to_value(reason).unwrap());
         assert_eq!(value["source_ip_address"], "192.0.2.1");
         assert_eq!(value["destination_ip_address"], "::ffff:192.0.2.1");
+        assert_eq!(value["shunted_packet_delta_count"], 7);
         assert_eq!(value["recovered_from"], "00000000-0000-0000-0000-00000000000a");
         assert_eq!((&value["vlan_id"], &value["icmp_type"]), (&0.into(), &255.into()));
     }

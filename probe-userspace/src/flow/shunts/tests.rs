@@ -205,7 +205,8 @@ fn an_elephant_is_counted_by_the_program_and_comes_home_with_every_packet() {
     assert_eq!(host.cache.shunt_terms().merged.packets, 2000);
     host.send(7, 0, ACK, 2);
     assert_eq!(host.cache.metered().packets, 5, "one sample a second");
-    host.check();
+    let host = host.check();
+    assert_eq!(host.records[0].shunted_packet_delta_count, Some(2001), "the record says so");
 }
 
 #[test]
@@ -280,7 +281,10 @@ fn the_second_flow_of_a_place_is_not_shunted_and_counted() {
     let terms = host.cache.shunt_terms();
     assert_eq!((terms.flows, terms.begun, terms.refused), (1, 1, [1, 0]));
     assert_eq!(host.cache.metered().packets, 3 + 10);
-    host.check();
+    let host = host.check();
+    let mut shunted: Vec<_> = host.records.iter().map(|record| record.shunted_packet_delta_count).collect();
+    shunted.sort_unstable();
+    assert_eq!(shunted, [None, Some(7)]);
 }
 
 #[test]

@@ -80,6 +80,7 @@ fn column(column: Column, records: &[FlowRecord]) -> Result<ArrayRef, ArrowError
         Column::U64(read) => Arc::new(UInt64Array::from_iter_values(records.map(read))),
         Column::OptionalU8(read) => Arc::new(UInt8Array::from_iter(records.map(read))),
         Column::OptionalU16(read) => Arc::new(UInt16Array::from_iter(records.map(read))),
+        Column::OptionalU64(read) => Arc::new(UInt64Array::from_iter(records.map(read))),
         Column::Address(read) => {
             Arc::new(binary(records.flat_map(|record| field::octets(read(record))).collect())?)
         }

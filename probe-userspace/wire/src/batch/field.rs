@@ -36,6 +36,8 @@ pub enum Column {
     OptionalU8(fn(&FlowRecord) -> Option<u8>),
     /// UInt16, nullable
     OptionalU16(fn(&FlowRecord) -> Option<u16>),
+    /// UInt64, nullable
+    OptionalU64(fn(&FlowRecord) -> Option<u64>),
     /// FixedSizeBinary(16), IPv4 as `::ffff:a.b.c.d`
     Address(fn(&FlowRecord) -> IpAddr),
     /// FixedSizeBinary(16), nullable: a UUID in network order
@@ -49,14 +51,20 @@ impl Field {
             Column::U8(_) | Column::OptionalU8(_) => DataType::UInt8,
             Column::U16(_) | Column::OptionalU16(_) => DataType::UInt16,
             Column::U32(_) => DataType::UInt32,
-            Column::U64(_) => DataType::UInt64,
+            Column::U64(_) | Column::OptionalU64(_) => DataType::UInt64,
             Column::Address(_) | Column::OptionalEpoch(_) => DataType::FixedSizeBinary(16),
         }
     }
 
     /// Whether it may be null.
     pub const fn nullable(&self) -> bool {
-        matches!(self.column, Column::OptionalU8(_) | Column::OptionalU16(_) | Column::OptionalEpoch(_))
+        matches!(
+            self.column,
+            Column::OptionalU8(_)
+                | Column::OptionalU16(_)
+                | Column::OptionalU64(_)
+                | Column::OptionalEpoch(_)
+        )
     }
 }
 
@@ -78,7 +86,7 @@ pub const STAMP_FIELDS: [(&str, DataType, &str); 5] = [
 ];
 
 /// The columns of the record. New ones are added at the end, and nullable.
-pub const FIELDS: [Field; 28] = [
+pub const FIELDS: [Field; 29] = [
     field("observation_domain_id", "149", Column::U32(|r| r.observation_domain_id), "one probe process"),
     field(
         "ingress_interface",
@@ -191,6 +199,12 @@ pub const FIELDS: [Field; 28] = [
         "",
         Column::OptionalEpoch(|r| r.recovered_from),
         "UUID of the killed epoch that metered these packets; null = the epoch of this row",
+    ),
+    field(
+        "shunted_packet_delta_count",
+        "",
+        Column::OptionalU64(|r| r.shunted_packet_delta_count),
+        "packets of both directions that the XDP program counted itself: TTLs and classes of service are of the others alone; null = none",
     ),
 ];
 

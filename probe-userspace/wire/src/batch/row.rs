@@ -64,6 +64,7 @@ columns! {
     icmp_code: Numbers<UInt8Type>,
     flow_end_reason: Numbers<UInt8Type>,
     recovered_from: FixedSizeBinaryArray,
+    shunted_packet_delta_count: Numbers<UInt64Type>,
 }
 
 impl Columns<'_> {
@@ -102,6 +103,7 @@ impl Columns<'_> {
             icmp_code: optional(self.icmp_code, row),
             flow_end_reason,
             recovered_from: epoch(self.recovered_from, row),
+            shunted_packet_delta_count: optional(self.shunted_packet_delta_count, row),
         })
     }
 }
