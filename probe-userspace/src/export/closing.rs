@@ -81,6 +81,7 @@ fn message(earlier: &Earlier, outbox: &Outbox, identity: &Identity) -> Message {
     if !message.closed {
         let open = |cut: &StreamCut| close_worker(&mut message, cut);
         earlier.epoch.cuts.iter().for_each(open);
+        lose_shunted(&mut message);
     }
     message.cursors = cursors(&message, earlier, &outbox.numbers());
     message.cuts.clone_from(&earlier.epoch.cuts);
@@ -128,6 +129,18 @@ fn close_worker(message: &mut Message, cut: &StreamCut) {
     queue.redirected += later;
     queue.seen += later;
     queue.offered = queue.offered.map(|offered| offered + later);
+}
+
+/// What the XDP program had counted of flows and no worker had read: of which flows it was nobody knows any more.
+fn lose_shunted(message: &mut Message) {
+    let counted = message.queues.iter().fold(Amount::ZERO, |sum, queue| sum + queue.shunt_counted);
+    let merged = message.workers.iter().fold(Amount::ZERO, |sum, worker| sum + worker.shunt_merged);
+    let lost = less(counted, merged);
+    message.workers.iter_mut().for_each(|worker| worker.shunted_flows = 0);
+    if let Some(worker) = message.workers.first_mut() {
+        worker.shunt_merged += lost;
+        worker.lost_at_crash += lost;
+    }
 }
 
 /// Those of the spool as they stand now; those of other sinks as they stood, with what was sealed since as sent: nobody knows, and

@@ -283,3 +283,24 @@ fn what_a_cursor_of_the_spool_discards_is_a_tombstone_once() {
     assert_eq!((tombstone.sink, tombstone.records, tombstone.reason), (1, 1_000, Discard::RefusedByBus));
     assert_eq!((tombstone.first, tombstone.last), (Sequence(0), Sequence(0)));
 }
+
+#[test]
+fn what_the_program_had_counted_and_nobody_read_is_lost_with_the_run() {
+    let queue = QueueTerms {
+        seen: packets(50),
+        shunted: packets(50),
+        shunt_counted: packets(50),
+        ..QueueTerms::default()
+    };
+    let worker = WorkerTerms {
+        shunt_merged: packets(40),
+        exported: packets(40),
+        shunted_flows: 2,
+        ..WorkerTerms::default()
+    };
+    let mut message =
+        Message { queues: vec![queue], workers: vec![worker], closed: true, ..Message::default() };
+    super::lose_shunted(&mut message);
+    assert_eq!((message.workers[0].lost_at_crash, message.workers[0].shunted_flows), (packets(10), 0));
+    assert_eq!(residual(&of_probe(&message, None)), Amount::ZERO);
+}
