@@ -74,6 +74,7 @@ impl Host {
     fn new(capacity: usize) -> Self {
         let settings = Settings {
             active_timeout: Duration::from_secs(20),
+            active_perturbation: Duration::ZERO,
             idle_timeout: Duration::from_secs(5),
             capacity,
             hash_size: None,
@@ -151,7 +152,7 @@ impl Host {
     }
 
     fn expire(&mut self) {
-        self.cache.expire(self.now, Budget { buckets: 64 }, &mut self.records);
+        self.cache.expire(self.now, Budget { buckets: 64, looks: usize::MAX }, &mut self.records);
     }
 
     fn pass(&mut self, nanoseconds: u64) {
