@@ -97,6 +97,11 @@ fn a_session_survives_af_xdp_in_generic_mode() {
 }
 
 #[test]
+fn a_session_survives_the_shunt() {
+    Session::new().survives("--capture xdp --shunt 64");
+}
+
+#[test]
 fn an_interface_is_as_before_after_a_probe_that_was_killed() {
     let room = Room::new(1, 1500);
     let state = || room.right.ip(&["-d", "-j", "link", "show", "dev", "in"]).unwrap();
