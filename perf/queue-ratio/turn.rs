@@ -7,10 +7,9 @@ use anyhow::Context;
 use perf::baseline::threads;
 use perf::http;
 use perf::kernel::signal::Signal;
-use perf::kernel::thread::{self, in_network};
+use perf::kernel::thread::in_network;
 use perf::netns::{End, Netns, Wire};
 use perf::process::{Program, Running};
-use perf::wait::wait_for;
 
 use super::{Cli, Way};
 
@@ -18,6 +17,8 @@ use super::{Cli, Way};
 const BOUND: Duration = Duration::from_secs(30);
 /// Every flow has come by then, and workers that are to hand over do.
 const WARM_UP: Duration = Duration::from_secs(2);
+/// A probe that meters has new counters within this.
+const SILENCE: Duration = Duration::from_secs(4);
 /// Between two looks at counters that change once a second.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -39,6 +40,12 @@ impl Turn {
     pub(crate) fn nanoseconds(&self) -> f64 {
         let sum = |of: fn(&(u64, f64)) -> f64| self.workers.iter().map(of).sum::<f64>();
         sum(|(_, seconds)| seconds * 1e9) / sum(|(packets, _)| *packets as f64)
+    }
+
+    /// No worker got less than three quarters of what another did.
+    pub(crate) fn is_even(&self) -> bool {
+        let counts = || self.workers.iter().map(|(packets, _)| *packets);
+        counts().min().unwrap_or(0) * 4 >= counts().max().unwrap_or(0) * 3
     }
 
     pub(crate) fn lost(&self) -> f64 {
@@ -69,15 +76,12 @@ pub(crate) fn measure(cli: &Cli, way: Way) -> anyhow::Result<Turn> {
         Way::Split | Way::Asymmetric => (2, "split"),
         Way::Spread => (2, "spread"),
     };
-    // NAPI threads are known by their device's name alone, so it is like no other's.
-    let device = format!("gnq{}", std::process::id());
     let (left, right) = (Netns::new("queues")?, Netns::new("queues")?);
-    Wire { queues, ..Wire::default() }.lay(End::new(&left, "out"), End::new(&right, &device))?;
-    thread_napi(&right, &device, queues)?;
+    Wire { queues, ..Wire::default() }.lay(End::new(&left, "out"), End::new(&right, "in"))?;
     let folder = tempfile::tempdir()?;
     let ledger = folder.path().join("ledger");
     let arguments = format!(
-        "-i {device} --capture xdp --workers {queues} --queue-mode {mode} --http 127.0.0.1:0 --user root --no-recovery --no-spool \
+        "-i in --capture xdp --workers {queues} --queue-mode {mode} --http 127.0.0.1:0 --user root --no-recovery --no-spool \
          --state-dir {} --ledger {}",
         folder.path().display(),
         ledger.display()
@@ -90,7 +94,8 @@ pub(crate) fn measure(cli: &Cli, way: Way) -> anyhow::Result<Turn> {
     let first = reading(&probe, &right, queues)?;
     std::thread::sleep(Duration::from_secs(cli.seconds));
     let last = reading(&probe, &right, queues)?;
-    for sender in senders {
+    for mut sender in senders {
+        anyhow::ensure!(!sender.ended(), "a generator ended within the window: {}", sender.stderr());
         let finished = sender.stop(Signal::Interrupt, BOUND)?;
         anyhow::ensure!(finished.code() == 0, "a generator failed: {}", finished.stderr);
     }
@@ -99,21 +104,6 @@ pub(crate) fn measure(cli: &Cli, way: Way) -> anyhow::Result<Turn> {
     let books: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&ledger)?)?;
     anyhow::ensure!(books["total"]["residual"] == 0, "the books do not balance: {:#}", books["identities"]);
     Ok(last.since(&first))
-}
-
-/// Receiving is charged to threads of its own, one a queue and CPU: else to whoever happens to run, a worker for example.
-fn thread_napi(right: &Netns, device: &str, queues: u32) -> anyhow::Result<()> {
-    // GRO gives the device NAPI whoever is attached.
-    right.offload(device, &["gro", "on"])?;
-    right.run("sh", &["-c", &format!("echo 1 > /sys/class/net/{device}/threaded")])?;
-    let found = wait_for("the NAPI threads are there", BOUND, || {
-        Some(threads::napi_of(device)).filter(|found| found.len() == queues as usize)
-    })?;
-    for (cpu, (_, napi)) in found.into_iter().enumerate() {
-        thread::pin_thread(napi, cpu)?;
-        thread::set_fifo(napi, true)?;
-    }
-    Ok(())
 }
 
 /// The generator of a queue: on veth live frames go by the queue of the CPU that sends. The flows of two queues are others, unless they
@@ -157,7 +147,7 @@ fn next_page(address: SocketAddr, right: &Netns) -> anyhow::Result<String> {
     };
     let metered = |page: &str| sum(page, "probe_worker_metered_packets_total", "");
     let before = metered(&look()?);
-    let until = Instant::now() + BOUND;
+    let until = Instant::now() + SILENCE;
     loop {
         let page = look()?;
         if metered(&page) != before {
