@@ -54,6 +54,16 @@ impl By {
         }
     }
 
+    /// Between two calls at a rate. Each call of live frames makes a page pool, and what of it is still under way at the end holds its
+    /// number for a second (net/core/page_pool.c, `DEFER_TIME`); there are 65,534 of them (net/core/xdp.c, `MEM_ID_MAX`), and then the answer
+    /// is ENOSPC, as it was seen at 500,000 frames a second.
+    fn interval(self) -> Duration {
+        match self {
+            Self::LiveFrames => Duration::from_micros(50),
+            Self::PacketSocket => Duration::ZERO,
+        }
+    }
+
     /// Most copies in one call.
     fn most(self) -> u32 {
         match self {
@@ -151,7 +161,7 @@ pub fn run(device: &Device, source: &mut dyn Source, plan: &Plan) -> Result<Tall
     let mut tally = Tally::new(device)?;
     let mut burst = Burst::default();
     let start = Instant::now();
-    let mut pace = Pace::new(start, plan.rate);
+    let mut pace = Pace::new(start, plan.rate, plan.by.interval());
     let is_over = || held.pending() || plan.duration.is_some_and(|duration| start.elapsed() >= duration);
     loop {
         let bounded = plan.count.map_or(u64::MAX, |count| count - tally.sent());

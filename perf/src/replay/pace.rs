@@ -16,11 +16,16 @@ const NANOSECONDS: u128 = 1_000_000_000;
 pub(super) struct Pace {
     start: Instant,
     rate: Option<u64>,
+    /// Between two answers.
+    interval: Duration,
+    /// Since the start: no answer before.
+    next: Duration,
 }
 
 impl Pace {
-    pub(super) fn new(start: Instant, rate: Option<u64>) -> Self {
-        Self { start, rate: rate.map(|rate| rate.max(1)) }
+    /// Answers no sooner than `interval` after the answer before.
+    pub(super) fn new(start: Instant, rate: Option<u64>, interval: Duration) -> Self {
+        Self { start, rate: rate.map(|rate| rate.max(1)), interval, next: Duration::ZERO }
     }
 
     /// Waits until at least one more than `sent` is due; answers how many are, at most `most`.
@@ -30,10 +35,11 @@ impl Pace {
         loop {
             let elapsed = self.start.elapsed();
             let due = due(elapsed, rate).saturating_sub(u128::from(sent));
-            if due > 0 {
+            if due > 0 && elapsed >= self.next {
+                self.next = elapsed + self.interval;
                 return u32::try_from(due).unwrap_or(u32::MAX).min(most);
             }
-            let left = time_of(u128::from(sent) + 1, rate).saturating_sub(elapsed);
+            let left = time_of(u128::from(sent) + 1, rate).max(self.next).saturating_sub(elapsed);
             if left > SHORTEST_SLEEP {
                 std::thread::sleep(left - SHORTEST_SLEEP / 2);
             } else {
@@ -100,8 +106,17 @@ mod tests {
     #[test]
     fn a_stall_is_made_up_for_in_bursts_of_at_most_what_one_call_takes() {
         let start = Instant::now().checked_sub(Duration::from_secs(1)).unwrap();
-        let mut pace = Pace::new(start, Some(1000));
+        let mut pace = Pace::new(start, Some(1000), Duration::ZERO);
         assert_eq!(pace.wait(0, 64), 64);
         assert!(pace.wait(990, 64) >= 10);
+    }
+
+    #[test]
+    fn two_answers_are_an_interval_apart_and_what_is_due_meanwhile_comes_together() {
+        let mut pace = Pace::new(Instant::now(), Some(1_000_000), Duration::from_millis(2));
+        let first = u64::from(pace.wait(0, 1));
+        let between = Instant::now();
+        assert!(pace.wait(first, u64::MAX) >= 1000);
+        assert!(between.elapsed() >= Duration::from_millis(1));
     }
 }
