@@ -1,9 +1,7 @@
 //! `gannet-baseline`: what the kernel alone, and a naive look-up, can do here: the floors that the probe's figures stand on.
 //! A line of JSON each. `perf/live-ratio` runs them beside the probe.
 
-mod expiry;
 mod shard;
-mod turns;
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasherDefault, RandomState};
@@ -38,10 +36,6 @@ enum Command {
     Drop(Live),
     /// From memory: a naive hash map and the probe's shard over the same packets, in turns
     Lookup(Lookup),
-    /// From memory: very many flows of the probe's shard come due at once while packets go on
-    Expiry(expiry::Expiry),
-    /// From memory: the worker's loop, with the times of its stages and without
-    Turns(turns::Turns),
 }
 
 #[derive(Args)]
@@ -97,14 +91,7 @@ fn main() -> anyhow::Result<()> {
         Command::Tpacket(live) => receive(&live, &mut Tpacket::open(&Interface::by_name(&live.interface)?)?),
         Command::Drop(live) => receive(&live, &mut XdpDrop::attach(&live.interface)?),
         Command::Lookup(command) => lookup(&command),
-        Command::Expiry(command) => say(&expiry::run(&command)?),
-        Command::Turns(command) => say(&turns::run(&command)?),
     }
-}
-
-fn say(report: &serde_json::Value) -> anyhow::Result<()> {
-    println!("{report}");
-    Ok(())
 }
 
 fn xsk(live: &Live) -> anyhow::Result<()> {

@@ -129,7 +129,7 @@ fn lasting(base: &Path, shape: Shape, own: &Own) -> anyhow::Result<Parts> {
     Ok(Directory::open(base, owner.probe)?.make(owner, shape, own)?)
 }
 
-pub(crate) fn frame(bytes: &[u8], timestamp_nanoseconds: u64) -> Frame<'_> {
+fn frame(bytes: &[u8], timestamp_nanoseconds: u64) -> Frame<'_> {
     Frame {
         bytes,
         further_octets: 0,

@@ -15,7 +15,7 @@ use probe::worker::{Clock, Control, Handover, Outlet, WhenFull, Worker};
 use xsk::wait::Wake;
 
 use crate::expiry::model;
-use crate::shard::frame;
+use crate::frame;
 
 /// The worker's loop, over packets in memory.
 #[derive(Args)]
