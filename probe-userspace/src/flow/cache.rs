@@ -15,7 +15,6 @@ use crate::survive::file::FlowMemory;
 use crate::survive::journal::Journal;
 use crate::survive::{Owned, step, torn};
 pub use hand::Budget;
-
 mod hand;
 
 /// Slots for each flow of the capacity: at eight of sixteen ways on average, fewer than one flow in a thousand finds its
@@ -25,8 +24,8 @@ const SLOTS_PER_FLOW: usize = 2;
 /// Records that one bucket may give at once: each entry one at an active time-out and one at its end.
 pub const BUCKET_RECORDS: usize = 2 * WAYS;
 
-/// Buckets that are searched for a flow to give up, when the cache is full and the packet's own bucket is empty: 32 kB of tags,
-/// some 3 us. Only where buckets are far more than flows (`hash_size`) may there be none in so many.
+/// Buckets that are searched for a flow to give up, when the cache is full and the packet's own bucket is empty: 32 kB of tags.
+/// Only where buckets are more than flows (`hash_size`) may there be none in so many.
 const SEARCHED: usize = 512;
 
 /// The cache of one shard.
