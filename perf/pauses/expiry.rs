@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use perf::baseline::naive::{Packets, Sizes};
 use perf::kernel::thread;
 use perf::traffic::{Model, Transport};
-use probe::flow::{Budget, Cache, Settings};
+use probe::flow::{Budget, Cache, Hand, Settings};
 use probe::meter::Shard;
 use probe::source::{BURST_CAPACITY, Frame};
 use probe::survive::{LaneMemory, Parts, Shape};
@@ -168,7 +168,7 @@ impl Run {
             let start = thread::cpu_time();
             self.shard.process(&frames[..count], 1, &mut self.out);
             let between = thread::cpu_time();
-            level = self.shard.expire(self.now, self.budget, &mut self.out);
+            level = self.shard.expire(self.now, self.budget, &mut self.out) == Hand::Level;
             let end = thread::cpu_time();
             behind += u64::from(!level);
             self.process.saturating_record((between - start).as_nanos() as u64);

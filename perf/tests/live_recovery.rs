@@ -30,6 +30,27 @@ fn open_flows_of_a_killed_probe_are_exported_by_the_next_one_and_not_by_the_one_
     }
 }
 
+/// The shunt keeps nothing that a next start could read; but what is there it must not pass over.
+#[test]
+fn a_start_with_a_shunt_exports_what_a_killed_run_left_before_it_shunts() {
+    let lasting = Lasting::new();
+    let probe = lasting.probe("--capture xdp");
+    lasting.room.send("--by packet-socket --flows 50");
+    lasting.wait_for_metered(&probe, 500);
+    probe.kill().unwrap();
+    let with_shunt = "--capture xdp --shunt 64";
+    let books = lasting.successor(with_shunt);
+    books.assert_balanced("successor");
+    assert_eq!(books.total("/inherited/packets"), 500);
+    assert_eq!((lasting.lines().len(), packets(&lasting.lines())), (50, 500));
+    assert!(books.finished.stderr.contains("--shunt waits for the next start"), "{}", books.finished.stderr);
+    let probe = lasting.probe(with_shunt);
+    lasting.room.send("--by packet-socket --flows 5 --packets-per-flow 400");
+    let books = lasting.room.stop(probe);
+    books.assert_balanced("with the shunt");
+    assert_eq!(books.total("/shunts"), 5);
+}
+
 #[test]
 fn a_stop_leaves_nothing_to_recover() {
     let lasting = Lasting::new();

@@ -11,7 +11,7 @@ use flow_wire::fault::{Fault, Hop, take};
 use flow_wire::ledger::{Amount, Unshunted, WorkerTerms};
 use xdp_abi::headers::{Fragment, NonFlow, Undecodable, Unmetered};
 
-use crate::flow::{Budget, Cache, Fragments, Records, Settings, Shunts};
+use crate::flow::{Budget, Cache, Fragments, Hand, Records, Settings, Shunts};
 use crate::packet::{self, Packet};
 use crate::source::{BURST_CAPACITY, Frame};
 use crate::survive::bank::Bank;
@@ -135,8 +135,8 @@ impl Shard {
         }
     }
 
-    /// Writes flows that have ended by `now`; bounded work. `true` = nothing is owed.
-    pub fn expire(&mut self, now: u64, budget: Budget, out: &mut impl Records) -> bool {
+    /// Writes flows that have ended by `now`; bounded work.
+    pub fn expire(&mut self, now: u64, budget: Budget, out: &mut impl Records) -> Hand {
         self.cache.expire(now, budget, out)
     }
 

@@ -14,7 +14,7 @@ use crate::packet::Packet;
 use crate::survive::file::FlowMemory;
 use crate::survive::journal::Journal;
 use crate::survive::{Owned, step, torn};
-pub use hand::Budget;
+pub use hand::{Budget, Hand};
 mod hand;
 
 /// Slots for each flow of the capacity: at eight of sixteen ways on average, fewer than one flow in a thousand finds its

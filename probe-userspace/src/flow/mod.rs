@@ -24,7 +24,7 @@ mod shunts;
 mod tests;
 
 pub(crate) use buckets::{Tags, WAYS};
-pub use cache::{BUCKET_RECORDS, Budget, Cache, Place};
+pub use cache::{BUCKET_RECORDS, Budget, Cache, Hand, Place};
 pub(crate) use entry::Entry;
 pub use fragments::Fragments;
 pub use settings::{Settings, TCP_LINGER};

@@ -32,6 +32,9 @@ const ROUND_NANOSECONDS: u64 = 1_000_000_000;
 /// Flows read in one call at most: some microseconds.
 const READ_MOST: u64 = 64;
 
+/// Shunts that one call settles at most: each may be a record.
+const SETTLED_MOST: usize = 16;
+
 /// Flows of a bucket at most, so that there is always somebody else to be pushed out.
 const WAYS_MOST: usize = WAYS / 2;
 
@@ -244,15 +247,20 @@ impl Cache {
     }
 
     fn tend(&mut self, out: &mut impl Records) {
-        while out.room() > 0 {
+        self.settle_over(SETTLED_MOST, out);
+        let owed = self.shunts.as_deref_mut().map_or(0, |shunts| shunts.owed(self.clock));
+        for _ in 0..owed {
+            self.look();
+        }
+    }
+
+    /// So many at most of those whose grace is over, as far as `out` has room.
+    fn settle_over(&mut self, most: usize, out: &mut impl Records) {
+        for _ in 0..most.min(out.room()) {
             let Some(place) = self.shunts.as_deref_mut().and_then(|shunts| shunts.next_over(false)) else {
                 break;
             };
             self.settle_shunt(place, out);
-        }
-        let owed = self.shunts.as_deref_mut().map_or(0, |shunts| shunts.owed(self.clock));
-        for _ in 0..owed {
-            self.look();
         }
     }
 
@@ -312,7 +320,7 @@ impl Cache {
 
     /// Goes on with it. `true` = there is none left.
     pub fn has_left_shunts(&mut self, out: &mut impl Records) -> bool {
-        self.tend_shunts(out);
+        self.settle_over(usize::MAX, out);
         self.shunts.as_deref().is_none_or(|shunts| shunts.held.is_empty())
     }
 

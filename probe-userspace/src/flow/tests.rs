@@ -266,7 +266,7 @@ fn expiry_stops_where_there_is_no_room() {
     }
     let mut cache = Cache::of(&settings(64));
     meter(&mut cache, &[client(0, ACK)], &mut Vec::new());
-    assert!(!cache.expire(START + 60 * SECOND, AMPLE, &mut Full));
+    assert_eq!(cache.expire(START + 60 * SECOND, AMPLE, &mut Full), Hand::NoRoom);
     assert_eq!(cache.open_flows(), 1);
 }
 
@@ -280,7 +280,7 @@ fn a_mass_of_ended_flows_goes_out_in_steps_and_none_is_forgotten() {
     let budget = Budget { buckets: 2048, looks: 100 };
     let (mut written, mut calls) = (out.len(), 0);
     // Time stands still once the hand owes a round: it is the calls that bring it on.
-    while !cache.expire(START + 6 * SECOND, budget, &mut out) {
+    while cache.expire(START + 6 * SECOND, budget, &mut out) == Hand::Behind {
         assert!(out.len() - written <= budget.looks + WAYS, "{} records in a call", out.len() - written);
         (written, calls) = (out.len(), calls + 1);
     }

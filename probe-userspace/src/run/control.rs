@@ -90,7 +90,8 @@ impl Control for LiveControl {
     fn is_stopping(&mut self) -> bool {
         match self.clock {
             Clock::OfPackets => self.stop.is_ordered(),
-            Clock::Monotonic { .. } => self.drained,
+            // Whoever has something else to do than to wait may never come to look whether they are.
+            Clock::Monotonic { .. } => self.drained || self.stop.age().is_some_and(|age| age >= DRAIN_MOST),
         }
     }
 

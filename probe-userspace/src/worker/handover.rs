@@ -59,6 +59,8 @@ pub struct Handover {
     /// By worker; `None` for itself.
     to: Vec<Option<To>>,
     from: Vec<Consumer<Packet>>,
+    /// Of them, the one that the last call began with.
+    first: usize,
     bed: Bed,
     /// All flows live where they come: there is no other worker, or none needs to give anything.
     owns_all: bool,
@@ -85,8 +87,8 @@ impl Handover {
         let mut ends = Vec::with_capacity(workers);
         for own in 0..workers {
             let bed = Bed { asleep: Arc::new(AtomicBool::new(false)), wake: Wake::new()? };
-            let (to, from, owns_all) = (Vec::new(), Vec::new(), workers == 1);
-            ends.push(Self { own, to, from, bed, owns_all, lookout: None, steering: None });
+            let (to, from, first, owns_all) = (Vec::new(), Vec::new(), 0, workers == 1);
+            ends.push(Self { own, to, from, first, bed, owns_all, lookout: None, steering: None });
         }
         let capacity = ring_packets(workers);
         for giver in 0..workers {
@@ -194,12 +196,14 @@ impl Handover {
         }
     }
 
-    /// Takes what others gave, `budget` packets at most; returns how many.
+    /// Takes what others gave, `budget` packets at most; returns how many. Each call begins with another ring: one that is never
+    /// empty must not keep the others waiting.
     pub fn take(&mut self, budget: usize, mut take: impl FnMut(&Packet)) -> usize {
-        let mut taken = 0;
-        for ring in &mut self.from {
+        let (mut taken, rings) = (0, self.from.len());
+        self.first = if self.first + 1 < rings { self.first + 1 } else { 0 };
+        for at in (self.first..rings).chain(0..self.first) {
             while taken < budget {
-                let Ok(packet) = ring.pop() else { break };
+                let Ok(packet) = self.from[at].pop() else { break };
                 take(&packet);
                 taken += 1;
             }
@@ -322,6 +326,22 @@ mod tests {
         }
         assert_eq!(first.give(&away), Given::Full);
         assert_eq!(second.take(usize::MAX, |_| {}), HANDOVER_PACKETS_MAX as usize);
+    }
+
+    #[test]
+    fn a_ring_that_is_never_empty_keeps_no_other_waiting() {
+        let mut ends = Handover::mesh(3).unwrap();
+        let away = (0..).map(packet).find(|packet| ends[0].owner(&packet.headers.key) == 2).unwrap();
+        let later = Packet { timestamp_nanoseconds: 2, ..away };
+        for _ in 0..100 {
+            ends[0].give(&away);
+        }
+        ends[1].give(&later);
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            ends[2].take(10, |packet| seen.push(packet.timestamp_nanoseconds));
+        }
+        assert!(seen.contains(&2), "{seen:?}");
     }
 
     #[test]

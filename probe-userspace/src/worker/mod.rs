@@ -25,7 +25,7 @@ use std::time::Duration;
 use flow_wire::ledger::QueueTerms;
 use xsk::wait::Wake;
 
-use crate::flow::Budget;
+use crate::flow::{Budget, Hand};
 use crate::meter::Shard;
 use crate::packet::Packet;
 use crate::source::{self, BURST_CAPACITY, Source, State};
@@ -53,6 +53,9 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// Between two looks whether shunts have ended.
 const SHUNT_PAUSE: Duration = Duration::from_millis(1);
+
+/// The same where the hand waits for the exporter.
+const NAP: Duration = Duration::from_millis(1);
 
 /// Between two cuts of a live worker.
 const CUT_NANOSECONDS: u64 = 1_000_000_000;
@@ -105,6 +108,13 @@ struct Feed {
     terms: QueueTerms,
 }
 
+/// What a turn found.
+struct Found {
+    /// There were packets, and may be more.
+    packets: bool,
+    hand: Hand,
+}
+
 impl Worker {
     /// A worker with its shard and its way out.
     pub fn new(shard: Shard, outlet: Outlet, clock: Clock) -> Self {
@@ -136,45 +146,52 @@ impl Worker {
             let stopping = control.is_stopping();
             let now = self.clock.now();
             self.watch.turn(now);
-            let moved = self.turn(&mut sources, now, control);
+            let found = self.turn(&mut sources, now, control);
             let ended = self.sources.iter().all(|feed| feed.ended);
-            // A live source is emptied first; a file has as much left as it likes.
-            if ended || (stopping && (!moved || self.clock == Clock::OfPackets)) {
+            // A live source is emptied first; a file has as much left as it likes. What the hand owes is written at the end.
+            if ended || (stopping && (!found.packets || self.clock == Clock::OfPackets)) {
                 break;
             }
-            if moved {
+            // A hand that is behind goes on instead of sleeping.
+            if found.packets || found.hand == Hand::Behind {
                 self.patience.moved();
                 self.watch.moved(now);
             } else {
-                self.rest(&mut sources, now, control);
+                self.rest(&mut sources, now, found.hand, control);
             }
         }
         self.finish(&mut sources, control);
     }
 
     /// After a turn that found nothing.
-    fn rest(&mut self, sources: &mut [Box<dyn Source>], now: Option<u64>, control: &mut impl Control) {
+    fn rest(
+        &mut self,
+        sources: &mut [Box<dyn Source>],
+        now: Option<u64>,
+        hand: Hand,
+        control: &mut impl Control,
+    ) {
+        let longest = if hand == Hand::NoRoom { NAP } else { TICK };
         let handover = self.outlet.handover();
         match self.patience.idle(now) {
             Next::Again => std::hint::spin_loop(),
             Next::Look => control.wait(sources, handover.wake(), Duration::ZERO),
             Next::Sleep if handover.lie_down() => {
                 self.watch.sleeps();
-                control.wait(sources, handover.wake(), TICK);
+                control.wait(sources, handover.wake(), longest);
                 handover.get_up();
             }
             Next::Sleep => {}
         }
     }
 
-    /// One turn: a burst of each source, one of each other worker, expiry, and a cut if one is due. `true` = there was
-    /// something, and may be more.
+    /// One turn: a burst of each source, one of each other worker, expiry, and a cut if one is due.
     fn turn(
         &mut self,
         sources: &mut [Box<dyn Source>],
         now: Option<u64>,
         control: &mut impl Control,
-    ) -> bool {
+    ) -> Found {
         let mut moved = false;
         for (index, source) in sources.iter_mut().enumerate() {
             if self.sources[index].ended {
@@ -196,11 +213,10 @@ impl Worker {
         }
         self.watch.lap(Stage::HandOver);
         let now = now.unwrap_or_else(|| self.shard.clock());
-        // A hand that is behind goes on instead of sleeping.
-        moved |= !self.shard.expire(now, EXPIRY, &mut self.outlet);
+        let hand = self.shard.expire(now, EXPIRY, &mut self.outlet);
         self.watch.lap(Stage::Expire);
         self.cut_if_due(now, sources, control);
-        moved
+        Found { packets: moved, hand }
     }
 
     fn receive(

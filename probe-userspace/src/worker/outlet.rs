@@ -105,9 +105,9 @@ impl Outlet {
         }
     }
 
-    /// Waits until the exporter has taken something, or is gone.
+    /// Gives the exporter a moment to take something, unless it is gone.
     pub(super) fn wait_for_room(&self) {
-        while self.ring.room() < self.ring.capacity() / 2 && !self.ring.is_abandoned() {
+        if self.ring.room() < self.ring.capacity() / 2 && !self.ring.is_abandoned() {
             std::thread::sleep(PAUSE);
         }
     }

@@ -28,6 +28,9 @@ const LOOKS: usize = 4;
 /// One flow may be steered by a rule of its own; so many are a device that spreads by directions.
 const ENOUGH: u64 = 3;
 
+/// In place of the other worker: the flow was counted, and is not again as long as its slot is its.
+const COUNTED: u8 = u8::MAX;
+
 /// What all workers saw; shared by them.
 #[derive(Debug)]
 pub struct Sightings {
@@ -69,13 +72,15 @@ impl Sightings {
             fresh
         } else if found.fingerprint != fingerprint {
             return false;
+        } else if found.other == COUNTED {
+            Sighting { second, ..found }
         } else if found.first != own {
             Sighting { second, other: own, ..found }
         } else if found.other == 0 {
             Sighting { second, ..found }
         } else {
-            // It begins anew: one flow counts again only if it goes on.
-            slot.store(fresh.word(), Ordering::Relaxed);
+            // Once: a flow may be steered by a rule of its own, or lie in a tunnel whose ends the device tells apart.
+            slot.store(Sighting { second, other: COUNTED, ..found }.word(), Ordering::Relaxed);
             self.split.fetch_add(1, Ordering::Relaxed);
             return true;
         };
@@ -160,6 +165,14 @@ mod tests {
         assert!(!seen(&[(0, 0), (1, 0), (2, 0)]));
         assert!(!seen(&[(0, 0), (1, 1), (2, 1), (3, 1)]));
         assert!(!seen(&[(0, 0), (1, 1), (12, 0)]), "the first is forgotten");
+    }
+
+    #[test]
+    fn one_flow_counts_once_however_long_it_goes_on() {
+        let all = Sightings::default();
+        let counted = (0..1000).filter(|&turn| all.see(FLOW, (turn / 10) as u8, (turn % 2) as u8)).count();
+        assert_eq!(counted, 1);
+        assert!(!all.are_split());
     }
 
     #[test]

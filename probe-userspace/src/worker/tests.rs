@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use flow_wire::ledger::{Amount, Discard};
@@ -253,6 +253,84 @@ impl Source for Flag {
     fn terms(&mut self) -> Result<QueueTerms, Error> {
         self.inner.terms()
     }
+}
+
+/// An interface that has had one burst.
+struct Interface(ObservationPoint, bool);
+
+impl Source for Interface {
+    fn observation_point(&self) -> &ObservationPoint {
+        &self.0
+    }
+
+    fn receive(&mut self, now: u64, lend: &mut dyn FnMut(&[Frame<'_>])) -> Result<State, Error> {
+        if std::mem::replace(&mut self.1, true) {
+            return Ok(State::Idle);
+        }
+        let bursts = [(0..60).map(|port| (now, port)).collect()];
+        Script::boxed("a", bursts).receive(now, lend)
+    }
+
+    fn wait(&mut self, _timeout: Duration) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn terms(&mut self) -> Result<QueueTerms, Error> {
+        Ok(QueueTerms::default())
+    }
+}
+
+/// Counts how often it was to sleep, and stops when it is told.
+struct Sleeper {
+    naps: Arc<AtomicU32>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Control for Sleeper {
+    fn is_stopping(&mut self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+
+    fn wait(&mut self, _sources: &mut [Box<dyn Source>], _wake: &Wake, timeout: Duration) {
+        self.naps.fetch_add(u32::from(timeout == NAP), Ordering::Release);
+        std::thread::sleep(timeout);
+    }
+
+    fn broken(&mut self, error: Error) {
+        panic!("{error}");
+    }
+
+    fn notice(&mut self, sentence: String) {
+        panic!("{sentence}");
+    }
+}
+
+#[test]
+fn a_worker_whose_exporter_takes_nothing_sleeps_and_stops() {
+    let settings = Settings { idle_timeout: Duration::from_millis(1), ..SETTINGS };
+    let parts = Parts::anonymous(Shape { buckets: Cache::buckets_for(&settings), ring: 64 }).unwrap();
+    let mut out = parts.lane.ring;
+    let outlet = Outlet::new(parts.out, WhenFull::Discard, alone());
+    let worker = Worker::new(Shard::new(0, &settings, parts.shard), outlet, Clock::monotonic());
+    let (naps, stop) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+    let mut control = Sleeper { naps: naps.clone(), stop: stop.clone() };
+    let point = ObservationPoint { interface: "a".into(), ingress_interface: 0, queue: 0 };
+    let run = std::thread::spawn(move || worker.run(vec![Box::new(Interface(point, false))], &mut control));
+    let begun = std::time::Instant::now();
+    while naps.load(Ordering::Acquire) < 10 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "it never slept");
+        std::thread::yield_now();
+    }
+    stop.store(true, Ordering::Release);
+    let (mut records, mut ended) = (0, false);
+    while !ended {
+        let (more, cuts) = drain(&mut out);
+        records += more.len();
+        ended = cuts.iter().any(|cut| cut.last);
+        std::thread::yield_now();
+    }
+    run.join().unwrap();
+    assert_eq!(records, 60, "nothing is discarded for want of room");
 }
 
 #[test]

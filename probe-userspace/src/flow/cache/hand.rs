@@ -24,10 +24,21 @@ pub struct Budget {
     pub looks: usize,
 }
 
+/// How the hand stands after a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hand {
+    /// Nothing is owed.
+    Level,
+    /// The budget is used up, and something is owed still.
+    Behind,
+    /// The same, and there is no room for a record: to go on at once would bring nothing.
+    NoRoom,
+}
+
 impl Cache {
     /// Moves the hand on as far as the time since the last call demands, the budget allows and `out` has room for;
-    /// what is owed is made up for by later calls, but never more than one round. `true` = nothing is owed.
-    pub fn expire(&mut self, now: u64, budget: Budget, out: &mut impl Records) -> bool {
+    /// what is owed is made up for by later calls, but never more than one round.
+    pub fn expire(&mut self, now: u64, budget: Budget, out: &mut impl Records) -> Hand {
         self.advance(now);
         self.tend_shunts(out);
         let count = self.buckets.count() as u64;
@@ -42,7 +53,11 @@ impl Cache {
             done += 1;
         }
         self.hand_at += (done * ROUND_NANOSECONDS).div_ceil(count).min(elapsed);
-        done == owed
+        match done == owed {
+            true => Hand::Level,
+            false if out.room() < BUCKET_RECORDS => Hand::NoRoom,
+            false => Hand::Behind,
+        }
     }
 
     /// The bucket under the hand; how many looks it took.

@@ -19,6 +19,8 @@ use crate::survive::{Memory, Words};
 const PLACE_WORDS: usize = size_of::<shunt::Place>() / 8;
 const ROW_WORDS: usize = size_of::<shunt::Row>() / 8;
 const HEAD_WORDS: usize = size_of::<shunt::Head>() / 8;
+/// How often a count is read again that the program is changing.
+const READS_MOST: usize = 4;
 
 /// What one direction of a flow counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -120,9 +122,10 @@ impl Table {
         for row in self.rows().skip(place).step_by(PLACES as usize) {
             for (sum, side) in sum.iter_mut().zip(row.chunks_exact(SIDE_WORDS)) {
                 let word = |at: usize| side[at].load(Ordering::Relaxed);
-                sum.packets += word(PACKETS);
-                sum.octets += word(OCTETS);
-                sum.layer2_octets += word(LAYER2_OCTETS);
+                let more = whole(side);
+                sum.packets += more.packets;
+                sum.octets += more.octets;
+                sum.layer2_octets += more.layer2_octets;
                 if word(TCP_FLAGS) != 0 {
                     sum.tcp_flags |= side[TCP_FLAGS].swap(0, Ordering::Relaxed) as u8;
                 }
@@ -147,6 +150,26 @@ impl Table {
     fn rows(&self) -> impl Iterator<Item = &[AtomicU64]> {
         self.counts.chunks_exact(ROW_WORDS)
     }
+}
+
+/// What one direction of a row says, of whole packets: read again while the program adds one, which takes it some nanoseconds. A flow that is
+/// so busy that it never stands still is read as it is: what a cut then splits, the next one adds.
+fn whole(side: &[AtomicU64]) -> Counts {
+    let read = || Counts {
+        packets: side[PACKETS].load(Ordering::Acquire),
+        octets: side[OCTETS].load(Ordering::Acquire),
+        layer2_octets: side[LAYER2_OCTETS].load(Ordering::Acquire),
+        tcp_flags: 0,
+    };
+    let mut last = read();
+    for _ in 0..READS_MOST {
+        let again = read();
+        if again == last {
+            break;
+        }
+        last = again;
+    }
+    last
 }
 
 fn array(map: &Map) -> Option<&MapData> {
