@@ -129,7 +129,7 @@ measured: # The programs that measure, optimised
 
 .PHONY: perf
 PERF_ROUNDS ?= 5
-perf: ## All figures beside their floors, against perf/budgets, into perf/journal (root): PERF_ROUNDS=1 for a quick try
+perf: ## The figures of perf/scenarios beside their floors, against perf/budgets, into perf/journal (root): PERF_ROUNDS=1 for a quick try
 	@$(call need_root,make perf,network namespaces$(comma) AF_XDP sockets and a broker)
 	$(SETUP) build kafka measure
 	$(MAKE) --no-print-directory measured

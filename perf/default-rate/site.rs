@@ -16,13 +16,15 @@ const BUS: &str = "zmq://127.0.0.1:5556";
 pub(crate) struct Site {
     namespace: Netns,
     folder: tempfile::TempDir,
+    /// For open flows, which survive a kill in memory alone; it goes with this process.
+    memory: tempfile::TempDir,
 }
 
 impl Site {
     pub(crate) fn build() -> anyhow::Result<Self> {
         let namespace = Netns::new("rate")?;
         Wire::default().lay(End::new(&namespace, "out"), End::new(&namespace, "in"))?;
-        Ok(Self { namespace, folder: tempfile::tempdir()? })
+        Ok(Self { namespace, folder: tempfile::tempdir()?, memory: tempfile::tempdir_in("/dev/shm")? })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -36,9 +38,10 @@ impl Site {
     /// With its defaults: capture mode, rings, cache, time-outs, spool, recovery. Only where it keeps its state is said.
     pub(crate) fn probe(&self, further: &[String]) -> anyhow::Result<Running> {
         let words = format!(
-            "-i in --ntopng {BUS} --http {PROBE} --state-dir {} --ledger {}",
+            "-i in --ntopng {BUS} --http {PROBE} --state-dir {} --ledger {} --recovery-dir {}",
             self.path("state").display(),
-            self.path("ledger").display()
+            self.path("ledger").display(),
+            self.memory.path().display()
         );
         Ok(self.program("gannet-probe", &words)?.args(further).start()?)
     }

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -54,10 +55,11 @@ def run(command, cpu=None, codes=(0,)):
 
 
 def memory_folder(gibibytes):
-    """Where files are in memory, if there is so much room: no disk in what is measured. None = where temporary files are."""
+    """Where files are in memory: no disk in what is measured."""
     shm = Path("/dev/shm")
-    has_room = shm.is_dir() and os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > gibibytes * 2**30
-    return str(shm) if has_room else None
+    if not (shm.is_dir() and os.access(shm, os.W_OK) and shutil.disk_usage(shm).free > gibibytes * 2**30):
+        sys.exit(f"{shm} has less than {gibibytes} GiB free: on a disk other figures would come out\n  mend: mount -o remount,size={gibibytes + 1}G {shm}")
+    return str(shm)
 
 
 def balanced_books(path):
