@@ -48,6 +48,9 @@ use wait::{Next, Patience};
 /// at once are out after 8,000 bursts (`perf/journal/2026-11-27-expiry.md`).
 pub const EXPIRY: Budget = Budget { buckets: 2048, looks: 128 };
 
+/// The same for a file, whose packets wait for the worker: a pipe may bring the next one much later, and what is due is written before.
+const EXPIRY_OF_FILE: Budget = Budget { looks: usize::MAX, ..EXPIRY };
+
 /// How long a worker sleeps at most: flows end and cuts are due without packets, too.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -213,7 +216,8 @@ impl Worker {
         }
         self.watch.lap(Stage::HandOver);
         let now = now.unwrap_or_else(|| self.shard.clock());
-        let hand = self.shard.expire(now, EXPIRY, &mut self.outlet);
+        let budget = if self.clock == Clock::OfPackets { EXPIRY_OF_FILE } else { EXPIRY };
+        let hand = self.shard.expire(now, budget, &mut self.outlet);
         self.watch.lap(Stage::Expire);
         self.cut_if_due(now, sources, control);
         Found { packets: moved, hand }
