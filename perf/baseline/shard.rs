@@ -9,7 +9,7 @@ use perf::baseline::naive::Packets;
 use probe::flow::{Cache, Records, Settings};
 use probe::meter::{Given, Owners, Shard};
 use probe::packet::Packet;
-use probe::source::{BURST_CAPACITY, Frame, LinkLayer};
+use probe::source::{BURST_CAPACITY, Frame};
 use probe::survive::directory::Own;
 use probe::survive::{Directory, Owner, Parts, Shape};
 use probe::worker::EXPIRY;
@@ -88,10 +88,10 @@ impl Meter {
         let mut done = 0;
         loop {
             let now = self.start + packets.time(done);
-            let mut frames = [frame(&[], 0); BURST_CAPACITY];
+            let mut frames = [Frame::whole(&[], 0); BURST_CAPACITY];
             let mut count = 0;
             for (place, bytes) in frames.iter_mut().zip(all.by_ref().take(BURST_CAPACITY)) {
-                *place = frame(bytes, now);
+                *place = Frame::whole(bytes, now);
                 count += 1;
             }
             if count == 0 {
@@ -127,15 +127,4 @@ fn lasting(base: &Path, shape: Shape, own: &Own) -> anyhow::Result<Parts> {
         observation_domain_id: 1,
     };
     Ok(Directory::open(base, owner.probe)?.make(owner, shape, own)?)
-}
-
-fn frame(bytes: &[u8], timestamp_nanoseconds: u64) -> Frame<'_> {
-    Frame {
-        bytes,
-        further_octets: 0,
-        original_octets: bytes.len() as u32,
-        timestamp_nanoseconds,
-        link_layer: LinkLayer::Ethernet,
-        stripped_vlan: None,
-    }
 }

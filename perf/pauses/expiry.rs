@@ -16,8 +16,6 @@ use probe::source::{BURST_CAPACITY, Frame};
 use probe::survive::{LaneMemory, Parts, Shape};
 use probe::worker::{EXPIRY, Handover, Outlet, WhenFull};
 
-use crate::frame;
-
 const START_NANOSECONDS: u64 = 1_700_000_000_000_000_000;
 const SECOND: u64 = 1_000_000_000;
 /// 1 Mpps.
@@ -147,7 +145,7 @@ impl Run {
     /// Meters all in one moment.
     fn settle(&mut self, packets: &Packets) {
         let mut all = packets.iter();
-        let mut frames = [frame(&[], 0); BURST_CAPACITY];
+        let mut frames = [Frame::whole(&[], 0); BURST_CAPACITY];
         while let count @ 1.. = fill(&mut frames, &mut all, self.now) {
             self.shard.process(&frames[..count], 1, &mut self.out);
         }
@@ -156,7 +154,7 @@ impl Run {
     /// Bursts for two seconds of the clock, and until nothing is owed; calls that left something owed.
     fn measure(&mut self, packets: &Packets) -> u64 {
         let mut all = packets.iter();
-        let mut frames = [frame(&[], 0); BURST_CAPACITY];
+        let mut frames = [Frame::whole(&[], 0); BURST_CAPACITY];
         let (until, mut behind, mut level) = (self.now + 2 * SECOND, 0, true);
         while self.now < until || !level {
             self.now += STEP_NANOSECONDS;
@@ -201,7 +199,7 @@ fn fill<'a>(
 ) -> usize {
     let mut count = 0;
     for (place, bytes) in frames.iter_mut().zip(packets) {
-        *place = frame(bytes, now);
+        *place = Frame::whole(bytes, now);
         count += 1;
     }
     count

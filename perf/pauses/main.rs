@@ -4,7 +4,6 @@ mod expiry;
 mod turns;
 
 use clap::{Parser, Subcommand};
-use probe::source::{Frame, LinkLayer};
 
 /// What holds up a worker's packets; a line of JSON each.
 #[derive(Parser)]
@@ -29,15 +28,4 @@ fn main() -> anyhow::Result<()> {
     };
     println!("{report}");
     Ok(())
-}
-
-fn frame(bytes: &[u8], timestamp_nanoseconds: u64) -> Frame<'_> {
-    Frame {
-        bytes,
-        further_octets: 0,
-        original_octets: bytes.len() as u32,
-        timestamp_nanoseconds,
-        link_layer: LinkLayer::Ethernet,
-        stripped_vlan: None,
-    }
 }

@@ -15,7 +15,6 @@ use probe::worker::{Clock, Control, Handover, Outlet, WhenFull, Worker};
 use xsk::wait::Wake;
 
 use crate::expiry::model;
-use crate::frame;
 
 /// The worker's loop, over packets in memory.
 #[derive(Args)]
@@ -87,11 +86,11 @@ impl Source for Memory {
         if self.left == 0 {
             return Ok(State::Ended);
         }
-        let mut frames = [frame(&[], now); BURST_CAPACITY];
+        let mut frames = [Frame::whole(&[], now); BURST_CAPACITY];
         let mut count = 0;
         let next = self.packets.iter().skip(self.at).take(BURST_CAPACITY);
         for (place, bytes) in frames.iter_mut().zip(next) {
-            *place = frame(bytes, now);
+            *place = Frame::whole(bytes, now);
             self.received += Amount::one(bytes.len() as u64);
             count += 1;
         }

@@ -18,15 +18,24 @@ pub struct Frame<'a> {
     pub stripped_vlan: Option<u16>,
 }
 
+impl<'a> Frame<'a> {
+    /// An Ethernet frame in one piece, of which everything was captured.
+    #[must_use]
+    #[inline]
+    pub const fn whole(bytes: &'a [u8], timestamp_nanoseconds: u64) -> Self {
+        Self {
+            bytes,
+            further_octets: 0,
+            original_octets: bytes.len() as u32,
+            timestamp_nanoseconds,
+            link_layer: LinkLayer::Ethernet,
+            stripped_vlan: None,
+        }
+    }
+}
+
 /// What stands in the unused places of a live source's burst.
-pub(super) const NO_FRAME: Frame<'static> = Frame {
-    bytes: &[],
-    further_octets: 0,
-    original_octets: 0,
-    timestamp_nanoseconds: 0,
-    link_layer: LinkLayer::Ethernet,
-    stripped_vlan: None,
-};
+pub(super) const NO_FRAME: Frame<'static> = Frame::whole(&[], 0);
 
 /// What a frame begins with. Live sources see Ethernet; the others are link types of capture files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
