@@ -21,6 +21,9 @@ use crate::stamp::Stamp;
 /// Padding of the buffers: 8 is the least that Arrow knows, and what it wants of memory is the reader's affair.
 const ALIGNMENT_OCTETS: usize = 8;
 
+/// Room for schema and framing, above what they take: a body that grows is copied, into memory that is new to the process.
+const METADATA_OCTETS: usize = 16 << 10;
+
 /// Seals a batch of 1 to [`BATCH_ROWS_LIMIT`] records.
 ///
 /// The body is read back by [`decode`] before it is handed out: `exported` then comes from the octets that travel, not
@@ -43,7 +46,8 @@ fn body(records: &[FlowRecord], stamp: Stamp, rows: u32) -> Result<Vec<u8>, Arro
     }
     let batch = RecordBatch::try_new(Arc::clone(&schema), columns)?;
     let options = IpcWriteOptions::try_new(ALIGNMENT_OCTETS, false, MetadataVersion::V5)?;
-    let mut writer = StreamWriter::try_new_with_options(Vec::new(), &schema, options)?;
+    let octets = METADATA_OCTETS + batch.get_array_memory_size();
+    let mut writer = StreamWriter::try_new_with_options(Vec::with_capacity(octets), &schema, options)?;
     writer.write(&batch)?;
     writer.into_inner()
 }
