@@ -21,6 +21,15 @@ impl Decoder {
             Self::Pcapng(decoder) => decoder.step(unread),
         }
     }
+
+    /// A packet that is whole at the first octet, where that can be told without a step: most octets of most files are such.
+    #[inline]
+    pub(super) fn record(&self, unread: &[u8]) -> Option<Packet> {
+        match self {
+            Self::Pcap(decoder) => decoder.record(unread),
+            Self::Pcapng(_) => None,
+        }
+    }
 }
 
 /// What stands at the first unread octet.
@@ -41,7 +50,7 @@ pub(super) struct Packet {
     pub(super) record_octets: usize,
     /// Where its captured octets begin, from the first unread octet.
     pub(super) data_offset: usize,
-    pub(super) captured_octets: usize,
+    pub(super) captured_octets: u32,
     pub(super) original_octets: u32,
     /// `None` in a simple packet block, which has no time.
     pub(super) timestamp_nanoseconds: Option<u64>,
@@ -128,6 +137,7 @@ pub(super) enum ByteOrder {
 
 impl ByteOrder {
     /// The 16-bit number at `offset`; the caller has made sure that it is there.
+    #[inline]
     pub(super) fn u16(self, octets: &[u8], offset: usize) -> u16 {
         let at = [octets[offset], octets[offset + 1]];
         match self {
@@ -137,6 +147,7 @@ impl ByteOrder {
     }
 
     /// The 32-bit number at `offset`; the caller has made sure that it is there.
+    #[inline]
     pub(super) fn u32(self, octets: &[u8], offset: usize) -> u32 {
         let at = [octets[offset], octets[offset + 1], octets[offset + 2], octets[offset + 3]];
         match self {

@@ -20,7 +20,7 @@ use flow_wire::fault::{Fault, Hop, take};
 use flow_wire::ledger::{Amount, QueueTerms};
 
 use super::frame::NO_FRAME;
-use super::{BURST_CAPACITY, Frame, ObservationPoint, Source, State};
+use super::{BURST_CAPACITY, Frame, LinkLayer, ObservationPoint, Source, State};
 use decoder::{Decoder, Packet, Step};
 use window::Window;
 
@@ -62,8 +62,10 @@ pub struct CaptureFile {
 #[derive(Clone, Copy)]
 struct Staged {
     start: usize,
-    packet: Packet,
+    captured_octets: u32,
+    original_octets: u32,
     timestamp_nanoseconds: u64,
+    link_layer: LinkLayer,
 }
 
 /// Why a capture file cannot be read, or not read on.
@@ -159,7 +161,11 @@ impl CaptureFile {
     /// Stages packets until the burst is full, the stream has ended, or what is staged need not wait for a read.
     fn stage(&mut self) -> Result<(), Error> {
         self.staged.clear();
-        while self.staged.len() < STAGED_CAPACITY {
+        loop {
+            self.stage_run();
+            if self.staged.len() >= STAGED_CAPACITY {
+                return Ok(());
+            }
             if self.window.lacking() == 0 {
                 self.record_offset = self.window.offset();
             }
@@ -169,7 +175,10 @@ impl CaptureFile {
                 malformed,
             })?;
             match step {
-                Step::Packet(packet) => self.stage_packet(packet),
+                Step::Packet(packet) => {
+                    self.push(self.window.start(), packet);
+                    self.window.skip(packet.record_octets as u64);
+                }
                 Step::Skip(octets) => self.window.skip(octets),
                 Step::More if !self.staged.is_empty() => return Ok(()),
                 Step::More => {
@@ -180,27 +189,38 @@ impl CaptureFile {
                 }
             }
         }
-        Ok(())
     }
 
-    fn stage_packet(&mut self, packet: Packet) {
-        let start = self.window.start() + packet.data_offset;
-        self.window.skip(packet.record_octets as u64);
-        self.last_nanoseconds = packet.timestamp_nanoseconds.unwrap_or(self.last_nanoseconds);
-        let amount = Amount::one(packet.original_octets.into());
-        self.seen += amount;
-        let staged = Staged { start, packet, timestamp_nanoseconds: self.last_nanoseconds };
-        match take(Hop::Kernel) {
-            None => {}
-            Some(Fault::Lose) => return,
-            Some(Fault::Double) => self.push(staged, amount),
+    /// Packets that lie whole one behind the other, in a loop of their own: who looks for faults and for the window's end at each
+    /// takes twice as long.
+    fn stage_run(&mut self) {
+        let (start, end) = (self.window.start(), self.window.start() + self.window.unread().len());
+        let mut at = start;
+        while self.staged.len() < STAGED_CAPACITY
+            && let Some(packet) = self.decoder.record(&self.window.octets()[at..end])
+        {
+            self.push(at, packet);
+            at += packet.record_octets;
         }
-        self.push(staged, amount);
+        self.window.skip((at - start) as u64);
     }
 
-    fn push(&mut self, staged: Staged, amount: Amount) {
-        self.staged.push(staged);
-        self.redirected += amount;
+    #[inline]
+    fn push(&mut self, record_at: usize, packet: Packet) {
+        self.last_nanoseconds = packet.timestamp_nanoseconds.unwrap_or(self.last_nanoseconds);
+        self.staged.push(Staged {
+            start: record_at + packet.data_offset,
+            captured_octets: packet.captured_octets,
+            original_octets: packet.original_octets,
+            timestamp_nanoseconds: self.last_nanoseconds,
+            link_layer: packet.link_layer,
+        });
+    }
+
+    /// What is staged now: asked anew at each step, so that a packet that goes astray between two shows.
+    fn amount(&self) -> Amount {
+        let octets = self.staged.iter().map(|staged| u64::from(staged.original_octets)).sum();
+        Amount { packets: self.staged.len() as u64, octets }
     }
 
     fn fill(&mut self) -> Result<bool, Error> {
@@ -220,25 +240,25 @@ impl CaptureFile {
 
     /// The frames of what is staged, in place.
     fn lend_staged(&mut self, lend: &mut dyn FnMut(&[Frame<'_>])) {
+        self.received += self.amount();
         let octets = self.window.octets();
         let mut frames = [NO_FRAME; BURST_CAPACITY];
         for (frame, staged) in frames.iter_mut().zip(&self.staged) {
             *frame = Frame {
-                bytes: &octets[staged.start..staged.start + staged.packet.captured_octets],
+                bytes: &octets[staged.start..staged.start + staged.captured_octets as usize],
                 further_octets: 0,
-                original_octets: staged.packet.original_octets,
+                original_octets: staged.original_octets,
                 timestamp_nanoseconds: staged.timestamp_nanoseconds,
-                link_layer: staged.packet.link_layer,
+                link_layer: staged.link_layer,
                 stripped_vlan: None,
             };
-            self.received += Amount::one(staged.packet.original_octets.into());
         }
         lend(&frames[..self.staged.len()]);
     }
 
-    /// Between reading and lending: where a fault-injection build loses or doubles a frame.
-    fn suffer(&mut self) {
-        match take(Hop::Receive) {
+    /// Where a fault-injection build loses or doubles a frame of what is staged.
+    fn suffer(&mut self, hop: Hop) {
+        match take(hop) {
             None => {}
             Some(Fault::Lose) => drop(self.staged.pop()),
             Some(Fault::Double) => self.staged.extend_from_within(self.staged.len() - 1..),
@@ -294,7 +314,10 @@ impl Source for CaptureFile {
             _ if self.staged.is_empty() => return Ok(State::Ended),
             _ => {}
         }
-        self.suffer();
+        self.seen += self.amount();
+        self.suffer(Hop::Kernel);
+        self.redirected += self.amount();
+        self.suffer(Hop::Receive);
         if !self.staged.is_empty() {
             self.lend_staged(lend);
         }

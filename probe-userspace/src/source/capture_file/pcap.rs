@@ -72,31 +72,46 @@ impl Decoder {
         })
     }
 
-    pub(super) fn step(&mut self, unread: &[u8]) -> Result<Step, Malformed> {
+    pub(super) fn step(&self, unread: &[u8]) -> Result<Step, Malformed> {
+        if let Some(packet) = self.record(unread) {
+            return Ok(Step::Packet(packet));
+        }
         if unread.len() < self.record_header_octets {
             return Ok(Step::More);
         }
-        let (captured, original) = self.lengths(unread);
-        if captured > MAXIMUM_CAPTURED_OCTETS {
-            return Err(Malformed::PacketLength { octets: captured });
+        match self.lengths(unread) {
+            (captured, _) if captured > MAXIMUM_CAPTURED_OCTETS => {
+                Err(Malformed::PacketLength { octets: captured })
+            }
+            _ => Ok(Step::More),
         }
+    }
+
+    /// The record at the first octet, if it is whole and sound; [`Self::step`] says what is the matter otherwise.
+    #[inline]
+    pub(super) fn record(&self, unread: &[u8]) -> Option<Packet> {
+        if unread.len() < self.record_header_octets {
+            return None;
+        }
+        let (captured, original) = self.lengths(unread);
         let record_octets = self.record_header_octets + captured as usize;
-        if unread.len() < record_octets {
-            return Ok(Step::More);
+        if captured > MAXIMUM_CAPTURED_OCTETS || unread.len() < record_octets {
+            return None;
         }
         let seconds = u64::from(self.order.u32(unread, 0));
         let fraction = u64::from(self.order.u32(unread, 4));
-        Ok(Step::Packet(Packet {
+        Some(Packet {
             record_octets,
             data_offset: self.record_header_octets,
-            captured_octets: captured as usize,
+            captured_octets: captured,
             original_octets: original,
             timestamp_nanoseconds: Some(seconds * 1_000_000_000 + fraction * self.nanoseconds_per_unit),
             link_layer: self.link_layer,
-        }))
+        })
     }
 
     /// Captured and original octets of a record.
+    #[inline]
     fn lengths(&self, record: &[u8]) -> (u32, u32) {
         let (first, second) = (self.order.u32(record, 8), self.order.u32(record, 12));
         match self.lengths {

@@ -133,7 +133,7 @@ impl Decoder {
         Ok(Step::Packet(Packet {
             record_octets: octets as usize,
             data_offset: BLOCK_HEADER_OCTETS + DATA_AT,
-            captured_octets: captured as usize,
+            captured_octets: captured,
             original_octets: original,
             timestamp_nanoseconds: None,
             link_layer: interface.link_layer,
@@ -161,7 +161,7 @@ impl Decoder {
         Ok(Step::Packet(Packet {
             record_octets: octets as usize,
             data_offset: BLOCK_HEADER_OCTETS + layout.data_at,
-            captured_octets: captured as usize,
+            captured_octets: captured,
             original_octets: self.order.u32(body, layout.lengths_at + 4),
             timestamp_nanoseconds: Some(interface.nanoseconds(u64::from(high) << 32 | u64::from(low))),
             link_layer: interface.link_layer,
