@@ -209,6 +209,44 @@ fn the_truth_of_a_mix_is_what_arrived_by_live_frames_and_by_packet_socket() {
     }
 }
 
+/// Flat out, into a receiver that is too slow: which of the copies of a frame arrived is still known.
+#[test]
+fn the_truth_of_elephants_is_what_arrived_flat_out_and_by_packet_socket() {
+    let room = Room::with_napi(1);
+    room.right.run("sh", &["-c", "echo 1 > /sys/class/net/in/threaded"]).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let truth = folder.path().join("truth");
+    for (by, least) in [("live-frames", 300_000), ("packet-socket", 3_000)] {
+        let herd = "--elephants 20 --elephant-share 80 --flows 100 --packets-per-flow 5 --frame-size 100";
+        let send = format!("--by {by} {herd} --truth {} --count {least}", truth.display());
+        let (report, packets, octets) = room.received(&send);
+        let flows = flows::read(&std::fs::read_to_string(&truth).unwrap()).unwrap();
+        let total = flows::total(&flows);
+        assert_eq!((total.packets, total.layer2_octets), (packets, octets), "{report}");
+        assert_eq!(report["sent"]["packets"], least, "{report}");
+        let errors = report["errors"].as_u64().unwrap();
+        assert_eq!(packets + errors, least, "{report}");
+        assert!(
+            flows.len() as u64 > 20 + least / 5 / 5 / 2,
+            "{} flows: small ones do not change",
+            flows.len()
+        );
+    }
+}
+
+#[test]
+fn elephants_that_the_kernel_makes_have_right_checksums() {
+    let room = Room::with_napi(1);
+    let rows = conversations(
+        &room,
+        "--elephants 3 --elephant-share 50 --flows 100 --packets-per-flow 2 --rate 2000",
+    );
+    assert_eq!(rows.len(), 400);
+    assert!(rows.iter().all(|row| row[3] == "1"), "a checksum is not good: {rows:?}");
+    let hosts: BTreeSet<_> = rows.iter().map(|row| &row[0]).collect();
+    assert_eq!(hosts.len(), 103);
+}
+
 #[test]
 fn a_timed_mix_takes_as_long_as_its_times_say() {
     let room = Room::with_napi(1);
@@ -251,6 +289,10 @@ fn what_cannot_be_sent_is_wrong_usage() {
         ("--unique-ip", "--capture"),
         ("--timed", "--mix"),
         ("--mix --frame-size 9000", "MTU 1500"),
+        ("--elephants 3 --mix", "cannot be used with"),
+        ("--elephants 3 --elephant-share 101", "from 0 to 100"),
+        ("--elephants 3 --truth x --burst 17", "from 1 to 16"),
+        ("--elephant-share 90", "--elephants"),
     ] {
         let finished = room.replay(arguments);
         assert_eq!(finished.code(), 2, "{arguments}: {}", finished.stderr);

@@ -4,7 +4,7 @@
 //! here, redirect to a device, which sends them. A few instructions, so no compiler and no loader:
 //!
 //! ```text
-//!   [the next source port, into the frame]                  where copies are to differ
+//!   [the next source port or address, into the frame]       where copies are to differ (vary.rs)
 //!   r1 = ifindex;  r2 = 0;  call bpf_redirect;  exit        (its answer, XDP_REDIRECT, is in r0)
 //! ```
 #![expect(unsafe_code, reason = "bpf(2) has no wrapper in libc")]
@@ -12,6 +12,7 @@
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use super::bpf_map::Map;
+use super::vary::{self, Vary};
 use super::{Error, thread};
 
 // Commands, types and flags of include/uapi/linux/bpf.h.
@@ -35,6 +36,10 @@ pub const FRAME_MAX_OCTETS: usize = 3_392;
 
 /// Smallest frame that the kernel takes: an Ethernet header.
 pub const FRAME_MIN_OCTETS: usize = 14;
+
+/// Most copies in one call of which it is known which arrived, when only their number is known: the kernel hands so many to the driver
+/// at once (DEV_MAP_BULK_SIZE), and takes back those behind the last that the driver took (kernel/bpf/devmap.c, `bq_xmit_all`).
+pub const COPIES_IN_ORDER: u32 = 16;
 
 /// Most copies in one call that are one batch in the kernel (TEST_XDP_MAX_BATCH).
 pub const COPIES_MAX: u32 = 256;
@@ -137,26 +142,24 @@ pub struct Redirect {
     _link: OwnedFd,
     _namespace: std::fs::File,
     /// The program keeps it; held here so that who reads knows that it is there.
-    _ports: Option<Map>,
+    _numbers: Option<Map>,
 }
 
 impl Redirect {
-    /// Loads a program that redirects to the device `index` of the current namespace. With `ports`, each copy of a frame of UDP
-    /// over IPv4 without tags gets the next of so many source ports (from [`FIRST_PORT`] on) and no checksum: a call
-    /// sends one frame, and else all of its copies were one flow.
+    /// Loads a program that redirects to the device `index` of the current namespace; with `vary`, each copy of a frame differs from
+    /// the one before.
     ///
-    /// System calls: bpf(BPF_PROG_LOAD), unshare(CLONE_NEWNET), bpf(BPF_LINK_CREATE). Needs CAP_BPF, CAP_NET_ADMIN
+    /// System calls: bpf(BPF_MAP_CREATE, BPF_PROG_LOAD), unshare(CLONE_NEWNET), bpf(BPF_LINK_CREATE). Needs CAP_BPF, CAP_NET_ADMIN
     /// and CAP_SYS_ADMIN.
     ///
     /// # Errors
     /// Without those rights, or on a kernel before 5.18.
-    pub fn new(index: u32, ports: Option<u16>) -> Result<Self, Error> {
-        let map = ports.map(|_| Map::array(8)).transpose()?;
-        let next_port = map.as_ref().zip(ports).map_or_else(Vec::new, |(map, ports)| next_port(map, ports));
-        let program = load(*b"gannet_replay\0\0\0", &[next_port.as_slice(), &redirect(index)].concat())?;
+    pub fn new(index: u32, vary: Option<Vary>) -> Result<Self, Error> {
+        let (numbers, instructions) = vary::program(vary)?;
+        let program = load(*b"gannet_replay\0\0\0", &[instructions.as_slice(), &redirect(index)].concat())?;
         let attach = || attach(&program, LOOPBACK_INDEX, XDP_FLAGS_SKB_MODE);
         let (namespace, link) = thread::in_new_network(attach)?;
-        Ok(Self { program, _link: link?, _namespace: namespace, _ports: map })
+        Ok(Self { program, _link: link?, _namespace: namespace, _numbers: numbers })
     }
 
     /// Sends `copies` (at most [`CALL_MAX`]) of one frame. What the device did with them, only its counters tell.
@@ -181,13 +184,6 @@ impl Redirect {
     }
 }
 
-/// The first of the source ports: those below are well-known ones.
-pub const FIRST_PORT: u16 = 1024;
-
-/// From one source port to the next: a prime, so that flows which follow each other lie nowhere near each other in a table,
-/// and all of them come, unless their number is a multiple of it.
-const PORT_STEP: i32 = 7919;
-
 /// One instruction: opcode, destination and source register, offset, immediate (linux/bpf.h, `struct bpf_insn`).
 pub(super) const fn op(code: u8, destination: u8, source: u8, offset: i16, immediate: i32) -> u64 {
     code as u64
@@ -207,29 +203,6 @@ pub(super) fn look_up(map: &Map) -> [u64; 6] {
         0,                                              // its upper half
         op(0x85, 0, 0, 0, BPF_FUNC_MAP_LOOKUP_ELEM),    // call
     ]
-}
-
-/// Writes the next source port into the frame, where it is long enough for one.
-fn next_port(map: &Map, ports: u16) -> Vec<u64> {
-    let mut program = vec![op(0xbf, 6, 1, 0, 0)]; // r6 = ctx
-    program.extend(look_up(map));
-    program.extend([
-        op(0x15, 0, 0, 13, 0),                      // if r0 == 0 goto end
-        op(0x79, 7, 0, 0, 0),                       // r7 = *(u64 *)r0
-        op(0x07, 7, 0, 0, PORT_STEP),               // r7 += step
-        op(0x97, 7, 0, 0, i32::from(ports.max(1))), // r7 %= ports
-        op(0x7b, 0, 7, 0, 0),                       // *(u64 *)r0 = r7
-        op(0x07, 7, 0, 0, i32::from(FIRST_PORT)),   // r7 += first
-        op(0xdc, 7, 0, 0, 16),                      // r7 = be16(r7)
-        op(0x61, 2, 6, 0, 0),                       // r2 = ctx->data
-        op(0x61, 3, 6, 4, 0),                       // r3 = ctx->data_end
-        op(0xbf, 4, 2, 0, 0),                       // r4 = r2
-        op(0x07, 4, 0, 0, 42),                      // r4 += Ethernet, IPv4, UDP
-        op(0x2d, 4, 3, 2, 0),                       // if r4 > r3 goto end
-        op(0x6b, 2, 7, 34, 0),                      // source port = r7
-        op(0x6a, 2, 0, 40, 0),                      // checksum = 0: none (RFC 768)
-    ]);
-    program
 }
 
 fn redirect(index: u32) -> [u64; 4] {

@@ -13,6 +13,8 @@ pub mod packet_socket;
 pub mod signal;
 /// Which CPU, priority and network namespace a thread has, and how long it ran.
 pub mod thread;
+/// What differs between the copies of a live frame.
+pub mod vary;
 
 /// The effective user of this process.
 #[must_use]

@@ -6,6 +6,7 @@ use super::Error;
 use super::tally::Tally;
 use crate::kernel::bpf::Redirect;
 use crate::kernel::device::Device;
+use crate::kernel::vary::Vary;
 use crate::traffic::{Burst, Shot};
 
 /// Why live frames cannot be used here.
@@ -84,13 +85,13 @@ impl Counters {
 }
 
 impl<'a> LiveFrames<'a> {
-    /// Makes the program, with its source ports; needs the rights of [`Redirect::new`].
+    /// Makes the program, with what differs between copies; needs the rights of [`Redirect::new`].
     ///
     /// # Errors
     /// When the driver does not count what it sends for XDP.
-    pub fn open(device: &'a Device, ports: Option<u16>) -> Result<Self, Error> {
+    pub fn open(device: &'a Device, vary: Option<Vary>) -> Result<Self, Error> {
         let mut counters = Counters::find(device)?;
-        let program = Redirect::new(device.index, ports)?;
+        let program = Redirect::new(device.index, vary)?;
         let last = counters.read(device)?;
         Ok(Self { device, program, counters, last })
     }

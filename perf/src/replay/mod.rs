@@ -20,6 +20,7 @@ pub use live::{LiveFrames, Refused};
 pub use packet::PacketFrames;
 pub use tally::{Report, Tally};
 
+use crate::kernel::vary::Vary;
 use crate::kernel::{Error as KernelError, bpf, device::Device, packet_socket, signal};
 use crate::traffic::{Burst, Source};
 use pace::Pace;
@@ -88,8 +89,8 @@ pub struct Plan {
     pub duration: Option<Duration>,
     /// Copies of a frame in a row.
     pub burst: u32,
-    /// Live frames: each copy gets the next of so many source ports ([`bpf::Redirect::new`]).
-    pub source_ports: Option<u16>,
+    /// Live frames: what differs between copies.
+    pub vary: Option<Vary>,
 }
 
 impl Plan {
@@ -136,7 +137,7 @@ enum Sender<'a> {
 impl<'a> Sender<'a> {
     fn open(plan: &Plan, device: &'a Device) -> Result<Self, Error> {
         Ok(match plan.by {
-            By::LiveFrames => Self::Live(LiveFrames::open(device, plan.source_ports)?),
+            By::LiveFrames => Self::Live(LiveFrames::open(device, plan.vary)?),
             By::PacketSocket => Self::Packet(PacketFrames::open(device)?),
         })
     }

@@ -1,13 +1,16 @@
-//! What is sent: frames that are kept in memory, in an order and so many copies of each, or a mix that is made on the way.
+//! What is sent: frames that are kept in memory, in an order and so many copies of each, or a mix that is made on the way, or flows that
+//! the kernel makes of the copies of one frame.
 //!
 //! ```text
 //!   model.rs ──┐
 //!              ├──► Traffic { frames, copies } ──► Schedule ──► Looped ──┐
 //!   file.rs  ──┘                                   schedule.rs  (rewrite.rs: other addresses)
 //!                                                                        ├──► Source: the next Burst; what arrived; truth
-//!   mix/     ───────────────────────────────────────────────────────────┘     source.rs
+//!   mix/     ───────────────────────────────────────────────────────────┤     source.rs
+//!   elephants.rs ───────────────────────────────────────────────────────┘
 //! ```
 
+mod elephants;
 mod file;
 mod looped;
 mod mix;
@@ -17,6 +20,7 @@ mod rewrite;
 mod schedule;
 mod source;
 
+pub use elephants::{Elephants, Herd};
 pub use file::{Skipped, Unreadable, read};
 pub use looped::Looped;
 pub use mix::{FrameSize, Law, Mix, Stream, Transports};

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use perf::craft::{LinkType, Pcap};
-use perf::kernel::{device::Device, thread};
+use perf::kernel::{device::Device, thread, vary::Vary};
 use perf::replay::{self, By, Plan, Report};
 use perf::traffic::{self, Burst, FrameSize, Looped, Skipped, Source};
 
@@ -45,7 +45,7 @@ struct Send {
     interface: String,
     /// A capture file (pcap, pcapng) to send instead of a model, bit by bit.
     #[arg(long, conflicts_with_all = ["truth", "flows", "packets_per_flow", "frame_size", "ipv6", "transport",
-                                      "vlan", "seed", "one_way", "mix"])]
+                                      "vlan", "seed", "one_way", "mix", "elephants"])]
     capture: Option<PathBuf>,
     /// Each loop over the capture but the first with other addresses, so that its flows are new ones; checksums stay right.
     #[arg(long, requires = "capture")]
@@ -70,7 +70,7 @@ struct Send {
     /// Live frames of UDP over IPv4: each copy gets the next of so many source ports, and no checksum, so that copies in a row
     /// are as many flows. The truth of a flow is not known then.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=64_000),
-          conflicts_with_all = ["truth", "capture", "ipv6", "vlan", "transport", "mix"])]
+          conflicts_with_all = ["truth", "capture", "ipv6", "vlan", "transport", "mix", "elephants"])]
     source_ports: Option<u16>,
     /// CPU to send from: on veth it chooses the receive queue of live frames.
     #[arg(long)]
@@ -123,9 +123,12 @@ impl Send {
         self.by.unwrap_or(if self.what.is_mix() { By::PacketSocket } else { By::LiveFrames })
     }
 
-    /// Copies of a frame in a row.
-    fn burst(&self) -> u32 {
-        self.what.burst.unwrap_or(self.by().usual_burst())
+    /// What the kernel makes different in the copies of a frame.
+    fn vary(&self) -> Result<Option<Vary>, traffic::Impossible> {
+        if self.by() != By::LiveFrames {
+            return Ok(None);
+        }
+        Ok(self.source_ports.map(Vary::SourcePorts).or(self.what.vary()?))
     }
 }
 
@@ -147,8 +150,8 @@ fn run(command: &Send, device: &Device) -> anyhow::Result<Report> {
         timed: command.timed,
         count: command.count,
         duration: command.seconds.map(Duration::from_secs_f64),
-        burst: command.burst(),
-        source_ports: command.source_ports.filter(|_| command.by() == By::LiveFrames),
+        burst: command.what.burst(command.by()),
+        vary: command.vary()?,
     };
     let tally = replay::run(device, &mut *source, &plan)?;
     if let Some(path) = &command.what.truth {
@@ -161,18 +164,17 @@ fn source_of(command: &Send, device: &Device) -> anyhow::Result<(Box<dyn Source>
     let (what, by) = (&command.what, command.by());
     let bounded = command.seconds.is_some() || command.count.is_some();
     let loops = what.loops.unwrap_or(if bounded { u64::MAX } else { 1 });
-    let burst = command.burst();
     let longest = by.longest(device.mtu);
     if let Some(path) = &command.capture {
         let (traffic, skipped) = traffic::read(path, longest)?;
-        let looped = Looped::new(traffic, burst, loops).with_unique_ip(command.unique_ip);
+        let looped = Looped::new(traffic, what.burst(by), loops).with_unique_ip(command.unique_ip);
         return Ok((Box::new(looped), skipped));
     }
     if what.frame_size.longest() > longest {
         let (interface, mtu) = (command.interface.clone(), device.mtu);
         return Err(TooLong { frame_size: what.frame_size, interface, longest, mtu }.into());
     }
-    Ok((what.source(loops, burst)?, Skipped::default()))
+    Ok((what.source(loops, Some(by))?, Skipped::default()))
 }
 
 fn write_truth(path: &Path, source: &dyn Source) -> anyhow::Result<()> {
@@ -194,7 +196,7 @@ const BUFFER_BYTES: usize = 1 << 20;
 
 fn write(command: &Write_) -> anyhow::Result<()> {
     let what = &command.what;
-    let mut source = what.source(what.loops.unwrap_or(1), what.burst.unwrap_or(1))?;
+    let mut source = what.source(what.loops.unwrap_or(1), None)?;
     let failed = || format!("cannot write the capture to {}", command.out.display());
     let mut file = BufWriter::with_capacity(BUFFER_BYTES, File::create(&command.out).with_context(failed)?);
     let pcap = Pcap::new(LinkType::Ethernet);

@@ -3,15 +3,18 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use perf::traffic::{FrameSize, Impossible, Law, Looped, Mix, Model, Source, Transport, Transports};
+use perf::kernel::bpf::{CALL_MAX, COPIES_IN_ORDER};
+use perf::kernel::vary::Vary;
+use perf::replay::By;
+use perf::traffic::{FrameSize, Herd, Impossible, Law, Looped, Mix, Model, Source, Transport, Transports};
 
 /// A model of traffic.
 #[derive(Args, Clone)]
 pub(crate) struct What {
-    /// Flows; each with its own addresses and ports, unless --mix.
+    /// Flows; each with its own addresses and ports, unless --mix. With --elephants the small ones that there are at once.
     #[arg(long, default_value_t = 1000)]
     pub(crate) flows: u32,
-    /// Packets of a flow; half of them from destination to source, unless --mix.
+    /// Packets of a flow; half of them from destination to source, unless --mix. With --elephants of a small one, all one way.
     #[arg(long, default_value_t = 10)]
     packets_per_flow: u32,
     /// Octets of a frame, without FCS; with --mix of one with data, and also imix (7:4:1 of 60, 590, 1514).
@@ -38,11 +41,27 @@ pub(crate) struct What {
     /// Send all of it so many times, of a mix each time other flows [default: 1; without end when --seconds or --count bounds it].
     #[arg(long)]
     pub(crate) loops: Option<u64>,
-    /// Copies of a frame in a row [default: 64 by live frames, 1 by a packet socket].
+    /// Copies of a frame in a row [default: 64 by live frames, 1 by a packet socket]. With --elephants copies of one call, each of the next
+    /// flow [default: 16384; 16 with --truth, and no more: of a longer call it is not known which packets arrived].
     #[arg(long, conflicts_with = "mix")]
     pub(crate) burst: Option<u32>,
     #[command(flatten)]
+    elephants: Elephants,
+    #[command(flatten)]
     mixed: Mixed,
+}
+
+/// Few large flows among many small ones.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Elephants")]
+struct Elephants {
+    /// So many flows have --elephant-share of the packets, from the first to the last; the others are of small flows, --flows at once, which end
+    /// after --packets-per-flow and make room for new ones. UDP over IPv4, one way; by live frames flat out, for the kernel makes the flows.
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["mix", "ipv6", "transport", "vlan"])]
+    elephants: Option<u32>,
+    /// Packets of the elephants, of all, in tenths of a percent.
+    #[arg(long, value_name = "PERCENT", default_value_t = 90.0, requires = "elephants")]
+    elephant_share: f64,
 }
 
 /// Parameters of a mix.
@@ -96,8 +115,36 @@ impl What {
         self.mixed.mix
     }
 
-    /// The model's packets, `loops` times, `burst` copies in a row.
-    pub(crate) fn source(&self, loops: u64, burst: u32) -> Result<Box<dyn Source>, Impossible> {
+    /// Copies of a frame in a row.
+    pub(crate) fn burst(&self, by: By) -> u32 {
+        let usual = match (self.elephants.elephants, &self.truth) {
+            (None, _) => by.usual_burst(),
+            (Some(_), None) => CALL_MAX,
+            (Some(_), Some(_)) => COPIES_IN_ORDER,
+        };
+        self.burst.unwrap_or(usual)
+    }
+
+    /// What the kernel makes different in the copies of a frame.
+    pub(crate) fn vary(&self) -> Result<Option<Vary>, Impossible> {
+        self.herd()?.map(|herd| herd.addresses().map(Vary::SourceAddresses)).transpose()
+    }
+
+    fn herd(&self) -> Result<Option<Herd>, Impossible> {
+        let Some(elephants) = self.elephants.elephants else { return Ok(None) };
+        let FrameSize::Fixed(frame_octets) = self.frame_size else { return Err(Impossible::OnlyMix) };
+        let (flows, packets_per_flow, seed) = (self.flows, self.packets_per_flow, self.seed);
+        let share_percent = self.elephants.elephant_share;
+        Ok(Some(Herd { elephants, share_percent, flows, packets_per_flow, frame_octets, seed }))
+    }
+
+    /// The model's packets, `loops` times, onto a device or into a file (`None`).
+    pub(crate) fn source(&self, loops: u64, by: Option<By>) -> Result<Box<dyn Source>, Impossible> {
+        if let Some(herd) = self.herd()? {
+            let burst = by.filter(|by| *by == By::LiveFrames).map(|by| self.burst(by));
+            return Ok(Box::new(herd.source(burst, loops, self.truth.is_some())?));
+        }
+        let burst = by.map_or(self.burst.unwrap_or(1), |by| self.burst(by));
         if self.mixed.mix {
             return Ok(Box::new(self.mix().stream(loops, self.truth.is_some())?));
         }
