@@ -26,7 +26,7 @@ use flow_wire::bus::Kind;
 const PREFIX: &str = "cost";
 /// Batches and octets of a transaction, as the sink has them.
 const TRANSACTION_BATCHES: usize = 64;
-const TRANSACTION_OCTETS: usize = 8 << 20;
+const TRANSACTION_OCTETS: usize = 4 << 20;
 
 /// Ticks of `/proc/self/stat`: USER_HZ, which is 100 on every architecture that this runs on (proc_pid_stat(5)).
 const TICKS_PER_SECOND: f64 = 100.0;

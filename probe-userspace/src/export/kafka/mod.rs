@@ -39,9 +39,11 @@ use report::Reporter;
 use transaction::Outcome;
 
 /// Batches and octets of one transaction: enough that its markers weigh nothing, few enough that it ends within the time a
-/// drain has.
+/// drain has, and that librdkafka never has more than it may send at once. That is five requests of a million octets a partition
+/// (`RD_KAFKA_IDEMP_MAX_INFLIGHT`, `batch.size`); while more waits behind them, its thread looks again without a pause until the broker
+/// answers (2.12, `rd_kafka_toppar_producer_serve`), and burns what the exporter needs in all.
 const TRANSACTION_BATCHES: usize = 64;
-const TRANSACTION_OCTETS: usize = 8 << 20;
+const TRANSACTION_OCTETS: usize = 4 << 20;
 
 /// So long the cursor is asked for batches before it is looked whether the end has come.
 const LOOK: Duration = Duration::from_millis(250);

@@ -1,6 +1,7 @@
 //! What librdkafka's own threads report, kept for the sink's thread.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
@@ -21,10 +22,19 @@ pub(super) type Producing = ThreadedProducer<Context>;
 
 /// Shared with librdkafka's threads.
 #[derive(Clone, Default)]
-pub(super) struct Notes(Arc<Mutex<Noted>>);
+pub(super) struct Notes(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    noted: Mutex<Noted>,
+    /// A message was delivered, or failed.
+    reported: Condvar,
+}
 
 #[derive(Default)]
 struct Noted {
+    /// Messages that librdkafka took and has not reported on.
+    unreported: usize,
     connection: Option<Note>,
     refused: Option<Note>,
     failed: Option<Note>,
@@ -45,7 +55,29 @@ impl Notes {
 
     /// Begins a transaction: nothing of it has failed yet.
     pub(super) fn clear(&self) {
-        *self.lock() = Noted::default();
+        let mut noted = self.lock();
+        *noted = Noted { unreported: noted.unreported, ..Noted::default() };
+    }
+
+    /// A message is about to be handed over.
+    pub(super) fn sending(&self) {
+        self.lock().unreported += 1;
+    }
+
+    /// What became of one is known: or it was not taken.
+    pub(super) fn reported(&self) {
+        let mut noted = self.lock();
+        noted.unreported = noted.unreported.saturating_sub(1);
+        if noted.unreported == 0 {
+            self.0.reported.notify_all();
+        }
+    }
+
+    /// Waits until all are reported on, or the time is over; says which.
+    pub(super) fn wait_reported(&self, until: Instant) -> bool {
+        let timeout = until.saturating_duration_since(Instant::now());
+        let waiting = self.0.reported.wait_timeout_while(self.lock(), timeout, |noted| noted.unreported > 0);
+        !waiting.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Whether the broker will never take some message, and why.
@@ -77,7 +109,7 @@ impl Notes {
     }
 
     fn lock(&self) -> MutexGuard<'_, Noted> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.noted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,18 +128,22 @@ impl ProducerContext for Context {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let Err((error, _)) = result else { return };
-        let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
-        if is_for_good(code) {
-            self.notes.refuse(code, code.to_string());
-        } else {
-            self.notes.fail(code, code.to_string());
+        if let Err((error, _)) = result {
+            let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Unknown);
+            if is_for_good(code) {
+                self.notes.refuse(code, code.to_string());
+            } else {
+                self.notes.fail(code, code.to_string());
+            }
         }
+        self.notes.reported();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -118,6 +154,21 @@ mod tests {
         notes.connect(RDKafkaErrorCode::AllBrokersDown, "1/1 brokers are down");
         let text = "certificate verify failed".to_owned();
         assert_eq!(notes.connection(), Some(Note { code: RDKafkaErrorCode::SSL, text }));
+    }
+
+    #[test]
+    fn who_waits_for_the_messages_is_woken_by_the_last_report() {
+        let notes = Notes::default();
+        assert!(notes.wait_reported(Instant::now()), "nothing is under way");
+        (0..2).for_each(|_| notes.sending());
+        notes.reported();
+        assert!(!notes.wait_reported(Instant::now() + Duration::from_millis(1)), "one is");
+        // A transaction that begins forgets what was said, not what is under way.
+        notes.clear();
+        let other = notes.clone();
+        let reporting = std::thread::spawn(move || other.reported());
+        assert!(notes.wait_reported(Instant::now() + Duration::from_secs(60)));
+        reporting.join().unwrap();
     }
 
     #[test]

@@ -27,8 +27,8 @@ const UNANSWERED: Duration = Duration::from_secs(5);
 /// So often the broker is asked whether the topics are still there, while it does not answer for them.
 const LOOK_FOR_TOPICS: Duration = Duration::from_secs(2);
 
-/// Between two looks whether everything is delivered.
-const FLUSH_STEP: Duration = Duration::from_millis(1);
+/// Behind the last report it takes librdkafka so long to see that there is none left.
+const FLUSH_STEP: Duration = Duration::from_micros(100);
 
 /// Between two calls that wake the client to send what lingers.
 const FLUSH_AGAIN: Duration = Duration::from_millis(100);
@@ -175,7 +175,11 @@ impl Client {
             .partition(topic.partition(sealed.header.stamp.stream))
             .payload(&sealed.body)
             .headers(headers);
-        self.producer.send(record).map_err(|(error, _)| error)
+        self.notes().sending();
+        self.producer.send(record).map_err(|(error, _)| {
+            self.notes().reported();
+            error
+        })
     }
 
     /// Until all messages are delivered or failed, or the time is over. The producer's own flush looks once in 100 ms, and it must not be
@@ -185,16 +189,12 @@ impl Client {
         loop {
             match self.producer.flush(Duration::ZERO) {
                 Err(_) if Instant::now() < until => {
-                    self.await_deliveries(until.min(Instant::now() + FLUSH_AGAIN))
+                    if self.notes().wait_reported(until.min(Instant::now() + FLUSH_AGAIN)) {
+                        std::thread::park_timeout(FLUSH_STEP);
+                    }
                 }
                 done => return done,
             }
-        }
-    }
-
-    fn await_deliveries(&self, until: Instant) {
-        while self.producer.in_flight_count() > 0 && Instant::now() < until {
-            std::thread::park_timeout(FLUSH_STEP);
         }
     }
 
