@@ -239,7 +239,7 @@ impl Lane {
     /// The batch is closed at the cut, so that the cut is exact and lies at a batch's edge.
     fn cut(&mut self, mut cut: Cut, now: Duration, outbox: &Outbox) {
         self.seal(now, outbox);
-        complete(&mut cut, &self.stream);
+        complete(&mut cut, &self.stream, outbox);
         self.has_ended = cut.last;
         self.cut = Some(cut);
         self.is_fresh = true;

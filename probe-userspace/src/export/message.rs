@@ -13,7 +13,7 @@ use crate::worker::{Cut, Stage};
 
 /// Completes a worker's cut with what the exporter knows of its stream. The open batch was sealed at the cut, so nothing
 /// of it is between ring and batch.
-pub(super) fn complete(cut: &mut Cut, stream: &Stream) {
+pub(super) fn complete(cut: &mut Cut, stream: &Stream, outbox: &Outbox) {
     let sealed = stream.cut();
     let worker: &mut WorkerTerms = &mut cut.worker;
     worker.exported = sealed.exported;
@@ -23,7 +23,11 @@ pub(super) fn complete(cut: &mut Cut, stream: &Stream) {
     }
     if let Some(stages) = &mut cut.stages {
         // Nobody else has it yet: nothing is copied.
-        Arc::make_mut(stages).put(Stage::Seal, stream.seal_times().clone());
+        let stages = Arc::make_mut(stages);
+        stages.put(Stage::Seal, stream.seal_times().clone());
+        if let Some(times) = outbox.acknowledge_times(stream.cut().stream) {
+            stages.put(Stage::Acknowledge, times);
+        }
     }
 }
 

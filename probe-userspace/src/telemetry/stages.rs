@@ -11,9 +11,10 @@ use prometheus_client::registry::Unit;
 
 use crate::worker::{Stage, Stages};
 
-/// Upper bounds of the histograms' buckets, in nanoseconds, and one without a bound: nine series for each stage of each worker, with sum,
+/// Upper bounds of the histograms' buckets, in nanoseconds, and one without a bound: ten series for each stage of each worker, with sum,
 /// count and largest value. Their edges are as sharp as the histograms': a sixteenth.
-const BOUNDS: [u64; 8] = [1_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 10_000_000, 100_000_000];
+const BOUNDS: [u64; 9] =
+    [1_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
 
 /// By the number of the worker.
 pub type ByWorker = Vec<(u16, Arc<Stages>)>;
@@ -83,7 +84,7 @@ pub fn stage_table(workers: &ByWorker) -> String {
         return "no stage times: only interfaces have a clock".into();
     }
     let mut text = format!(
-        "{:<10} {:>12} {:>10} {:>10} {:>10} {:>10}   (wall time, all workers)",
+        "{:<11} {:>12} {:>10} {:>10} {:>10} {:>10}   (wall time, all workers)",
         "stage", "times", "median", "99 %", "99.9 %", "longest"
     );
     for stage in Stage::ALL {
@@ -100,7 +101,7 @@ pub fn stage_table(workers: &ByWorker) -> String {
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "\n{:<10} {:>12} {median:>10} {most:>10} {nearly_all:>10} {:>10}",
+            "\n{:<11} {:>12} {median:>10} {most:>10} {nearly_all:>10} {:>10}",
             stage.name(),
             all.len(),
             time(all.max())

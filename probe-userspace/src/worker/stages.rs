@@ -39,11 +39,13 @@ pub enum Stage {
     Sleep,
     /// From a batch's first record to its seal, in the exporter.
     Seal,
+    /// From a batch's seal to a sink's acknowledgement.
+    Acknowledge,
 }
 
 impl Stage {
     /// All, in the order of the data path.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Turn,
         Self::Receive,
         Self::Process,
@@ -52,6 +54,7 @@ impl Stage {
         Self::Cut,
         Self::Sleep,
         Self::Seal,
+        Self::Acknowledge,
     ];
 
     /// As metrics and the table of the end have it.
@@ -65,6 +68,7 @@ impl Stage {
             Self::Cut => "cut",
             Self::Sleep => "sleep",
             Self::Seal => "seal",
+            Self::Acknowledge => "acknowledge",
         }
     }
 }

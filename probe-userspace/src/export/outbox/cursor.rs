@@ -86,6 +86,7 @@ impl Cursor {
             let handed;
             (state, handed) = self.take(state, batches, octets);
             if !handed.is_empty() {
+                state.delays.handed(self.sink, &handed);
                 return Next::Batches(handed);
             }
             if state.is_over(self.sink) {
@@ -132,6 +133,7 @@ impl Cursor {
     /// The first `count` of the handed batches have arrived.
     pub fn acknowledge(&self, count: usize) {
         let mut state = self.outbox.lock();
+        state.delays.acknowledged(self.sink, count, Instant::now());
         match &mut state.seats[self.sink] {
             Seat::Memory(queue) => queue.acknowledge(count),
             Seat::Kept(kept) => kept.is_left = false,
@@ -146,6 +148,7 @@ impl Cursor {
     /// None of the handed batches has arrived: [`Cursor::next`] hands them again.
     pub fn give_back(&self) {
         let mut state = self.outbox.lock();
+        state.delays.given_back(self.sink);
         if let Seat::Memory(queue) = &mut state.seats[self.sink] {
             queue.give_back();
         }
@@ -159,6 +162,7 @@ impl Cursor {
     /// This batch will never arrive: it is counted under the reason. Of a cursor in the spool it must be one that is handed.
     pub fn discard(&self, stamp: Stamp, reason: Discard) {
         let mut state = self.outbox.lock();
+        state.delays.discarded(self.sink, stamp);
         if let Seat::Memory(queue) = &mut state.seats[self.sink] {
             queue.discard(stamp, reason);
         }

@@ -15,6 +15,7 @@
 //! next start, unchanged. Nobody here waits for a disk's fsync but the thread that calls it ([`Outbox::keep`]).
 
 mod cursor;
+mod delay;
 mod earlier;
 mod keep;
 mod queue;
@@ -27,10 +28,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use flow_wire::batch::Sealed;
 use flow_wire::ledger::{CursorTerms, Discard, Guarantee};
 use flow_wire::stamp::{Epoch, StreamId};
+use hdrhistogram::Histogram;
 
 use super::Sink;
 use crate::spool::{Appended, Note, Spool, Statistics, Sync, Tally};
 pub use cursor::{Cursor, Next};
+use delay::Delays;
 pub use earlier::Earlier;
 use queue::Queue;
 use seat::{Kept, Seat};
@@ -59,6 +62,8 @@ struct State {
     octets: usize,
     /// What was appended so far, per stream: where a cursor begins that comes later.
     before: BTreeMap<StreamId, Tally>,
+    /// How long batches take to be acknowledged.
+    delays: Delays,
     /// The time to drain runs.
     draining: bool,
     /// What the spool holds is left to the next start.
@@ -115,6 +120,7 @@ impl Outbox {
             epoch: None,
             octets,
             before: BTreeMap::new(),
+            delays: Delays::default(),
             draining: false,
             leaving: false,
             ended: false,
@@ -225,6 +231,11 @@ impl Outbox {
         state.seats.iter().flat_map(terms).collect()
     }
 
+    /// How long a stream's batches took from their seal to the acknowledgement of each sink; `None` = there was none yet.
+    pub fn acknowledge_times(&self, stream: StreamId) -> Option<Histogram<u64>> {
+        self.lock().delays.of(stream).cloned()
+    }
+
     /// What the spool says of itself, where there is one.
     pub fn statistics(&self) -> Option<Statistics> {
         self.lock().spool.as_ref().map(Spool::statistics)
@@ -291,6 +302,7 @@ impl State {
     /// `false` = the spool has no room for it.
     fn append(&mut self, sealed: &Arc<Sealed>, note: Note) -> bool {
         self.before.entry(sealed.header.stamp.stream).or_default().add(Tally::of(sealed));
+        self.delays.appended(sealed.header.stamp, Instant::now());
         for seat in &mut self.seats {
             if let Seat::Memory(queue) = seat {
                 queue.append(sealed);
