@@ -10,11 +10,14 @@
 //! NAPI is threaded in both, or the generator would be charged with receiving. In two-core it runs before the generator, which else
 //! fills the device's queue of 256 and burns its time on refusals; in one-core it has no priority, or the application would starve.
 //! The receivers are `gannet-baseline` (drop, xsk, tpacket) and `gannet-probe` as it is, whose books must balance.
+//!
+//! `--turns shunt` has the probe without and with a shunt instead, and `--elephants` the traffic for it.
 
 mod measure;
 mod site;
 mod table;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -29,6 +32,9 @@ pub(crate) struct Cli {
     /// Who shares a core with whom
     #[arg(long, value_enum, default_value = "two-core")]
     placement: Layout,
+    /// Who takes turns
+    #[arg(long, value_enum, default_value = "receivers")]
+    turns: Turns,
     /// How often each way takes its turn
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -38,6 +44,18 @@ pub(crate) struct Cli {
     /// Flows of the traffic, 100,000 or fewer; each packet is of another flow than the one before
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(2..=128_000))]
     flows: u32,
+    /// So many flows have --elephant-share of the packets; --flows are the small ones then, at once
+    #[arg(long)]
+    elephants: Option<u32>,
+    /// Percent
+    #[arg(long, default_value_t = 90.0, requires = "elephants")]
+    elephant_share: f64,
+    /// Packets of a small flow
+    #[arg(long, default_value_t = 10, requires = "elephants")]
+    packets_per_flow: u32,
+    /// Packets after which a flow is shunted, where one is
+    #[arg(long, default_value_t = 64)]
+    shunt: u32,
     /// Octets of a frame, without FCS
     #[arg(long, default_value_t = 60)]
     frame_size: usize,
@@ -64,6 +82,15 @@ pub(crate) enum Layout {
     OneCore,
 }
 
+/// Who takes turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Turns {
+    /// The probe and the bare receivers.
+    Receivers,
+    /// The probe without a shunt and with one, and XDP_DROP.
+    Shunt,
+}
+
 /// One of the receivers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Way {
@@ -71,18 +98,27 @@ pub(crate) enum Way {
     Xsk(&'static str),
     Tpacket,
     Probe(&'static str),
+    /// With a shunt.
+    Shunted(&'static str),
 }
 
-/// In the order of a round: neighbours are those whose ratio counts.
-const WAYS: [Way; 7] = [
-    Way::Drop,
-    Way::Xsk("poll"),
-    Way::Probe("poll"),
-    Way::Xsk("spin"),
-    Way::Probe("spin"),
-    Way::Probe("adaptive"),
-    Way::Tpacket,
-];
+impl Turns {
+    /// In the order of a round: neighbours are those whose ratio counts.
+    pub(crate) fn ways(self) -> &'static [Way] {
+        match self {
+            Self::Receivers => &[
+                Way::Drop,
+                Way::Xsk("poll"),
+                Way::Probe("poll"),
+                Way::Xsk("spin"),
+                Way::Probe("spin"),
+                Way::Probe("adaptive"),
+                Way::Tpacket,
+            ],
+            Self::Shunt => &[Way::Drop, Way::Probe("poll"), Way::Shunted("poll")],
+        }
+    }
+}
 
 impl std::fmt::Display for Way {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -91,6 +127,7 @@ impl std::fmt::Display for Way {
             Self::Xsk(wait) => format!("bare AF_XDP, {wait}"),
             Self::Tpacket => "bare TPACKET_V3, poll".to_owned(),
             Self::Probe(wait) => format!("gannet-probe, {wait}"),
+            Self::Shunted(wait) => format!("gannet-probe with a shunt, {wait}"),
         })
     }
 }
@@ -107,23 +144,26 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let site = Site::build(cli)?;
-    let mut rounds: Vec<Vec<Report>> = Vec::new();
+    let mut rounds: Vec<Round> = Vec::new();
     for round in 0..cli.rounds {
-        let mut reports = Vec::new();
-        for way in WAYS {
-            let report = site.measure(way)?;
+        let mut reports = Round::new();
+        for way in cli.turns.ways() {
+            let report = site.measure(*way)?;
             eprintln!("round {round}: {}", serde_json::to_string(&report)?);
-            reports.push(report);
+            reports.insert(*way, report);
         }
         rounds.push(reports);
     }
     if cli.json {
-        println!("{}", table::json(&rounds));
+        println!("{}", table::json(cli, &rounds));
     } else {
         println!("{}", table::of(cli, &rounds));
     }
     Ok(())
 }
+
+/// What each way did in one round.
+pub(crate) type Round = BTreeMap<Way, Report>;
 
 /// Programs are up, and down again, within this.
 const BOUND: Duration = Duration::from_secs(30);

@@ -24,15 +24,18 @@ const LOOK: Duration = Duration::from_millis(20);
 struct Reading {
     at: Instant,
     packets: u64,
+    shunted: u64,
     octets: u64,
     drops: BTreeMap<String, u64>,
     worker: Duration,
     process: Duration,
+    /// Turns that found something.
+    turns: Duration,
     napi: Option<Duration>,
 }
 
 /// Starts it, sends, measures, stops it, and looks into its books.
-pub(crate) fn probe(site: &Site<'_>, wait: &str) -> anyhow::Result<Report> {
+pub(crate) fn probe(site: &Site<'_>, wait: &str, shunt: Option<u32>) -> anyhow::Result<Report> {
     let (state, ledger) = (site.folder.path().join("state"), site.folder.path().join("ledger"));
     let program = Program::ours_in(&site.right, "gannet-probe")?
         .args(["-i", &site.device, "--capture", "xdp", "--wait", wait])
@@ -44,6 +47,7 @@ pub(crate) fn probe(site: &Site<'_>, wait: &str) -> anyhow::Result<Report> {
             "--ledger".as_ref(),
             ledger.as_os_str(),
         ])
+        .args(shunt.map(|packets| format!("--shunt={packets}")))
         .args(&site.cli.probe);
     let mut probe = site.receiver(program)?;
     probe.wait_for_line("ready:", BOUND)?;
@@ -94,10 +98,22 @@ fn page(site: &Site<'_>, address: &str) -> Option<String> {
     Some(page)
 }
 
-/// The sum of a metric over its labels, of those lines that contain `label`.
+/// The values of a metric, of those lines that contain `label`.
+fn values<'a, T: std::str::FromStr>(
+    page: &'a str,
+    metric: &'a str,
+    label: &'a str,
+) -> impl Iterator<Item = T> + 'a {
+    let ours = page.lines().filter(move |line| line.starts_with(metric) && line.contains(label));
+    ours.filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+}
+
 fn sum(page: &str, metric: &str, label: &str) -> u64 {
-    let ours = page.lines().filter(|line| line.starts_with(metric) && line.contains(label));
-    ours.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    values::<u64>(page, metric, label).sum()
+}
+
+fn seconds(page: &str, metric: &str, label: &str) -> f64 {
+    values::<f64>(page, metric, label).sum()
 }
 
 fn reading(page: &str, (process, worker): (u32, u32), napi: &[(String, u32)]) -> Reading {
@@ -114,10 +130,12 @@ fn reading(page: &str, (process, worker): (u32, u32), napi: &[(String, u32)]) ->
     Reading {
         at: Instant::now(),
         packets: counted("packets"),
+        shunted: sum(page, "probe_source_shunted_packets_total", ""),
         octets: counted("bytes"),
         drops: ["rx_ring_full", "rx_dropped"].map(dropped).into(),
         worker: threads::cpu_time(worker).unwrap_or_default(),
         process: threads::process_cpu_time(process),
+        turns: Duration::from_secs_f64(seconds(page, "probe_worker_stage_seconds_sum", "stage=\"turn\"")),
         napi: (!napi.is_empty()).then(|| times.sum::<Option<Duration>>()).flatten(),
     }
 }
@@ -126,16 +144,22 @@ impl Reading {
     fn since(&self, first: &Self, (wait, interface): (&str, &str), placement: Placement) -> Report {
         let seconds = (self.at - first.at).as_secs_f64();
         let packets = self.packets - first.packets;
+        let (worker, process) =
+            (self.worker.saturating_sub(first.worker), self.process.saturating_sub(first.process));
+        // What the others took from a turn by running on its core is in both: this is rather too much than too little.
+        let busy = self.turns.saturating_sub(first.turns) + process.saturating_sub(worker);
         Report {
             way: "probe".to_owned(),
             wait: wait.to_owned(),
             interface: interface.to_owned(),
             packets,
+            shunted_packets: self.shunted - first.shunted,
             octets: self.octets - first.octets,
             seconds,
             packets_per_second: packets as f64 / seconds,
-            cpu_seconds: self.worker.saturating_sub(first.worker).as_secs_f64(),
-            process_cpu_seconds: self.process.saturating_sub(first.process).as_secs_f64(),
+            cpu_seconds: worker.as_secs_f64(),
+            process_cpu_seconds: process.as_secs_f64(),
+            busy_seconds: Some(busy.as_secs_f64()),
             napi_cpu_seconds: self.napi.zip(first.napi).map(|(now, then)| (now - then).as_secs_f64()),
             drops: self.drops.iter().map(|(cause, now)| (cause.clone(), now - first.drops[cause])).collect(),
             placement,

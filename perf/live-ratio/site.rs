@@ -51,7 +51,8 @@ impl<'a> Site<'a> {
             Way::Drop => self.bare("drop", "poll"),
             Way::Xsk(wait) => self.bare("xsk", wait),
             Way::Tpacket => self.bare("tpacket", "poll"),
-            Way::Probe(wait) => measure::probe(self, wait),
+            Way::Probe(wait) => measure::probe(self, wait, None),
+            Way::Shunted(wait) => measure::probe(self, wait, Some(self.cli.shunt)),
         }
         .with_context(|| way.to_string())
     }
@@ -78,14 +79,19 @@ impl<'a> Site<'a> {
         Ok(running?)
     }
 
-    /// Flat out: every copy of a frame is of another flow.
+    /// Flat out: every copy of a frame is of another flow than the one before.
     pub(crate) fn sender(&self) -> anyhow::Result<Running> {
         let cli = self.cli;
+        let flows = match cli.elephants {
+            Some(elephants) => format!(
+                "--elephants {elephants} --elephant-share {} --flows {} --packets-per-flow {}",
+                cli.elephant_share, cli.flows, cli.packets_per_flow
+            ),
+            None => format!("--flows 2 --packets-per-flow 640000 --one-way --source-ports {}", cli.flows / 2),
+        };
         let arguments = format!(
-            "send --interface out --by live-frames --flows 2 --packets-per-flow 640000 --one-way --burst 16384 \
-             --frame-size {} --source-ports {} --cpu {} --seconds {}",
+            "send --interface out --by live-frames {flows} --burst 16384 --frame-size {} --cpu {} --seconds {}",
             cli.frame_size,
-            cli.flows / 2,
             cli.generator_cpu,
             cli.seconds + MARGIN_SECONDS
         );

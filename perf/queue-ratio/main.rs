@@ -14,6 +14,7 @@
 
 mod turn;
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -35,6 +36,9 @@ pub(crate) struct Cli {
     /// Flows of each queue
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(2..=128_000))]
     flows: u32,
+    /// All rounds as JSON instead of a table
+    #[arg(long)]
+    json: bool,
 }
 
 /// A way to serve queues.
@@ -83,6 +87,31 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         }
         rounds.push(turns);
     }
+    if cli.json {
+        println!("{}", json(cli, &rounds));
+    } else {
+        table(&rounds);
+    }
+    Ok(())
+}
+
+/// Round by round, by the way's short name.
+fn json(cli: &Cli, rounds: &[Vec<Turn>]) -> serde_json::Value {
+    let of =
+        |at: usize, of: &dyn Fn(&Turn) -> f64| rounds.iter().map(|round| of(&round[at])).collect::<Vec<_>>();
+    let ways = WAYS.iter().enumerate().map(|(at, way)| {
+        let turns = serde_json::json!({
+            "nanoseconds": of(at, &Turn::nanoseconds),
+            "capacity": of(at, &Turn::capacity),
+            "handed_over": of(at, &Turn::handed_over),
+            "lost": of(at, &Turn::lost),
+        });
+        (format!("{way:?}").to_lowercase(), turns)
+    });
+    serde_json::json!({ "rate": cli.rate, "flows": cli.flows, "ways": ways.collect::<BTreeMap<_, _>>() })
+}
+
+fn table(rounds: &[Vec<Turn>]) {
     println!("| | worker CPU, ns a packet | capacity / that of one worker | handed over | lost |");
     println!("|---|---|---|---|---|");
     for (at, way) in WAYS.iter().enumerate() {
@@ -94,7 +123,6 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         let crossed = column(&|round| round[at].handed_over());
         println!("| {way} | {cost} | {ratio} | {crossed} | {lost} |");
     }
-    Ok(())
 }
 
 /// A turn in which the queues got alike: on a machine that others use a generator may be put aside for seconds, or find its device

@@ -13,8 +13,10 @@ pub struct Report {
     pub wait: String,
     /// On which device.
     pub interface: String,
-    /// Packets received.
+    /// Packets received, and those that the XDP program counted instead.
     pub packets: u64,
+    /// Of those, counted by the XDP program.
+    pub shunted_packets: u64,
     /// Their octets, without FCS.
     pub octets: u64,
     /// Length of the window.
@@ -25,6 +27,9 @@ pub struct Report {
     pub cpu_seconds: f64,
     /// CPU time of the whole process.
     pub process_cpu_seconds: f64,
+    /// Time of the turns that found packets, by the clock, and CPU time of the process's other threads: what a thread that spins spends on
+    /// packets. Absent where the receiver has no turns.
+    pub busy_seconds: Option<f64>,
     /// CPU time of the device's NAPI threads; absent where its NAPI is not threaded: then it was charged to others.
     pub napi_cpu_seconds: Option<f64>,
     /// Packets that came and were not received, by cause; entries beside them that explain and do not add up are named so.
@@ -47,6 +52,18 @@ impl Report {
     #[must_use]
     pub fn process_nanoseconds(&self) -> f64 {
         self.process_cpu_seconds * 1e9 / self.packets.max(1) as f64
+    }
+
+    /// Nanoseconds of turns that found packets, a packet.
+    #[must_use]
+    pub fn busy_nanoseconds(&self) -> Option<f64> {
+        Some(self.busy_seconds? * 1e9 / self.packets.max(1) as f64)
+    }
+
+    /// Nanoseconds of the receiving process and of NAPI a packet: all that receiving costs, where NAPI is threaded.
+    #[must_use]
+    pub fn receive_side_nanoseconds(&self) -> Option<f64> {
+        Some(self.process_nanoseconds() + self.napi_nanoseconds()?)
     }
 
     /// Nanoseconds of the NAPI threads a packet.

@@ -84,6 +84,7 @@ struct Reading {
     amount: Amount,
     drops: BTreeMap<String, u64>,
     own: Duration,
+    busy: Duration,
     process: Duration,
     napi: Option<Duration>,
 }
@@ -99,15 +100,15 @@ pub fn run<R: Receiver>(
     window: Window,
 ) -> Result<Report, Error> {
     let napi = threads::napi_of(interface);
-    let mut amount = Amount::ZERO;
-    receive(receiver, wait, &mut amount, &mut |amount, waited| amount.packets > 0 || waited >= PATIENCE)?;
-    if amount.packets == 0 {
+    let mut done = Done { amount: Amount::ZERO, busy: Duration::ZERO };
+    receive(receiver, wait, &mut done, &mut |amount, waited| amount.packets > 0 || waited >= PATIENCE)?;
+    if done.amount.packets == 0 {
         return Err(Error::Silence { interface: interface.to_owned() });
     }
-    receive(receiver, wait, &mut amount, &mut |_, waited| waited >= window.warm_up)?;
-    let first = Reading::take(receiver, amount, &napi)?;
-    receive(receiver, wait, &mut amount, &mut |_, waited| waited >= window.length)?;
-    let last = Reading::take(receiver, amount, &napi)?;
+    receive(receiver, wait, &mut done, &mut |_, waited| waited >= window.warm_up)?;
+    let first = Reading::take(receiver, &done, &napi)?;
+    receive(receiver, wait, &mut done, &mut |_, waited| waited >= window.length)?;
+    let last = Reading::take(receiver, &done, &napi)?;
     let placement = Placement {
         receiver: threads::allowed_cpus(std::process::id()),
         napi: napi.into_iter().map(|(name, thread)| (name, threads::allowed_cpus(thread))).collect(),
@@ -116,30 +117,45 @@ pub fn run<R: Receiver>(
     Ok(last.since(&first, (R::WAY, wait, interface), placement))
 }
 
+/// What came so far, and how long the turns took that found something: as the probe's turns, one ends when the next begins.
+struct Done {
+    amount: Amount,
+    busy: Duration,
+}
+
 /// The loop. `over` is asked once a turn, with what came so far and how long this call has gone on.
 fn receive<R: Receiver>(
     receiver: &mut R,
     wait: Wait,
-    amount: &mut Amount,
+    done: &mut Done,
     over: &mut impl FnMut(Amount, Duration) -> bool,
 ) -> Result<(), Error> {
     let start = Instant::now();
-    while !over(*amount, start.elapsed()) {
+    let (mut began, mut moved) = (Duration::ZERO, false);
+    loop {
+        let now = start.elapsed();
+        if moved {
+            done.busy += now - began;
+        }
+        if over(done.amount, now) {
+            return Ok(());
+        }
         let taken = receiver.take()?;
-        *amount += taken;
-        if taken.packets == 0 && wait == Wait::Poll {
+        done.amount += taken;
+        (began, moved) = (now, taken.packets > 0);
+        if !moved && wait == Wait::Poll {
             receiver.wait(NAP)?;
         }
     }
-    Ok(())
 }
 
 impl Reading {
-    fn take<R: Receiver>(receiver: &mut R, amount: Amount, napi: &[(String, u32)]) -> Result<Self, Error> {
+    fn take<R: Receiver>(receiver: &mut R, done: &Done, napi: &[(String, u32)]) -> Result<Self, Error> {
         let times = napi.iter().map(|(_, thread)| threads::cpu_time(*thread));
         Ok(Self {
             at: Instant::now(),
-            amount,
+            amount: done.amount,
+            busy: done.busy,
             drops: receiver.drops()?,
             own: thread::cpu_time(),
             process: threads::process_cpu_time(std::process::id()),
@@ -162,10 +178,12 @@ impl Reading {
             wait: wait.to_owned(),
             interface: interface.to_owned(),
             packets,
+            shunted_packets: 0,
             octets: self.amount.octets - first.amount.octets,
             seconds,
             packets_per_second: packets as f64 / seconds,
             cpu_seconds: own,
+            busy_seconds: Some((self.busy - first.busy).as_secs_f64()),
             // The scheduler's sum is a tick behind for the thread that runs, this one.
             process_cpu_seconds: own.max(self.process.saturating_sub(first.process).as_secs_f64()),
             napi_cpu_seconds: self.napi.zip(first.napi).map(|(now, then)| (now - then).as_secs_f64()),
@@ -200,6 +218,39 @@ mod tests {
         }
     }
 
+    /// One packet in eight times that it is asked, and it takes its time where there is none.
+    #[derive(Default)]
+    struct Seldom(u64);
+
+    impl Receiver for Seldom {
+        const WAY: &'static str = "seldom";
+
+        fn take(&mut self) -> Result<Amount, Error> {
+            self.0 += 1;
+            if self.0.is_multiple_of(8) {
+                return Ok(Amount::one(60));
+            }
+            let begun = Instant::now();
+            while begun.elapsed() < Duration::from_micros(50) {}
+            Ok(Amount::ZERO)
+        }
+
+        fn wait(&mut self, _: Duration) -> Result<(), Error> {
+            Ok(())
+        }
+
+        fn drops(&mut self) -> Result<BTreeMap<String, u64>, Error> {
+            Ok(BTreeMap::new())
+        }
+    }
+
+    #[test]
+    fn turns_that_find_nothing_are_not_busy() {
+        let window = Window { warm_up: Duration::ZERO, length: Duration::from_millis(20) };
+        let report = run(&mut Seldom::default(), "nowhere", Wait::Spin, window).unwrap();
+        assert!(report.busy_seconds.unwrap() < report.seconds / 2.0, "{report:?}");
+    }
+
     #[test]
     fn what_came_before_the_window_is_not_in_the_report() {
         let window = Window { warm_up: Duration::from_millis(20), length: Duration::from_millis(20) };
@@ -208,5 +259,8 @@ mod tests {
         assert!(report.packets > 0 && report.packets < receiver.0, "{report:?}");
         assert_eq!((report.octets, report.drops["full"]), (report.packets * 60, report.packets * 2));
         assert!(report.seconds >= 0.02 && report.napi_cpu_seconds.is_none(), "{report:?}");
+        // Every turn found something.
+        let busy = report.busy_seconds.unwrap();
+        assert!(busy > 0.0 && busy <= report.seconds, "{report:?}");
     }
 }
