@@ -5,6 +5,7 @@
 //! FlowRecord ─┐
 //! FlowRecord ─┼─► batch (Arrow) + Stamp ─► bus ─► received set ─► rows
 //! FlowRecord ─┘
+//! FlowRecord ─► field::Template ─► ntop (TLV, JSON) ─► ntopng
 //! ledger::Message (cumulative terms, once a second, in-band on the control stream) ─► identities
 //! ```
 #![forbid(unsafe_code)]
@@ -15,9 +16,11 @@ pub mod bus;
 pub mod curve;
 pub mod endpoint;
 pub mod fault;
+pub mod field;
 pub mod header;
 pub mod kafka_conf;
 pub mod ledger;
+pub mod ntop;
 pub mod record;
 pub mod stamp;
 pub mod upstream;
