@@ -25,6 +25,14 @@ impl Input {
         }
     }
 
+    /// The interface that it is.
+    pub fn interface(&self) -> Option<&Interface> {
+        match self {
+            Self::Interface(interface) => Some(interface),
+            Self::File(_) => None,
+        }
+    }
+
     /// Whether both are one place, whatever they are called: its packets would be counted twice.
     fn is_same(&self, other: &Self) -> bool {
         match (self, other) {

@@ -12,6 +12,7 @@ mod error;
 mod input;
 mod kafka;
 mod list;
+mod ntop;
 mod outputs;
 mod sinks;
 mod spool;
@@ -31,6 +32,7 @@ pub use check::MOST_WORKERS;
 pub use depth::Depth;
 pub use error::Error;
 pub use input::Input;
+pub use ntop::Ntop;
 pub use spool::Spool;
 pub use words::{AcknowledgeWord, CaptureWord, QueueModeWord, SpoolSyncWord, WaitWord, Words, XdpModeWord};
 pub use zmq::Zmq;
@@ -89,6 +91,8 @@ pub struct CommandLine {
 /// What else the program does.
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
+    /// List what can be told of a flow: the fields of -T
+    Fields,
     /// Look at the spool: batches that a bus has not taken yet
     Spool {
         /// What to do.

@@ -130,6 +130,31 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zmq_clients: Option<PathBuf>,
 
+    /// The probe connects and the collectors bind, as with a trailing c of the URL
+    #[arg(long, help_heading = "Output")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub zmq_probe_mode: bool,
+
+    /// How flows are written for ntopng: t (TLV), j (JSON), json-dotted, json-names [default: t]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zmq_format: Option<String>,
+
+    /// Header of messages to ntopng: 3, or 2 or 1 for an older one [default: 3]
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zmq_header_version: Option<u64>,
+
+    /// No zlib for JSON to ntopng (it is used with header 2 and 1 alone)
+    #[arg(long, help_heading = "Output")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub zmq_disable_compression: bool,
+
+    /// Fields of a flow to ntopng, as in nProbe; `fields` lists all [default: @NTOPNG@]
+    #[arg(short = 'T', long, alias = "flow-templ", value_name = "TEMPLATE", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+
     /// Write each flow as a line of JSON, with or without a bus; - is stdout
     #[arg(long, value_name = "PATH", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,7 +1,8 @@
-//! `--zmq-acknowledge` and the keys of `--zmq-encryption`.
+//! `--zmq-acknowledge`, the keys of `--zmq-encryption`, and what ntopng is sent.
 
 use flow_wire::endpoint::Endpoint;
 
+use super::ntop::{self, Ntop};
 use super::words::AcknowledgeWord;
 use super::{Error, Words};
 use crate::export::zmq::{Acknowledge, Encryption};
@@ -13,6 +14,8 @@ pub struct Zmq {
     pub acknowledge: Acknowledge,
     /// `None` = in the clear.
     pub encryption: Option<Encryption>,
+    /// What goes to ntopng.
+    pub ntop: Ntop,
 }
 
 /// Who names a key or a list of keys wants encryption: nothing goes out in the clear because a word is missing.
@@ -21,7 +24,7 @@ pub(super) fn zmq(words: &Words, sinks: &[Endpoint]) -> Result<Zmq, Error> {
     let (key, clients) = (words.zmq_encryption_key.clone(), words.zmq_clients.clone());
     let is_wanted = words.zmq_encryption || key.is_some() || clients.is_some();
     let encryption = Encryption { state_dir: super::check::state_dir(words), key, clients };
-    Ok(Zmq { acknowledge, encryption: is_wanted.then_some(encryption) })
+    Ok(Zmq { acknowledge, encryption: is_wanted.then_some(encryption), ntop: ntop::ntop(words, sinks)? })
 }
 
 fn acknowledge(words: &Words, sinks: &[Endpoint]) -> Result<Acknowledge, Error> {

@@ -8,12 +8,14 @@
 //! - `conduct`: from start to stop. `crew`, `control`: the workers. `watch`, `audit`, `symmetry`, `screen`, [`notify`]: meanwhile.
 //! - [`host`]: what the probe asks of the host. [`identity`]: who it is.
 
+mod about;
 mod audit;
 mod conduct;
 mod control;
 mod crew;
 mod error;
 mod exit;
+mod fields;
 mod files;
 pub mod host;
 pub mod identity;
@@ -81,8 +83,13 @@ pub fn run(command_line: &CommandLine) -> Exit {
 }
 
 fn begin(command_line: &CommandLine) -> Result<Exit, Error> {
-    if let Some(Command::Spool { action }) = &command_line.command {
-        return spool::command(action).map(|()| Exit::Done);
+    match &command_line.command {
+        Some(Command::Spool { action }) => return spool::command(action).map(|()| Exit::Done),
+        Some(Command::Fields) => {
+            println!("{}", fields::list());
+            return Ok(Exit::Done);
+        }
+        None => {}
     }
     let interfaces = host::interfaces().map_err(crate::config::Error::from)?;
     let config = command_line.config(&interfaces)?;

@@ -8,7 +8,7 @@ use flow_wire::endpoint::Endpoint;
 use flow_wire::ledger::Message;
 use flow_wire::stamp::ProbeId;
 
-use super::Error;
+use super::{Error, about};
 use crate::books;
 use crate::config::Config;
 use crate::export::Sink;
@@ -33,6 +33,7 @@ pub(super) fn sinks(config: &Config, probe: ProbeId) -> Result<Vec<Box<dyn Sink>
                     acknowledge: config.output.zmq.acknowledge,
                     encryption: config.output.zmq.encryption.clone(),
                     is_patient: files_only,
+                    ntop: ntop(config, probe, endpoint),
                 };
                 sinks.push(Box::new(Zmq::open(endpoint, &options)?));
             }
@@ -43,6 +44,18 @@ pub(super) fn sinks(config: &Config, probe: ProbeId) -> Result<Vec<Box<dyn Sink>
         }
     }
     Ok(sinks)
+}
+
+/// How ntopng is spoken to, and what it is told of this probe.
+fn ntop(config: &Config, probe: ProbeId, endpoint: &flow_wire::endpoint::Zmq) -> zmq::ntop::Options {
+    let ntop = config.output.zmq.ntop.clone();
+    zmq::ntop::Options {
+        template: ntop.template,
+        format: ntop.format,
+        layout: ntop.layout,
+        compresses: ntop.compresses,
+        about: about::about(config, probe, endpoint),
+    }
 }
 
 /// What of them can be checked without listening, connecting or making anything.

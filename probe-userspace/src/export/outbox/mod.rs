@@ -172,6 +172,15 @@ impl Outbox {
         Some(Cursor::new(Arc::clone(self), seat))
     }
 
+    /// The same in memory in any case, for readers that never acknowledge: what they were not sent is not kept for them.
+    pub fn open_in_memory(self: &Arc<Self>, name: &str, guarantee: Guarantee) -> Option<Cursor> {
+        let mut state = self.lock();
+        let is_new = state.seats.iter().all(|seat| seat.name() != name);
+        let seat = if is_new { state.seat(name, guarantee, false) } else { None };
+        drop(state);
+        Some(Cursor::new(Arc::clone(self), seat?))
+    }
+
     /// Names of the spool's cursors that begin so and that no sink reads now: their readers came in an earlier run, and are waited for.
     pub fn kept_for_later(&self, beginning: &str) -> Vec<String> {
         let state = self.lock();

@@ -3,6 +3,7 @@
 //! ```text
 //!                          ┌─► plain: [ gannet.flow   ] [ header ] [ Arrow batch ]      who subscribes, once
 //! outbox ─► cursor ────────┤          [ gannet.ledger ] [ header ] [ JSON        ]
+//!        ├► cursor ────────┼─► ntop:  [ flow.., header  ] [ TLV or JSON          ]      who subscribes, once
 //!        └► cursor a store ┴─► store: [ @gannet.STORE ] [ delivery ] [ header ] [ body ] until it says: committed
 //! socket ─► subscriptions, HELLO, ACK (`flow_wire::upstream`) ─► subscribers, stores
 //! ```
@@ -13,6 +14,7 @@
 //! credit below the high-water mark, and what it has not committed is sent again, under the stamp that its set knows.
 
 mod curve;
+pub mod ntop;
 mod plain;
 mod report;
 mod socket;
@@ -32,6 +34,7 @@ use flow_wire::upstream::{Answer, Hello, Upstream};
 use super::Sink;
 use super::outbox::{Cursor, Next};
 use curve::{Curve, Gate};
+use ntop::Ntop;
 use plain::Plain;
 use socket::milliseconds;
 use stores::{GivenUp, Peer, Stores};
@@ -72,7 +75,7 @@ pub enum Acknowledge {
 }
 
 /// How a sink is to be opened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// First part of the topics' names.
     pub prefix: String,
@@ -84,6 +87,8 @@ pub struct Options {
     pub encryption: Option<Encryption>,
     /// The input can wait: captures, not interfaces.
     pub is_patient: bool,
+    /// How ntopng is spoken to.
+    pub ntop: ntop::Options,
 }
 
 /// The publishing socket.
@@ -93,6 +98,7 @@ pub struct Zmq {
     is_encrypted: bool,
     gate: Option<Gate>,
     plain: Plain,
+    ntop: Ntop,
     stores: Stores,
     acknowledge: Acknowledge,
     /// How long the first batch waits for a reader, and any batch for a store that is away; `None` = not at all.
@@ -120,6 +126,7 @@ impl Zmq {
     ) -> Self {
         Self {
             plain: Plain::new(name.clone(), &options.prefix),
+            ntop: Ntop::new(&name, ntop::source(options.probe.0, &name), &options.ntop),
             stores: Stores::new(name.clone(), &options.prefix, options.probe, options.acknowledge),
             name,
             socket,
@@ -135,13 +142,19 @@ impl Zmq {
     fn wait_for_reader(&mut self, cursor: &Cursor) {
         let Some((patience, _)) = self.patience else { return };
         let until = Instant::now() + patience;
-        while !self.plain.is_heard() && !self.stores.have_come() && Instant::now() < until {
+        let has_come =
+            |sink: &Self| sink.plain.is_heard() || sink.is_heard_by_ntop() || sink.stores.have_come();
+        while !has_come(self) && Instant::now() < until {
             self.wait(LOOK);
             self.listen(cursor);
         }
         if self.acknowledge == Acknowledge::Auto {
             self.stores.await_no_longer();
         }
+    }
+
+    fn is_heard_by_ntop(&self) -> bool {
+        self.ntop.is_heard(&self.plain.subscribers)
     }
 
     /// Takes what peers said, and answers.
@@ -201,21 +214,28 @@ impl Zmq {
         let _ = self.socket.poll(::zmq::POLLIN, i64::from(milliseconds(time)));
     }
 
-    /// One turn for plain subscribers; `true` = nothing more will come.
+    /// One turn for who acknowledges nothing; `true` = nothing more will come.
     fn publish(&mut self, cursor: &Cursor, time: Duration) -> bool {
-        let are_kept = self.stores.are_kept(cursor);
-        self.plain.list(cursor, are_kept);
-        match cursor.next(TAKE_BATCHES, usize::MAX, time) {
+        let go_elsewhere = self.go_elsewhere(cursor);
+        self.plain.list(cursor, go_elsewhere);
+        let is_over = match cursor.next(TAKE_BATCHES, usize::MAX, time) {
             Next::Batches(batches) => {
                 for sealed in batches {
-                    self.plain.settle(&self.socket, &sealed, cursor, are_kept);
+                    self.plain.settle(&self.socket, &sealed, cursor, go_elsewhere);
                 }
-                self.plain.list(cursor, are_kept);
                 false
             }
             Next::Nothing => false,
             Next::End => true,
-        }
+        };
+        let is_ntop_over = self.ntop.publish(&self.socket, &self.plain.subscribers, TAKE_BATCHES);
+        self.plain.list(cursor, self.go_elsewhere(cursor));
+        is_over && is_ntop_over
+    }
+
+    /// Whether batches have other readers than plain subscribers.
+    fn go_elsewhere(&self, cursor: &Cursor) -> bool {
+        self.stores.are_kept(cursor) || self.ntop.was_read || self.is_heard_by_ntop()
     }
 
     fn lose_patience(&mut self, begun: Instant, now: Instant) {
@@ -254,6 +274,7 @@ impl Sink for Zmq {
     }
 
     fn prepare(&mut self, cursor: &Cursor) {
+        self.ntop.prepare(cursor);
         let is_patient = self.patience.is_some();
         match self.acknowledge {
             Acknowledge::Require => self.stores.expect(cursor, true, is_patient),
@@ -268,12 +289,16 @@ impl Sink for Zmq {
         let mut last: Option<Instant> = None;
         loop {
             self.listen(&cursor);
+            self.ntop.speak(&self.socket, &self.plain.subscribers, Instant::now());
             let is_over = self.publish(&cursor, if last.is_some() { Duration::ZERO } else { LOOK });
             let now = Instant::now();
             let have_ended = self.stores.pump(&self.socket, now);
             self.lose_patience(begun, now);
             if !is_over {
                 continue;
+            }
+            if last.is_none() {
+                self.ntop.farewell(&self.socket, &self.plain.subscribers);
             }
             if have_ended || now.duration_since(*last.get_or_insert(now)) >= LAST {
                 return;

@@ -44,14 +44,20 @@ impl Plain {
         }
     }
 
-    /// Whether the terms of this cursor are of interest. Where batches are kept for stores and nobody ever read here, that
-    /// nobody did is no loss.
-    pub(super) fn list(&self, cursor: &Cursor, are_kept: bool) {
-        cursor.set_listed(self.was_read || !are_kept);
+    /// Whether the terms of this cursor are of interest. Where batches go elsewhere (kept for stores, or read by ntopng) and nobody ever
+    /// read here, that nobody did is no loss.
+    pub(super) fn list(&self, cursor: &Cursor, go_elsewhere: bool) {
+        cursor.set_listed(self.was_read || !go_elsewhere);
     }
 
-    /// Books what became of a batch. `is_kept` = for stores: that nobody hears it here is worth no word.
-    pub(super) fn settle(&mut self, socket: &::zmq::Socket, sealed: &Sealed, cursor: &Cursor, is_kept: bool) {
+    /// Books what became of a batch. `goes_elsewhere`: that nobody hears it here is worth no word.
+    pub(super) fn settle(
+        &mut self,
+        socket: &::zmq::Socket,
+        sealed: &Sealed,
+        cursor: &Cursor,
+        goes_elsewhere: bool,
+    ) {
         let unsent = match self.publish(socket, sealed, cursor.number()) {
             Ok(()) => {
                 self.was_read |= sealed.header.kind == Kind::Flows;
@@ -61,10 +67,10 @@ impl Plain {
         };
         let reason = match unsent {
             Unsent::Unheard => Discard::NoSubscriber,
-            Unsent::Socket(_) => Discard::RefusedByBus,
+            Unsent::Unreadable(_) | Unsent::Socket(_) => Discard::RefusedByBus,
         };
         // Cumulative ledger messages that nobody heard cost nobody anything.
-        if sealed.header.kind == Kind::Flows && (self.was_read || !is_kept) {
+        if sealed.header.kind == Kind::Flows && (self.was_read || !goes_elsewhere) {
             self.reporter.lost(&unsent, sealed.header.rows);
         }
         cursor.discard(sealed.header.stamp, reason);
@@ -93,11 +99,14 @@ impl Plain {
 }
 
 /// Why a batch did not go out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unsent {
     /// Nobody has subscribed its topic.
     #[error("no subscriber")]
     Unheard,
+    /// Nothing was ever sealed like that: it is not sent in another encoding.
+    #[error("a batch cannot be read back: {0}")]
+    Unreadable(String),
     /// libzmq did not take it.
     #[error("the socket refused: {0}")]
     Socket(#[from] ::zmq::Error),

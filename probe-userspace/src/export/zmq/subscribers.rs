@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use flow_wire::bus::Kind;
+use flow_wire::ntop::Topic;
 use flow_wire::upstream::private_topic;
 use uuid::Uuid;
 
@@ -15,7 +16,8 @@ const STORES_MAX: usize = 4_096;
 #[derive(Debug)]
 pub(super) struct Subscribers {
     prefix: String,
-    topics: [Vec<u8>; 2],
+    /// Ours, and ntop's.
+    topics: Vec<Vec<u8>>,
     prefixes: BTreeSet<Vec<u8>>,
     stores: BTreeSet<Uuid>,
     /// There were once more of them than are remembered.
@@ -25,7 +27,8 @@ pub(super) struct Subscribers {
 impl Subscribers {
     /// Of the topics whose names begin so.
     pub(super) fn of(prefix: &str) -> Self {
-        let topics = Kind::ALL.map(|kind| kind.topic(prefix).into_bytes());
+        let ours = Kind::ALL.iter().map(|kind| kind.topic(prefix).into_bytes());
+        let topics = ours.chain(Topic::ALL.iter().map(|topic| topic.name().into())).collect();
         Self {
             prefix: prefix.to_owned(),
             topics,
@@ -93,6 +96,17 @@ mod tests {
         subscribers.take(b"");
         subscribers.take(b"\x07gannet");
         assert!(!subscribers.want(b"gannet.flow"));
+    }
+
+    #[test]
+    fn what_ntopng_subscribes_is_ntops_alone() {
+        let mut subscribers = of_gannet();
+        for topic in ["flow", "event", "counter", "template", "option", "hello", "listening-ports"] {
+            subscribers.take(&[&[1], topic.as_bytes()].concat());
+        }
+        assert_eq!(subscribers.prefixes.len(), 3, "{:?}", subscribers.prefixes);
+        assert!(subscribers.want(b"flow") && subscribers.want(b"event") && subscribers.want(b"template"));
+        assert!(!subscribers.want(b"gannet.flow") && !subscribers.want(b"gannet.ledger"));
     }
 
     #[test]

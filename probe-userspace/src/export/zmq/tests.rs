@@ -37,7 +37,7 @@ pub(super) fn sealed(sequence: u64) -> Arc<Sealed> {
 
 fn options(acknowledge: Acknowledge) -> Options {
     let (prefix, probe) = ("gannet".to_owned(), ProbeId(Uuid::from_u128(1)));
-    Options { prefix, probe, acknowledge, encryption: None, is_patient: false }
+    Options { prefix, probe, acknowledge, encryption: None, is_patient: false, ntop: ntop::testing() }
 }
 
 /// A sink on a port of the kernel's choice, and the address to reach it.

@@ -21,7 +21,7 @@ pub const NTOPNG_MANDATORY: [&str; 10] = [
 ];
 
 /// All of them. "Source" is who opened the flow, which ntop calls the client.
-pub const FIELDS: &[Field] = &[
+pub static FIELDS: &[Field] = &[
     both(
         iana("octetDeltaCount", 1),
         v9("IN_BYTES", 1),

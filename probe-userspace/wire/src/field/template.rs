@@ -13,7 +13,7 @@ const ALIAS_OCTETS_MAX: usize = 64;
 const NEAR: f64 = 0.8;
 
 /// Fields in their order. Prepared once; encoders look nothing up by name.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     items: Vec<Item>,
 }
@@ -26,6 +26,15 @@ pub struct Item {
     /// The name that was asked for instead of its own.
     pub alias: Option<String>,
 }
+
+/// A field is a line of the table, wherever it lies.
+impl PartialEq for Item {
+    fn eq(&self, other: &Self) -> bool {
+        self.field.name() == other.field.name() && self.alias == other.alias
+    }
+}
+
+impl Eq for Item {}
 
 impl Item {
     /// The number that it goes by, in formats that have numbers.
@@ -105,12 +114,12 @@ impl Template {
         for item in all {
             let is_like = |known: &&Item| known.number().is_some() && known.number() == item.number();
             if let Some(other) =
-                items.iter().find(is_like).filter(|other| !std::ptr::eq(other.field, item.field))
+                items.iter().find(is_like).filter(|other| other.field.name() != item.field.name())
             {
                 return Err(Error::Number(other.field.name(), item.field.name()));
             }
             match items.iter().find(|known| known.name() == item.name()) {
-                Some(known) if std::ptr::eq(known.field, item.field) => {}
+                Some(known) if known.field.name() == item.field.name() => {}
                 Some(_) => return Err(Error::Twice(item.name().to_owned())),
                 None => items.push(item),
             }
