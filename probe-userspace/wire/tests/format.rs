@@ -62,3 +62,32 @@ fn every_key_of_a_ledger_message_is_named() {
         assert!(FORMAT.contains(&format!("`{key}")), "{key}");
     }
 }
+
+/// The table of the guide is the registry.
+#[test]
+fn every_field_of_a_template_is_in_the_guide() {
+    const GUIDE: &str = include_str!("../../../deploy/guide/ntopng.md");
+    let row = |field: &flow_wire::field::Field| {
+        let ntop = field.ntop.map_or(String::new(), |element| format!("`{}`", element.name));
+        let star = if field.is_read_by_ntopng { " *" } else { "" };
+        let flat =
+            field.ntop.and_then(|element| element.flat()).map_or(String::new(), |flat| flat.to_string());
+        let iana = field.iana.map_or(String::new(), |element| format!("`{}`", element.name));
+        let number =
+            field.iana.filter(|element| element.id > 0).map_or(String::new(), |element| match element.pen {
+                0 => element.id.to_string(),
+                pen => format!("{pen} / {}", element.id),
+            });
+        format!("| {ntop}{star} | {flat} | {iana} | {number} | {} |\n", field.doc)
+    };
+    let head = "| ntop | number | IANA | number | meaning |\n|---|---|---|---|---|\n";
+    let table: String = flow_wire::field::FIELDS.iter().map(row).collect();
+    if std::env::var_os("GANNET_WRITE_FORMAT").is_some() {
+        let (before, _) = GUIDE.split_once(head).unwrap();
+        std::fs::write("../../deploy/guide/ntopng.md", format!("{before}{head}{table}")).unwrap();
+    }
+    assert!(
+        GUIDE.contains(&format!("{head}{table}")),
+        "deploy/guide/ntopng.md should end with this table:\n{table}"
+    );
+}
