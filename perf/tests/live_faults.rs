@@ -20,14 +20,15 @@ use whole::{Collector, faulty, hop_named_by, with_fault};
 /// In a namespace of the room's own every port is free.
 const BUS: &str = "zmq://127.0.0.1:1234";
 /// Some bursts, far below what a ring holds.
-const TRAFFIC: &str = "--by packet-socket --flows 50 --packets-per-flow 6";
+const TRAFFIC: &str = "--by packet-socket --flows 2 --packets-per-flow 150";
 const PACKETS: u64 = 300;
 
 /// A probe with a fault on the room's wire; ready, and heard by its collector.
-fn start(room: &Room, mode: &str, fault: &str) -> Running {
+fn start(room: &Room, arguments: &str, fault: &str) -> Running {
     let state = room.path("state");
     let mut probe = with_fault("gannet-probe", room.right.command(faulty("gannet-probe")), fault)
-        .args(["-i", "in", "--capture", mode, "--ntopng", BUS])
+        .args(["-i", "in", "--ntopng", BUS, "--capture"])
+        .args(arguments.split_whitespace())
         .args([Path::new("--state-dir"), &state])
         .args([Path::new("--flows"), &room.path("flows")])
         .args([Path::new("--ledger"), &room.path("ledger")])
@@ -76,6 +77,7 @@ fn assert_named(mode: &str, fault: &str) {
 #[test]
 fn a_fault_that_hits_nothing_leaves_the_books_balanced() {
     assert_balanced("xdp");
+    assert_balanced("xdp --shunt 64");
     assert_balanced("packet");
 }
 
@@ -97,6 +99,8 @@ named! {
     a_frame_doubled_before_the_worker_of_a_packet_socket_is_named: "packet", "receive:double";
     a_packet_lost_by_the_meter_of_a_live_probe_is_named: "xdp", "meter:lose";
     a_packet_doubled_by_the_meter_of_a_live_probe_is_named: "xdp", "meter:double";
+    a_packet_lost_between_the_shunt_and_its_flow_is_named: "xdp --shunt 64", "shunt:lose";
+    a_packet_doubled_between_the_shunt_and_its_flow_is_named: "xdp --shunt 64", "shunt:double";
     a_record_lost_by_the_exporter_of_a_live_probe_is_named: "xdp", "export:lose";
     a_record_doubled_by_the_exporter_of_a_live_probe_is_named: "xdp", "export:double";
     a_batch_lost_before_the_outbox_of_a_live_probe_is_named: "xdp", "batch:lose";

@@ -79,9 +79,10 @@ fn message(earlier: &Earlier, outbox: &Outbox, identity: &Identity) -> Message {
         None => !message.closed,
     };
     if !message.closed {
-        let open = |cut: &StreamCut| close_worker(&mut message, cut);
+        let mut unread = unread(&message);
+        let open = |cut: &StreamCut| close_worker(&mut message, cut, &mut unread);
         earlier.epoch.cuts.iter().for_each(open);
-        lose_shunted(&mut message);
+        lose_shunted(&mut message, unread);
     }
     message.cursors = cursors(&message, earlier, &outbox.numbers());
     message.cuts.clone_from(&earlier.epoch.cuts);
@@ -102,8 +103,9 @@ fn unheard(identity: &Identity) -> Message {
 }
 
 /// Brings a worker's terms up to what was sealed of its stream. What was open in its last cut and has not been sealed since is lost; what
-/// was sealed beyond it was metered after that cut, by this worker, and came through some queue. A bound, and said to be one.
-fn close_worker(message: &mut Message, cut: &StreamCut) {
+/// was sealed beyond it was in the shunt (`unread`, of which it takes its part), or was metered after that cut, by this worker, and came
+/// through some queue. A bound, and said to be one: at least so much is lost, for what was sealed may have come later than what was open.
+fn close_worker(message: &mut Message, cut: &StreamCut, unread: &mut Amount) {
     let index = message.workers.iter().position(|worker| worker.worker == cut.stream.0);
     let index = index.unwrap_or_else(|| {
         message.workers.push(WorkerTerms { worker: cut.stream.0, ..WorkerTerms::default() });
@@ -112,10 +114,14 @@ fn close_worker(message: &mut Message, cut: &StreamCut) {
     let worker = &mut message.workers[index];
     let open = worker.open + worker.in_record_ring;
     let since = less(cut.exported, worker.exported);
-    let later = less(since, open);
+    let beyond = less(since, open);
+    let merged = least(beyond, *unread);
+    let later = less(beyond, merged);
+    *unread = less(*unread, merged);
     worker.lost_at_crash += less(open, since);
     (worker.open, worker.in_record_ring, worker.open_flows) = (Amount::ZERO, Amount::ZERO, 0);
     (worker.exported, worker.records) = (cut.exported, cut.records);
+    worker.shunt_merged += merged;
     worker.metered += later;
     worker.received += later;
     if later == Amount::ZERO {
@@ -131,11 +137,15 @@ fn close_worker(message: &mut Message, cut: &StreamCut) {
     queue.offered = queue.offered.map(|offered| offered + later);
 }
 
-/// What the XDP program had counted of flows and no worker had read: of which flows it was nobody knows any more.
-fn lose_shunted(message: &mut Message) {
+/// What the XDP program had counted of flows by the last message, and no worker had read.
+fn unread(message: &Message) -> Amount {
     let counted = message.queues.iter().fold(Amount::ZERO, |sum, queue| sum + queue.shunt_counted);
     let merged = message.workers.iter().fold(Amount::ZERO, |sum, worker| sum + worker.shunt_merged);
-    let lost = less(counted, merged);
+    less(counted, merged)
+}
+
+/// What is left of it is in no batch that was sealed since: of which flows it was nobody knows any more.
+fn lose_shunted(message: &mut Message, lost: Amount) {
     message.workers.iter_mut().for_each(|worker| worker.shunted_flows = 0);
     if let Some(worker) = message.workers.first_mut() {
         worker.shunt_merged += lost;
@@ -159,6 +169,10 @@ fn cursors(message: &Message, earlier: &Earlier, numbers: &[(String, u16)]) -> V
         all.push(cursor);
     }
     all
+}
+
+fn least(one: Amount, other: Amount) -> Amount {
+    Amount { packets: one.packets.min(other.packets), octets: one.octets.min(other.octets) }
 }
 
 fn less(one: Amount, other: Amount) -> Amount {

@@ -234,7 +234,7 @@ impl Cache {
             let due = self.tick(self.timeouts.deadline(&self.entries[slot.index()]));
             self.buckets.lower(slot, due);
         }
-        if self.entries[slot.index()].packets(side) == self.elephant_packets {
+        if self.entries[slot.index()].packets(side) >= self.elephant_packets {
             self.shunt(slot);
         }
     }

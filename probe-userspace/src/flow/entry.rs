@@ -67,7 +67,9 @@ pub(crate) struct Entry {
     life_nanoseconds: u64,
     /// Of `packets`.
     shunted_packets: [u64; 2],
-    unused: [u64; 2],
+    /// An elephant that is not shunted is not tried before this clock; 0 = it never was.
+    shunt_at: u64,
+    unused: u64,
 }
 
 /// No record has counted so much (2^56 octets are twenty years of 1 Tbit/s).
@@ -116,7 +118,8 @@ impl Entry {
         closed_at: 0,
         life_nanoseconds: 0,
         shunted_packets: [0; 2],
-        unused: [0; 2],
+        shunt_at: 0,
+        unused: 0,
     };
 
     /// The entry of a flow that begins with this packet, which is yet to be added. Its records live so long at most.
@@ -210,6 +213,16 @@ impl Entry {
     /// See [`Entry::shunt`].
     pub(super) fn set_shunt(&mut self, place: Option<usize>) {
         self.shunt = place.map_or(0, |place| place as u16 + 1);
+    }
+
+    /// Whether it may be tried to shunt it now.
+    pub(super) fn may_be_shunted(&self, now: u64) -> bool {
+        self.shunt == 0 && self.closing & CLOSED == 0 && now >= self.shunt_at
+    }
+
+    /// It is not tried before `at`. `true` = this is the first time.
+    pub(super) fn put_shunt_off(&mut self, at: u64) -> bool {
+        std::mem::replace(&mut self.shunt_at, at) == 0
     }
 
     /// By direction, whether a packet of it was seen.

@@ -12,6 +12,7 @@
 
 use std::collections::VecDeque;
 
+use flow_wire::fault::{self, Fault, Hop};
 use flow_wire::ledger::{Amount, Unshunted};
 use flow_wire::record::FlowEndReason;
 use xdp_abi::shunt::{PLACES, index};
@@ -31,6 +32,10 @@ pub(super) const OFF: u64 = u64::MAX;
 const ROUND_NANOSECONDS: u64 = 1_000_000_000;
 /// Flows read in one call at most: some microseconds.
 const READ_MOST: u64 = 64;
+
+/// An elephant that could not be shunted, or was and was stopped, is tried again after this: a place that is taken is asked for by every
+/// packet otherwise, and one that is stopped again and again would only wait for grace periods.
+const AGAIN_NANOSECONDS: u64 = 1_000_000_000;
 
 /// Shunts that one call settles at most: each may be a record.
 const SETTLED_MOST: usize = 16;
@@ -138,10 +143,11 @@ impl Shunts {
     fn read(&mut self, place: usize) -> Option<([Counts; 2], u64)> {
         let now = self.shunt.counts(place);
         let before = std::mem::replace(&mut self.places[place].read, now);
-        let more: [Counts; 2] = std::array::from_fn(|side| now[side].since(&before[side]));
+        let mut more: [Counts; 2] = std::array::from_fn(|side| now[side].since(&before[side]));
         if more == [Counts::default(); 2] {
             return None;
         }
+        suffer(&mut more);
         for more in more {
             self.terms.merged += Amount { packets: more.packets, octets: more.layer2_octets };
         }
@@ -190,27 +196,39 @@ impl Cache {
         self.shunts.as_deref().map(terms).unwrap_or_default()
     }
 
-    /// An elephant: the program counts it, unless its place is taken, or the half of its bucket is shunted.
+    /// A packet of an elephant: the program counts it from now on, unless its place is taken, or the half of its bucket is shunted; then
+    /// it is tried again.
     #[cold]
     pub(super) fn shunt(&mut self, slot: Slot) {
-        let entry = &self.entries[slot.index()];
-        if entry.shunt().is_some() || entry.closed_at().is_some() {
+        if !self.entries[slot.index()].may_be_shunted(self.clock) {
             return;
         }
+        if let Some(reason) = self.begin_shunt(slot) {
+            let is_first = self.entries[slot.index()].put_shunt_off(self.clock + AGAIN_NANOSECONDS);
+            if let Some(shunts) = self.shunts.as_deref_mut().filter(|_| is_first) {
+                shunts.terms.refused[reason as usize] += 1;
+            }
+        }
+    }
+
+    /// `Some` = why not.
+    fn begin_shunt(&mut self, slot: Slot) -> Option<Unshunted> {
+        let entry = &self.entries[slot.index()];
         let is_shunted =
             |way: &usize| self.entries[Slot { bucket: slot.bucket, way: *way }.index()].shunt().is_some();
         let shunted = ways(self.buckets.tags(slot.bucket).occupied()).filter(is_shunted).count();
-        let Some(shunts) = self.shunts.as_deref_mut() else { return };
+        let shunts = self.shunts.as_deref_mut()?;
         let place = index(entry.key.hash()) as usize;
         if shunted >= WAYS_MOST {
-            shunts.terms.refused[Unshunted::BucketFull as usize] += 1;
-        } else if !shunts.shunt.claim(place) {
-            shunts.terms.refused[Unshunted::PlaceTaken as usize] += 1;
-        } else {
-            shunts.hold(place, State::Active(slot));
-            shunts.shunt.put_in(place, &entry.key, self.clock, entry.is_known());
-            self.entries[slot.index()].set_shunt(Some(place));
+            return Some(Unshunted::BucketFull);
         }
+        if !shunts.shunt.claim(place) {
+            return Some(Unshunted::PlaceTaken);
+        }
+        shunts.hold(place, State::Active(slot));
+        shunts.shunt.put_in(place, &entry.key, self.clock, entry.is_known());
+        self.entries[slot.index()].set_shunt(Some(place));
+        None
     }
 
     /// A shunted flow ends: its slot is vacant, its record goes out once its last counts are known.
@@ -283,6 +301,7 @@ impl Cache {
             State::Leaving(slot, _) => {
                 self.merge_newest(slot);
                 self.entries[slot.index()].set_shunt(None);
+                self.entries[slot.index()].put_shunt_off(self.clock + AGAIN_NANOSECONDS);
             }
             State::Parted(reason, _) => {
                 let more = shunts.read(place);
@@ -341,6 +360,16 @@ impl Counts {
             layer2_octets: self.layer2_octets - before.layer2_octets,
             tcp_flags: self.tcp_flags,
         }
+    }
+}
+
+/// Between reading and merging: where a fault-injection build loses or doubles a packet.
+fn suffer(more: &mut [Counts; 2]) {
+    let Some(side) = more.iter_mut().find(|side| side.packets > 0) else { return };
+    match fault::take(Hop::Shunt) {
+        None => {}
+        Some(Fault::Lose) => side.packets -= 1,
+        Some(Fault::Double) => side.packets += 1,
     }
 }
 

@@ -64,7 +64,8 @@ impl KernelBooks {
             program.detach();
         }
         // Downstream first here, too: the program counts a packet by its outcome after its flow.
-        let shunted = program.shunt().map(Table::total).unwrap_or_default();
+        let total = if closing { Table::total } else { Table::total_of_used };
+        let shunted = program.shunt().map(total).unwrap_or_default();
         let counters = program.counters().unwrap_or_else(|error| {
             tracing::error!("{error}");
             Vec::new()

@@ -27,6 +27,8 @@ pub enum Hop {
     Receive,
     /// The worker: received packets against metered and excepted ones.
     Meter,
+    /// From the program's own counters of flows to those flows: what it counted against what was merged (`--shunt`).
+    Shunt,
     /// From flow cache to encoded batch: metered packets against those in records.
     Export,
     /// From record to outbox: sealed records against those that the sinks were given.
@@ -41,11 +43,12 @@ pub enum Hop {
 
 impl Hop {
     /// All of them, in the order of the data path.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Device,
         Self::Kernel,
         Self::Receive,
         Self::Meter,
+        Self::Shunt,
         Self::Export,
         Self::Batch,
         Self::Bus,
@@ -65,6 +68,7 @@ impl Hop {
             Self::Kernel => "kernel",
             Self::Receive => "receive",
             Self::Meter => "meter",
+            Self::Shunt => "shunt",
             Self::Export => "export",
             Self::Batch => "batch",
             Self::Bus => "bus",
@@ -92,7 +96,7 @@ pub enum Fault {
 /// A value of `GANNET_FAULT` that means nothing.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{VARIABLE}='{0}' is not HOP:lose or HOP:double with HOP one of kernel, receive, meter, export, batch, bus, ingest, store"
+    "{VARIABLE}='{0}' is not HOP:lose or HOP:double with HOP one of kernel, receive, meter, shunt, export, batch, bus, ingest, store"
 )]
 pub struct Error(String);
 

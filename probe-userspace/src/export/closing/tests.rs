@@ -284,23 +284,52 @@ fn what_a_cursor_of_the_spool_discards_is_a_tombstone_once() {
     assert_eq!((tombstone.first, tombstone.last), (Sequence(0), Sequence(0)));
 }
 
-#[test]
-fn what_the_program_had_counted_and_nobody_read_is_lost_with_the_run() {
-    let queue = QueueTerms {
-        seen: packets(50),
-        shunted: packets(50),
-        shunt_counted: packets(50),
-        ..QueueTerms::default()
-    };
+/// So many packets that the program had counted by the last message, of which so many were merged; and records of three packets that
+/// were sealed behind it. The closing books.
+fn killed_in_a_shunt(counted: u64, merged: u64, records: usize) -> Message {
+    let disk = MemoryDisk::default();
+    let mut first = Start::of(1, &disk);
+    let metered = packets(3);
     let worker = WorkerTerms {
-        shunt_merged: packets(40),
-        exported: packets(40),
+        received: metered,
+        metered,
+        shunt_merged: packets(merged),
+        open: packets(3 + merged),
         shunted_flows: 2,
         ..WorkerTerms::default()
     };
-    let mut message =
-        Message { queues: vec![queue], workers: vec![worker], closed: true, ..Message::default() };
-    super::lose_shunted(&mut message);
-    assert_eq!((message.workers[0].lost_at_crash, message.workers[0].shunted_flows), (packets(10), 0));
-    assert_eq!(residual(&of_probe(&message, None)), Amount::ZERO);
+    let source = QueueTerms {
+        interface: "eth0".to_owned(),
+        seen: packets(3 + counted),
+        redirected: metered,
+        received: metered,
+        shunted: packets(counted),
+        shunt_counted: packets(counted),
+        ..QueueTerms::default()
+    };
+    let cut = Cut { time_nanoseconds: WALL, worker, sources: vec![source], stages: None, last: false };
+    first.worker.push_cut(Box::new(cut)).unwrap();
+    first.step(0);
+    first.push(records);
+    first.step(1);
+    first.step(2);
+    let mut second = Start::of(2, &disk.copy());
+    second.cut(0, 0, false);
+    second.step(0);
+    second.take();
+    let message = second.closing().remove(0);
+    assert!(message.closes.unwrap().is_bound);
+    assert_eq!(residual(&of_probe(&message, None)), Amount::ZERO, "{message:#?}");
+    assert_eq!((message.workers[0].open, message.workers[0].shunted_flows), (Amount::ZERO, 0));
+    message
+}
+
+/// Three packets were metered and 40 merged, 10 were counted and not read: what was sealed since covers them in this order.
+#[test]
+fn what_is_lost_in_a_shunt_is_not_what_was_sealed_since() {
+    for (records, lost, metered) in [(0, 53, 3), (14, 11, 3), (15, 8, 3), (17, 2, 3), (18, 0, 4), (30, 0, 40)] {
+        let worker = killed_in_a_shunt(50, 40, records).workers.remove(0);
+        assert_eq!((worker.lost_at_crash, worker.metered), (packets(lost), packets(metered)), "{records}");
+        assert_eq!((worker.shunt_merged, worker.exported), (packets(50), packets(3 * records as u64)));
+    }
 }

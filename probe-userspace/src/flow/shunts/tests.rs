@@ -189,6 +189,7 @@ impl Host {
         assert_eq!(found, self.truth);
         assert_eq!(self.cache.open(), Amount::ZERO);
         assert_eq!(self.table.total(), self.cache.shunt_terms().merged);
+        assert_eq!(self.table.total(), self.table.total_of_used());
         self
     }
 }
@@ -286,6 +287,60 @@ fn the_second_flow_of_a_place_is_not_shunted_and_counted() {
     let mut shunted: Vec<_> = host.records.iter().map(|record| record.shunted_packet_delta_count).collect();
     shunted.sort_unstable();
     assert_eq!(shunted, [None, Some(7)]);
+}
+
+#[test]
+fn an_elephant_that_was_refused_is_tried_again_a_second_later() {
+    let mut host = Host::new(64);
+    let ports = ports();
+    host.send(ports[0], 0, ACK, 10);
+    host.send(ports[6], 0, ACK, 10);
+    // Its end leaves the place to the other one.
+    host.send(ports[0], 0, RST, 1);
+    host.pass(SECOND);
+    host.end_grace();
+    host.pass(SECOND);
+    assert_eq!(host.cache.shunt_terms().flows, 0);
+    host.send(ports[6], 0, ACK, 10);
+    let terms = host.cache.shunt_terms();
+    assert_eq!((terms.flows, terms.begun, terms.refused), (1, 2, [1, 0]));
+    let host = host.check();
+    let second = host.records.iter().find(|record| record.shunted_packet_delta_count == Some(9));
+    assert_eq!(second.map(|record| record.packet_delta_count), Some(20), "{:?}", host.records);
+}
+
+#[test]
+fn a_place_that_is_taken_is_not_asked_for_by_every_packet() {
+    let mut host = Host::new(64);
+    let ports = ports();
+    host.send(ports[0], 0, ACK, 10);
+    host.send(ports[6], 0, ACK, 10);
+    host.send(ports[0], 0, RST, 1);
+    host.end_grace();
+    host.pass(1);
+    host.end_grace();
+    host.pass(1);
+    host.send(ports[6], 0, ACK, 10);
+    assert_eq!(host.cache.shunt_terms().begun, 1, "the second has not passed");
+    host.check();
+}
+
+#[test]
+fn an_elephant_whose_shunt_was_stopped_is_shunted_again_a_second_later() {
+    let mut host = Host::new(64);
+    host.send(7, 0, ACK, 10);
+    // One side has nothing more to say.
+    host.send(7, 0, FIN, 1);
+    host.pass(SECOND);
+    host.end_grace();
+    host.pass(1);
+    host.send(7, 1, ACK, 10);
+    assert_eq!(host.cache.shunt_terms().begun, 1);
+    host.pass(SECOND);
+    host.send(7, 1, ACK, 10);
+    assert_eq!((host.cache.shunt_terms().begun, host.cache.shunt_terms().flows), (2, 1));
+    let host = host.check();
+    assert_eq!(host.records.len(), 1);
 }
 
 #[test]

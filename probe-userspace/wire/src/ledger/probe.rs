@@ -198,10 +198,10 @@ fn shunt(message: &Message, previous: Option<&Message>) -> Vec<Identity> {
     let counted = sum(message, |queue| queue.shunt_counted);
     let merged = total(message, |worker| worker.shunt_merged);
     let identity =
-        |name| Identity::new(name, Hop::Kernel, "shunt", Unit::PacketsAndOctets).within(-most..=most);
+        |name, hop| Identity::new(name, hop, "shunt", Unit::PacketsAndOctets).within(-most..=most);
     vec![
-        identity("shunted").left("shunted", shunted(message)).right("shunt_counted", counted),
-        identity("shunt_counted").left("shunt_counted", counted).right("shunt_merged", merged),
+        identity("shunted", Hop::Kernel).left("shunted", shunted(message)).right("shunt_counted", counted),
+        identity("shunt_counted", Hop::Shunt).left("shunt_counted", counted).right("shunt_merged", merged),
     ]
 }
 

@@ -2,7 +2,8 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use aya::maps::{Map, MapData};
@@ -42,6 +43,8 @@ pub struct Table {
     tags: Words,
     keys: Words,
     counts: Words,
+    /// Places that ever had a flow.
+    used: Arc<[AtomicBool]>,
 }
 
 /// The maps cannot be mapped.
@@ -73,6 +76,7 @@ impl Table {
             tags: words(xdp_abi::map::SHUNT_TAGS, places)?,
             keys: words(xdp_abi::map::SHUNT_KEYS, places * PLACE_WORDS)?,
             counts: words(xdp_abi::map::SHUNT_COUNTS, cpus * places * ROW_WORDS)?,
+            used: unused(),
         })
     }
 
@@ -86,6 +90,7 @@ impl Table {
     ///
     /// The key first, then what makes it hold: who sees the tag of the one and the key of another flow finds that they differ.
     pub fn put_in(&self, place: usize, key: &FlowKey, now: u64, is_known: [bool; 2]) {
+        self.used[place].store(true, Ordering::Relaxed);
         let words = self.place(place);
         for (word, value) in words.iter().zip(key.words()) {
             word.store(value, Ordering::Relaxed);
@@ -119,7 +124,7 @@ impl Table {
     ///
     /// Flags are taken away: a program that adds one in this very moment may put old ones back, and loses none.
     pub fn add_counts(&self, place: usize, sum: &mut [Counts; 2]) {
-        for row in self.rows().skip(place).step_by(PLACES as usize) {
+        for row in self.rows(place) {
             for (sum, side) in sum.iter_mut().zip(row.chunks_exact(SIDE_WORDS)) {
                 let word = |at: usize| side[at].load(Ordering::Relaxed);
                 let more = whole(side);
@@ -133,23 +138,37 @@ impl Table {
         }
     }
 
-    /// What was counted at all places, ever.
+    /// What was counted at all places, ever: half a megabyte for each CPU that there may be.
     pub fn total(&self) -> Amount {
-        let mut sum = Amount::ZERO;
-        for side in self.counts.chunks_exact(SIDE_WORDS) {
-            let word = |at: usize| side[at].load(Ordering::Relaxed);
-            sum += Amount { packets: word(PACKETS), octets: word(LAYER2_OCTETS) };
-        }
-        sum
+        self.counts.chunks_exact(ROW_WORDS).map(amount).fold(Amount::ZERO, |sum, more| sum + more)
+    }
+
+    /// The same of places that ever had a flow, in a run that goes on: what the program counts elsewhere, which it must not, is in
+    /// [`Table::total`], and in the counter of the outcome.
+    pub fn total_of_used(&self) -> Amount {
+        let is_used = |place: &usize| self.used[*place].load(Ordering::Relaxed);
+        let rows = (0..PLACES as usize).filter(is_used).flat_map(|place| self.rows(place));
+        rows.map(amount).fold(Amount::ZERO, |sum, more| sum + more)
     }
 
     fn place(&self, place: usize) -> &[AtomicU64] {
         &self.keys[place * PLACE_WORDS..][..PLACE_WORDS]
     }
 
-    fn rows(&self) -> impl Iterator<Item = &[AtomicU64]> {
-        self.counts.chunks_exact(ROW_WORDS)
+    /// Of a place, one for each CPU.
+    fn rows(&self, place: usize) -> impl Iterator<Item = &[AtomicU64]> {
+        self.counts.chunks_exact(ROW_WORDS).skip(place).step_by(PLACES as usize)
     }
+}
+
+fn unused() -> Arc<[AtomicBool]> {
+    (0..PLACES).map(|_| AtomicBool::new(false)).collect()
+}
+
+/// Of a row, both directions.
+fn amount(row: &[AtomicU64]) -> Amount {
+    let sum = |at: usize| row[at].load(Ordering::Relaxed) + row[SIDE_WORDS + at].load(Ordering::Relaxed);
+    Amount { packets: sum(PACKETS), octets: sum(LAYER2_OCTETS) }
 }
 
 /// What one direction of a row says, of whole packets: read again while the program adds one, which takes it some nanoseconds. A flow that is
@@ -200,6 +219,7 @@ pub(crate) mod testing {
                 tags: words(places),
                 keys: words(places * PLACE_WORDS),
                 counts: words(CPUS * places * ROW_WORDS),
+                used: unused(),
             }
         }
 
