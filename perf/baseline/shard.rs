@@ -67,7 +67,7 @@ impl Meter {
             hash_size: None,
             observation_domain_id: 1,
         };
-        let shape = Shape { buckets: Cache::buckets_for(&settings), ring: 1 };
+        let shape = Shape { buckets: Cache::buckets_for(&settings), ring: 1, places: 0 };
         let own = Own::default();
         let parts = match memory {
             Some(base) => lasting(base, shape, &own)?,

@@ -124,7 +124,7 @@ impl Run {
         };
         let ring = 3 * flows.max(1_000_000);
         let Parts { shard, out, lane } =
-            Parts::anonymous(Shape { buckets: Cache::buckets_for(&settings), ring })?;
+            Parts::anonymous(Shape { buckets: Cache::buckets_for(&settings), ring, places: 0 })?;
         let alone = Handover::mesh(1)?.remove(0);
         let looks = match command.looks {
             None => EXPIRY.looks,

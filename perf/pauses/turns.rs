@@ -41,7 +41,7 @@ pub(crate) fn run(command: &Turns) -> anyhow::Result<serde_json::Value> {
         hash_size: None,
         observation_domain_id: 1,
     };
-    let shape = Shape { buckets: Cache::buckets_for(&settings), ring: 1 << 15 };
+    let shape = Shape { buckets: Cache::buckets_for(&settings), ring: 1 << 15, places: 0 };
     let Parts { shard, out, lane } = Parts::anonymous(shape)?;
     // Nobody reads: what evictions and the end write is dropped.
     drop(lane);

@@ -3,7 +3,8 @@
 
 mod live;
 
-use live::lasting::{Lasting, PROBE, origins, packets};
+use live::BOUND;
+use live::lasting::{DONE, Lasting, PROBE, origins, packets};
 
 #[test]
 fn open_flows_of_a_killed_probe_are_exported_by_the_next_one_and_not_by_the_one_after() {
@@ -30,25 +31,24 @@ fn open_flows_of_a_killed_probe_are_exported_by_the_next_one_and_not_by_the_one_
     }
 }
 
-/// The shunt keeps nothing that a next start could read; but what is there it must not pass over.
 #[test]
-fn a_start_with_a_shunt_exports_what_a_killed_run_left_before_it_shunts() {
-    let lasting = Lasting::new();
-    let probe = lasting.probe("--capture xdp");
-    lasting.room.send("--by packet-socket --flows 50");
-    lasting.wait_for_metered(&probe, 500);
-    probe.kill().unwrap();
-    let with_shunt = "--capture xdp --shunt 64";
-    let books = lasting.successor(with_shunt);
-    books.assert_balanced("successor");
-    assert_eq!(books.total("/inherited/packets"), 500);
-    assert_eq!((lasting.lines().len(), packets(&lasting.lines())), (50, 500));
-    assert!(books.finished.stderr.contains("--shunt waits for the next start"), "{}", books.finished.stderr);
-    let probe = lasting.probe(with_shunt);
-    lasting.room.send("--by packet-socket --flows 5 --packets-per-flow 400");
-    let books = lasting.room.stop(probe);
-    books.assert_balanced("with the shunt");
-    assert_eq!(books.total("/shunts"), 5);
+fn a_start_that_shunts_exports_what_a_killed_run_without_a_shunt_left_and_the_other_way_round() {
+    let (without, with) = ("--capture xdp", "--capture xdp --shunt 64");
+    for (first, second) in [(without, with), (with, without)] {
+        let lasting = Lasting::new();
+        let probe = lasting.probe(first);
+        lasting.room.send("--by packet-socket --flows 50");
+        lasting.wait_for_metered(&probe, 500);
+        probe.kill().unwrap();
+        let mut probe = lasting.probe(second);
+        probe.wait_for_line(DONE, BOUND).unwrap();
+        lasting.room.send("--by packet-socket --flows 5 --packets-per-flow 400 --seed 2");
+        let books = lasting.room.stop(probe);
+        books.assert_balanced(second);
+        assert_eq!(books.total("/inherited/packets"), 500, "{second}");
+        assert_eq!(packets(&lasting.lines()), 2_500, "{second}");
+        assert_eq!(books.total("/shunts"), if second == with { 5 } else { 0 }, "{second}");
+    }
 }
 
 #[test]

@@ -287,7 +287,7 @@ fn a_shunted_flow_is_counted_by_direction_and_dropped() {
     assert_eq!(runs, [DROP; 3]);
     bench.expect(&[(Outcome::Shunted, 3, 54 + 2 * 154)]);
     let mut counts = [probe::source::xdp::shunt::Counts::default(); 2];
-    table.add_counts(place, &mut counts);
+    table.counted().add_counts(place, &mut counts);
     let direction = walk(&frame[..], Link::Ethernet).unwrap().direction as usize;
     let (forward, reverse) = (counts[direction], counts[1 - direction]);
     assert_eq!(
@@ -313,7 +313,7 @@ fn octets_of_all_buffers_of_a_shunted_packet_are_counted() {
     let (mut bench, table, place) = shunting(one_queue(), &jumbo);
     assert_eq!(bench.run(&jumbo), DROP);
     let mut counts = [probe::source::xdp::shunt::Counts::default(); 2];
-    table.add_counts(place, &mut counts);
+    table.counted().add_counts(place, &mut counts);
     let octets = counts[0].octets + counts[1].octets;
     assert_eq!((octets, table.total().octets), (20 + 8940, 14 + 20 + 8940));
 }

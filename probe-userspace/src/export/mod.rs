@@ -28,6 +28,7 @@ use flow_wire::fault::Fault;
 use flow_wire::ledger::{Guarantee, Message, QueueTerms};
 use flow_wire::stamp::{Epoch, ProbeId};
 
+use crate::source::xdp::shunt::Counted;
 use crate::spool::{Spool, Statistics};
 use crate::survive::Remains;
 use crate::survive::directory::Own;
@@ -87,6 +88,8 @@ pub type KernelSides = mpsc::Receiver<BTreeMap<Epoch, KernelSide>>;
 pub struct KernelSide {
     /// Up to where this run's programs took over; `None` = it could not be read.
     pub queues: Option<Vec<QueueTerms>>,
+    /// What its programs counted of flows by themselves, and count no more; `None` = it could not be read.
+    pub counted: Option<Vec<Counted>>,
     /// To be called behind the closing message: the kernel need not keep it any longer.
     pub remove: Box<dyn FnOnce() + Send>,
 }

@@ -5,7 +5,8 @@
 //! remains of epoch A, worker 1 ─┼─► stream behind those of the workers ─► outbox ─► closing message of A ─► files removed
 //! remains of epoch B, worker 0 ─┘                                                   closing message of B
 //! ```
-//! It waits for room in the outbox: unlike packets it has time, and what this run does not come to the next one finds.
+//! It waits for room in the outbox: unlike packets it has time, and what this run does not come to the next one finds. Flows that the killed
+//! run's program counted by itself come last of a worker, once it is known how many packets they have.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -59,6 +60,22 @@ impl Salvage {
         let Some(front) = self.left.front_mut().filter(|_| outbox.has_room(BODY_OCTETS_MAX)) else {
             return false;
         };
+        if front.records.is_empty() && front.is_shunted() {
+            let kernel = match self.kernel.take().or_else(|| self.comes.try_recv().ok()) {
+                Some(kernel) => self.kernel.insert(kernel),
+                None => return false,
+            };
+            let side = kernel.get(&front.owner.epoch);
+            let counted = side.and_then(|side| side.counted.as_deref());
+            if counted.is_none() {
+                tracing::error!(
+                    "what the program of the run {} had counted of flows by itself since the last reading, for a second at most, is not there: \
+                     its books are a bound",
+                    front.owner.epoch.0
+                );
+            }
+            front.merge_shunted(counted);
+        }
         let rows = front.records.len().min(SEAL_ROWS);
         let mut sealed = None;
         for record in front.records.drain(..rows) {
@@ -76,7 +93,7 @@ impl Salvage {
         }
         front.commit();
         self.sealed.commit();
-        if front.records.is_empty() {
+        if front.records.is_empty() && !front.is_shunted() {
             self.done.extend(self.left.pop_front());
         }
         true
@@ -290,7 +307,7 @@ mod tests {
             };
             // Its locks go with it, as a killed process's do.
             let own = Own::default();
-            drop(directory.make(owner, Shape { buckets: 1, ring: 1 }, &own).unwrap());
+            drop(directory.make(owner, Shape { buckets: 1, ring: 1, places: 0 }, &own).unwrap());
         }
         directory.remains(&|_, _| None)
     }
@@ -318,7 +335,8 @@ mod tests {
         while salvage.turn(Duration::ZERO, &outbox) {}
         assert!(salvage.closing(&identity, 0, |_| None).is_none(), "nobody knows the kernel's side yet");
 
-        let side = |seen| KernelSide { queues: Some(vec![queue(0, seen)]), remove: Box::new(|| ()) };
+        let side =
+            |seen| KernelSide { queues: Some(vec![queue(0, seen)]), counted: None, remove: Box::new(|| ()) };
         let epochs = [1, 2].map(|start| Epoch(Uuid::from_u128(start)));
         tell.send(epochs.into_iter().zip([7, 9].map(side)).collect()).unwrap();
         for (epoch, seen) in epochs.into_iter().zip([7, 9]) {

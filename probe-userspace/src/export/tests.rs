@@ -13,7 +13,7 @@ use crate::worker::Producer;
 
 /// Both ends of a worker with a ring of so many entries.
 pub(crate) fn lane(ring: usize) -> (Producer, LaneMemory) {
-    let Parts { out, lane, .. } = Parts::anonymous(Shape { buckets: 0, ring }).unwrap();
+    let Parts { out, lane, .. } = Parts::anonymous(Shape { buckets: 0, ring, places: 0 }).unwrap();
     (out.ring, lane)
 }
 

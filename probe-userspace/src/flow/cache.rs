@@ -32,7 +32,7 @@ const SEARCHED: usize = 512;
 pub struct Cache {
     pub(super) buckets: Buckets,
     pub(super) entries: Owned<Entry>,
-    journal: Owned<Journal>,
+    pub(super) journal: Owned<Journal>,
     timeouts: Timeouts,
     pub(super) observation_domain_id: u32,
     capacity: usize,

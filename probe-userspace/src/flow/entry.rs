@@ -37,7 +37,7 @@ const CLOSED: u8 = 0b100;
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 pub(crate) struct Entry {
-    pub(super) key: FlowKey,
+    pub(crate) key: FlowKey,
     ingress_interface: u32,
     tcp_flags: [u8; 2],
     tos: [u8; 2],
@@ -84,7 +84,7 @@ const _: () = assert!(std::mem::offset_of!(Entry, start_nanoseconds) == TOUCHED_
 
 impl Entry {
     /// A slot that holds nothing.
-    pub(super) const VACANT: Self = Self {
+    pub(crate) const VACANT: Self = Self {
         key: FlowKey {
             low_address: [0; 16],
             high_address: [0; 16],
@@ -137,7 +137,7 @@ impl Entry {
 
     /// The same conversation, with nothing in its record: after an active time-out. Of a shunted one few packets show what is learnt
     /// of headers: it stays.
-    pub(super) fn continued(&self) -> Self {
+    pub(crate) fn continued(&self) -> Self {
         let begun = if self.shunt == 0 { &Self::VACANT } else { self };
         Self {
             key: self.key,
@@ -188,16 +188,18 @@ impl Entry {
 
     /// Puts in what the shunt has counted since the last time, up to a packet at `last_at`. `now` is the shard's clock. A record that
     /// begins with it begins where the one before ended: its first packet nobody has seen.
-    pub(super) fn merge(&mut self, more: &[Counts; 2], last_at: u64, now: u64) {
+    pub(crate) fn merge(&mut self, more: &[Counts; 2], last_at: u64, now: u64) {
         if self.is_empty() {
             self.complete_at = now.saturating_add(self.life_nanoseconds);
             self.start_nanoseconds = self.last_at.min(last_at);
         }
+        torn();
         self.end_nanoseconds = self.end_nanoseconds().max(last_at);
         self.ends_at_last = 0;
         self.last_at = self.last_at.max(last_at);
         for (side, more) in more.iter().enumerate() {
             self.packets[side] += more.packets;
+            torn();
             self.shunted_packets[side] += more.packets;
             self.octets[side] += more.octets;
             self.layer2_octets[side] += more.layer2_octets;
@@ -206,7 +208,7 @@ impl Entry {
     }
 
     /// Its place in the shunt.
-    pub(super) fn shunt(&self) -> Option<usize> {
+    pub(crate) fn shunt(&self) -> Option<usize> {
         (self.shunt != 0).then(|| usize::from(self.shunt) - 1)
     }
 
@@ -315,7 +317,7 @@ impl Entry {
     }
 
     /// What its record holds.
-    pub(super) fn amount(&self) -> Amount {
+    pub(crate) fn amount(&self) -> Amount {
         Amount {
             packets: self.packets[0] + self.packets[1],
             octets: self.layer2_octets[0] + self.layer2_octets[1],

@@ -28,6 +28,7 @@ pub use cache::{BUCKET_RECORDS, Budget, Cache, Hand, Place};
 pub(crate) use entry::Entry;
 pub use fragments::Fragments;
 pub use settings::{Settings, TCP_LINGER};
+pub(crate) use shunts::shunted_amount;
 pub use shunts::{ShuntTerms, Shunts};
 
 use flow_wire::record::FlowRecord;
@@ -36,7 +37,7 @@ use flow_wire::record::FlowRecord;
 impl Cache {
     /// A cache in memory of the test's own.
     pub(crate) fn of(settings: &Settings) -> Self {
-        let shape = crate::survive::Shape { buckets: Self::buckets_for(settings), ring: 1 };
+        let shape = crate::survive::Shape { buckets: Self::buckets_for(settings), ring: 1, places: 0 };
         Self::new(settings, crate::survive::Parts::anonymous(shape).unwrap().shard.flows)
     }
 }

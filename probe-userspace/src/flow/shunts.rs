@@ -8,11 +8,10 @@
 //!                                                   └── grace: last counts ─► its record
 //! ```
 //! A flow that ends leaves its slot at once, whatever ends it: its entry waits here for the last counts, so that the next flow of the
-//! same key begins anew, and no count goes to the wrong one.
+//! same key begins anew, and no count goes to the wrong one. What a kill leaves of it all, and why it is whole: `survive::shunts`.
 
 use std::collections::VecDeque;
 
-use flow_wire::fault::{self, Fault, Hop};
 use flow_wire::ledger::{Amount, Unshunted};
 use flow_wire::record::FlowEndReason;
 use xdp_abi::shunt::{PLACES, index};
@@ -20,8 +19,13 @@ use xdp_abi::shunt::{PLACES, index};
 use super::buckets::{Slot, WAYS, ways};
 use super::entry::Entry;
 use super::{Cache, Records};
-use crate::source::xdp::shunt::{Counts, Shunt};
+use crate::source::xdp::shunt::Shunt;
+use crate::survive::shunts::{Account, ShuntMemory};
+use crate::survive::{Owned, step};
+use merge::merge;
+pub(crate) use merge::shunted_amount;
 
+mod merge;
 #[cfg(test)]
 mod tests;
 
@@ -48,8 +52,9 @@ pub struct Shunts {
     shunt: Shunt,
     threshold: u64,
     places: Box<[Place]>,
+    account: Account,
     /// By place: entries of flows that have parted.
-    parted: Box<[Entry]>,
+    parted: Owned<Entry>,
     /// Places of this worker, in no order.
     held: Vec<u16>,
     /// Those that wait for a grace, first come first.
@@ -57,7 +62,6 @@ pub struct Shunts {
     hand: usize,
     /// The time up to which the hand has gone its way.
     hand_at: u64,
-    terms: ShuntTerms,
 }
 
 /// What a worker says of them.
@@ -78,8 +82,6 @@ struct Place {
     state: State,
     /// Where in `held` it stands.
     at: usize,
-    /// What was counted when it was last read.
-    read: [Counts; 2],
 }
 
 #[derive(Clone, Copy)]
@@ -94,33 +96,35 @@ enum State {
     Parted(FlowEndReason, u64),
 }
 
-const FREE: Place = Place {
-    state: State::Free,
-    at: 0,
-    read: [Counts { packets: 0, octets: 0, layer2_octets: 0, tcp_flags: 0 }; 2],
-};
+const FREE: Place = Place { state: State::Free, at: 0 };
 
 impl Shunts {
-    /// Nothing is allocated later. A flow is shunted when a side of its record comes to so many packets.
-    pub fn new(shunt: Shunt, threshold: u64) -> Self {
+    /// In this memory, which is touched here; nothing is allocated later. A flow is shunted when a side of its record comes to so many
+    /// packets.
+    pub(crate) fn new(shunt: Shunt, threshold: u64, memory: ShuntMemory) -> Self {
         let places = PLACES as usize;
+        let ShuntMemory { mut account, mut parted } = memory;
+        account.begin_at(shunt.offset());
+        parted.fill(Entry::VACANT);
         Self {
             shunt,
             threshold,
             places: vec![FREE; places].into(),
-            parted: vec![Entry::VACANT; places].into(),
+            account,
+            parted,
             held: Vec::with_capacity(places),
             waiting: VecDeque::with_capacity(places),
             hand: 0,
             hand_at: 0,
-            terms: ShuntTerms::default(),
         }
     }
 
+    /// No program counts there yet, and none does any more.
     fn hold(&mut self, place: usize, state: State) {
-        self.places[place] = Place { state, at: self.held.len(), read: self.shunt.counts(place) };
+        self.places[place] = Place { state, at: self.held.len() };
         self.held.push(place as u16);
-        self.terms.begun += 1;
+        self.account.begin(place, &self.shunt.counts(place));
+        self.shunt.take_flags(place, [u8::MAX; 2]);
     }
 
     /// The program looks for it no more.
@@ -137,21 +141,6 @@ impl Shunts {
         }
         self.places[place] = FREE;
         self.shunt.release(place);
-    }
-
-    /// What was counted since the last time; `None` = nothing.
-    fn read(&mut self, place: usize) -> Option<([Counts; 2], u64)> {
-        let now = self.shunt.counts(place);
-        let before = std::mem::replace(&mut self.places[place].read, now);
-        let mut more: [Counts; 2] = std::array::from_fn(|side| now[side].since(&before[side]));
-        if more == [Counts::default(); 2] {
-            return None;
-        }
-        suffer(&mut more);
-        for more in more {
-            self.terms.merged += Amount { packets: more.packets, octets: more.layer2_octets };
-        }
-        Some((more, self.shunt.last_at(place)))
     }
 
     /// The one that has waited longest, if it need not any more.
@@ -192,7 +181,12 @@ impl Cache {
 
     /// What the shunt says of itself.
     pub fn shunt_terms(&self) -> ShuntTerms {
-        let terms = |shunts: &Shunts| ShuntTerms { flows: shunts.held.len() as u64, ..shunts.terms };
+        let terms = |shunts: &Shunts| ShuntTerms {
+            merged: shunts.account.amount(),
+            flows: shunts.held.len() as u64,
+            begun: shunts.account.begun(),
+            refused: shunts.account.refused(),
+        };
         self.shunts.as_deref().map(terms).unwrap_or_default()
     }
 
@@ -206,7 +200,7 @@ impl Cache {
         if let Some(reason) = self.begin_shunt(slot) {
             let is_first = self.entries[slot.index()].put_shunt_off(self.clock + AGAIN_NANOSECONDS);
             if let Some(shunts) = self.shunts.as_deref_mut().filter(|_| is_first) {
-                shunts.terms.refused[reason as usize] += 1;
+                shunts.account.refuse(reason);
             }
         }
     }
@@ -226,8 +220,10 @@ impl Cache {
             return Some(Unshunted::PlaceTaken);
         }
         shunts.hold(place, State::Active(slot));
+        let entry = &mut self.entries[slot.index()];
+        entry.set_shunt(Some(place));
+        step();
         shunts.shunt.put_in(place, &entry.key, self.clock, entry.is_known());
-        self.entries[slot.index()].set_shunt(Some(place));
         None
     }
 
@@ -241,6 +237,7 @@ impl Cache {
         };
         shunts.places[place].state = State::Parted(reason, grace);
         shunts.parted[place] = entry;
+        shunts.account.part(place, reason);
         self.buckets.vacate(slot);
         self.open_flows -= 1;
     }
@@ -248,12 +245,11 @@ impl Cache {
     /// What the shunt has counted of the flow in this slot; `false` = nothing new.
     pub(super) fn merge_newest(&mut self, slot: Slot) -> bool {
         let Some(place) = self.entries[slot.index()].shunt() else { return false };
-        let Some((more, last_at)) = self.shunts.as_deref_mut().and_then(|shunts| shunts.read(place)) else {
-            return false;
-        };
-        self.entries[slot.index()].merge(&more, last_at, self.clock);
-        self.open += amount(&more);
-        true
+        let Some(Shunts { shunt, account, .. }) = self.shunts.as_deref_mut() else { return false };
+        let entry = &mut self.entries[slot.index()];
+        let more = merge((shunt, account), (place, entry), (&mut self.journal[0], slot.index()), self.clock);
+        self.open += more.unwrap_or(Amount::ZERO);
+        more.is_some()
     }
 
     /// Bounded work: some that the program counts are read, and those whose grace is over end, as far as `out` has room.
@@ -300,28 +296,37 @@ impl Cache {
         match shunts.places[place].state {
             State::Leaving(slot, _) => {
                 self.merge_newest(slot);
-                self.entries[slot.index()].set_shunt(None);
-                self.entries[slot.index()].put_shunt_off(self.clock + AGAIN_NANOSECONDS);
+                step();
+                let entry = &mut self.entries[slot.index()];
+                entry.set_shunt(None);
+                entry.put_shunt_off(self.clock + AGAIN_NANOSECONDS);
+                step();
             }
-            State::Parted(reason, _) => {
-                let more = shunts.read(place);
-                let entry = &mut shunts.parted[place];
-                if let Some((more, last_at)) = more {
-                    entry.merge(&more, last_at, self.clock);
-                    self.open += amount(&more);
-                }
-                if !entry.is_empty() {
-                    let amount = entry.amount();
-                    self.open.packets -= amount.packets;
-                    self.open.octets -= amount.octets;
-                    out.record(entry.record(self.observation_domain_id, reason));
-                }
-            }
+            State::Parted(reason, _) => self.settle_parted(place, reason, out),
             State::Free | State::Active(_) => return,
         }
         if let Some(shunts) = self.shunts.as_deref_mut() {
             shunts.give_back(place);
         }
+    }
+
+    fn settle_parted(&mut self, place: usize, reason: FlowEndReason, out: &mut impl Records) {
+        let Some(Shunts { shunt, account, parted, .. }) = self.shunts.as_deref_mut() else { return };
+        // The journal counts places behind the slots.
+        let number = self.entries.len() + place;
+        let (entry, journal) = (&mut parted[place], &mut self.journal[0]);
+        let more = merge((shunt, account), (place, entry), (journal, number), self.clock);
+        self.open += more.unwrap_or(Amount::ZERO);
+        if !entry.is_empty() {
+            let amount = entry.amount();
+            self.open.packets -= amount.packets;
+            self.open.octets -= amount.octets;
+            journal.writing(number, out.sequence());
+            out.record(entry.record(self.observation_domain_id, reason));
+            step();
+        }
+        account.end(place);
+        journal.written();
     }
 
     /// Before the end: no flow is shunted any more, and none will be.
@@ -348,34 +353,5 @@ impl Cache {
         while let Some(place) = self.shunts.as_deref_mut().and_then(|shunts| shunts.next_over(true)) {
             self.settle_shunt(place, out);
         }
-    }
-}
-
-impl Counts {
-    /// What came on top; of flags, what was seen meanwhile.
-    fn since(&self, before: &Self) -> Self {
-        Self {
-            packets: self.packets - before.packets,
-            octets: self.octets - before.octets,
-            layer2_octets: self.layer2_octets - before.layer2_octets,
-            tcp_flags: self.tcp_flags,
-        }
-    }
-}
-
-/// Between reading and merging: where a fault-injection build loses or doubles a packet.
-fn suffer(more: &mut [Counts; 2]) {
-    let Some(side) = more.iter_mut().find(|side| side.packets > 0) else { return };
-    match fault::take(Hop::Shunt) {
-        None => {}
-        Some(Fault::Lose) => side.packets -= 1,
-        Some(Fault::Double) => side.packets += 1,
-    }
-}
-
-fn amount(more: &[Counts; 2]) -> Amount {
-    Amount {
-        packets: more[0].packets + more[1].packets,
-        octets: more[0].layer2_octets + more[1].layer2_octets,
     }
 }

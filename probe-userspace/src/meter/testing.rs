@@ -11,7 +11,7 @@ use crate::survive::{Parts, Shape};
 impl Shard {
     /// A shard in memory of the test's own.
     pub(crate) fn of(worker: u16, settings: &Settings) -> Self {
-        let shape = Shape { buckets: Cache::buckets_for(settings), ring: 1 };
+        let shape = Shape { buckets: Cache::buckets_for(settings), ring: 1, places: 0 };
         Self::new(worker, settings, Parts::anonymous(shape).unwrap().shard)
     }
 }

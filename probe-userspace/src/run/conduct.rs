@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flow_wire::ledger::Message;
+use xdp_abi::shunt::PLACES;
 
 use super::control::{Failures, Stop};
 use super::crew::{self, Crew, Post};
@@ -117,7 +118,8 @@ pub(super) struct Ended {
 pub(super) fn conduct(stage: Stage, setting: Setting<'_>) -> Result<Ended, super::Error> {
     let pressure = if stage.clock == Clock::OfPackets { Pressure::Wait } else { Pressure::Discard };
     let settings = crew::shard_settings(setting.flows, stage.posts.len());
-    let shape = Shape { buckets: Cache::buckets_for(&settings), ring: RING_RECORDS };
+    let places = if stage.shunt.is_some() { PLACES as usize } else { 0 };
+    let shape = Shape { buckets: Cache::buckets_for(&settings), ring: RING_RECORDS, places };
     let needs = Needs { workers: stage.posts.len(), shape, ring_slots: stage.ring_slots };
     let shunt = shunt(stage.shunt, &settings, stage.clock)?;
     let spool = stage.spool.as_ref();

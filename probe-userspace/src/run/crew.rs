@@ -45,7 +45,7 @@ impl Crew {
         let when_full = if clock == Clock::OfPackets { WhenFull::Wait } else { WhenFull::Discard };
         let mut crew = Self { threads: Vec::new(), wakes: Vec::new() };
         let (made, all_made) = std::sync::mpsc::channel::<()>();
-        for (number, (Post { sources, core, handover }, shard, out)) in (0..).zip(posts) {
+        for (number, (Post { sources, core, handover }, mut shard, out)) in (0..).zip(posts) {
             let made = made.clone();
             crew.wakes.push(handover.wake().clone());
             let mut control = LiveControl::new(stop, failures, clock);
@@ -53,7 +53,8 @@ impl Crew {
             let body = move || {
                 pin(core);
                 // Made here: memory of the process's own is touched first, and so lies next to its core.
-                let shunts = shunt.map(|(threshold, shunt)| Shunts::new(shunt, threshold));
+                let shunts = shunt.zip(shard.shunts.take());
+                let shunts = shunts.map(|((threshold, shunt), memory)| Shunts::new(shunt, threshold, memory));
                 let shard = Shard::new(number, &settings, shard).with_shunts(shunts);
                 let outlet = Outlet::new(out, when_full, handover);
                 describe(number, &shard, &settings);

@@ -52,7 +52,6 @@ pub use exit::Exit;
 use crate::config::{Capture, CaptureWord, Command, CommandLine, Config, Input, XdpModeWord};
 use crate::export::{Identity, Sink};
 use crate::source::filtered::InForce;
-use crate::survive::Directory;
 use crate::telemetry::{Board, Server, losses, stage_table, summary};
 use crate::worker::Clock;
 use conduct::{Ended, Setting, Stage};
@@ -159,19 +158,7 @@ fn attempt(
     let user = new_user(config, plan)?;
     let clock = if plan.ports.is_empty() { Clock::OfPackets } else { Clock::monotonic() };
     let identity = who(config)?;
-    let mut recovery = recovery::directory(config, clock != Clock::OfPackets, &identity);
-    if plan.shunt(&config.capture).is_some() {
-        if recovery.as_ref().is_some_and(Directory::holds_something) {
-            tracing::warn!(
-                "--shunt waits for the next start: this one exports what a killed run left in the recovery directory"
-            );
-            let mut config = config.clone();
-            config.capture.shunt = None;
-            return attempt(command_line, &config, plan, signals, board);
-        }
-        tracing::info!("open flows would not survive a kill: --shunt counts them where no next start looks");
-        recovery = None;
-    }
+    let recovery = recovery::directory(config, clock != Clock::OfPackets, &identity);
     let stop = Stop::default();
     let filter = Arc::new(InForce::new(config.capture.filter.clone()));
     // Files are read to their end with the filter that they began with.

@@ -17,8 +17,8 @@ use super::mode::Mode;
 use super::plan::Plan;
 use crate::config::Config;
 use crate::export::{Identity, KernelSide};
+use crate::source::xdp::have_ended;
 use crate::source::xdp::pins::{self, Estate, Namespace, Orphan, Pinned, Place};
-use crate::source::xdp::stand_still;
 use crate::spool::Spool;
 
 /// Both; of a run that reads files neither.
@@ -123,7 +123,7 @@ impl Pins {
         }
         // Nobody on this host captures by them any more.
         left.iter_mut().for_each(|left| left.estate.detach());
-        stand_still();
+        have_ended();
         let mut sides = BTreeMap::new();
         let closes = self.live.as_ref().is_some_and(|live| live.closes);
         for Left { estate, is_open } in left.into_iter().filter(|_| closes) {
@@ -153,5 +153,6 @@ fn side(mut estate: Estate) -> KernelSide {
     let queues = estate.terms().inspect_err(|error| {
         tracing::error!("{error}: the books of the run {} close without the kernel's side", estate.epoch.0);
     });
-    KernelSide { queues: queues.ok(), remove: Box::new(move || estate.remove()) }
+    let counted = estate.counted();
+    KernelSide { queues: queues.ok(), counted, remove: Box::new(move || estate.remove()) }
 }

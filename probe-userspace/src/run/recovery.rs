@@ -17,7 +17,7 @@ use crate::survive::file::Owner;
 use crate::survive::{Directory, Parts, Refusal, Remains, Shape};
 
 /// The stream of what is salvaged is none of the workers' and has no ring of its own.
-const SALVAGE: Shape = Shape { buckets: 0, ring: 1 };
+const SALVAGE: Shape = Shape { buckets: 0, ring: 1, places: 0 };
 
 /// What the workers live in, and what is to be exported of killed runs.
 pub(super) struct Memory {
@@ -201,7 +201,7 @@ mod tests {
     use crate::spool::{Note, Options, Sync};
 
     const PROBE: ProbeId = ProbeId(Uuid::from_u128(1));
-    const SMALL: Shape = Shape { buckets: 1, ring: 1 };
+    const SMALL: Shape = Shape { buckets: 1, ring: 1, places: 0 };
 
     fn needs(workers: usize) -> Needs {
         Needs { workers, shape: SMALL, ring_slots: 0 }

@@ -116,11 +116,6 @@ impl Directory {
         all
     }
 
-    /// Whether a run that was killed may have left something; an empty file is one of which only the name is left.
-    pub fn holds_something(&self) -> bool {
-        self.files().iter().any(|path| fs::metadata(path).is_ok_and(|data| data.len() > 0))
-    }
-
     fn files(&self) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(&self.path) else { return Vec::new() };
         let is_ours =

@@ -2,9 +2,11 @@
 
 use flow_wire::stamp::{Epoch, ProbeId};
 use uuid::Uuid;
+use xdp_abi::shunt::PLACES;
 
 use super::bank::Bank;
 use super::journal::Journal;
+use super::shunts::ShuntMemory;
 use super::{Memory, Owned, part_octets};
 use crate::flow::{Entry, Tags, WAYS};
 use crate::meter::TERMS;
@@ -13,11 +15,11 @@ use crate::worker::{Consumer, Producer, ring, ring_octets};
 /// `GANNETFC`
 const MAGIC: u64 = u64::from_be_bytes(*b"GANNETFC");
 /// Grows with every change of the layout, of an entry or of a term: another version's remains are not read.
-const VERSION: u64 = 4;
+const VERSION: u64 = 5;
 
 const HEAD_WORDS: usize = 32;
 /// The words of the head that its check word covers, which follows them.
-const HEAD_CHECKED: usize = 14;
+const HEAD_CHECKED: usize = 15;
 
 /// Numbers of [`Sealed`].
 pub(crate) const SEALED: usize = 9;
@@ -37,6 +39,8 @@ pub struct Shape {
     pub buckets: usize,
     /// Entries of the record ring.
     pub ring: usize,
+    /// Places of the shunt; 0 = nothing is shunted.
+    pub places: usize,
 }
 
 impl Shape {
@@ -51,6 +55,7 @@ impl Shape {
             + ring_octets(self.ring)
             + part_octets(self.buckets * size_of::<Tags>())
             + part_octets(self.buckets * WAYS * size_of::<Entry>())
+            + ShuntMemory::octets(self.places)
     }
 }
 
@@ -84,6 +89,8 @@ pub struct FlowMemory {
 pub struct ShardMemory {
     pub(crate) flows: FlowMemory,
     pub(crate) terms: Bank<TERMS>,
+    /// Where flows are shunted; for who makes [`Shunts`](crate::flow::Shunts) of it.
+    pub(crate) shunts: Option<ShuntMemory>,
 }
 
 /// A worker's way out.
@@ -131,11 +138,12 @@ impl Parts {
             tags: memory.owned(shape.buckets),
             entries: memory.owned(shape.buckets * WAYS),
         };
+        let shunts = ShuntMemory::of(memory, shape.places);
         if let Some(owner) = owner {
             write_head(&mut head, owner, shape);
         }
         Self {
-            shard: ShardMemory { flows, terms },
+            shard: ShardMemory { flows, terms, shunts },
             out: OutMemory { ring: producer, discards },
             lane: LaneMemory { ring: consumer, sealed },
         }
@@ -151,7 +159,7 @@ pub(crate) struct Left {
     pub(crate) discards: Bank<DISCARDS>,
     pub(crate) sealed: Bank<SEALED>,
     pub(crate) drained: Bank<DRAINED>,
-    /// Ring, tags and entries are still to be taken, in this order.
+    /// Ring, tags, entries and shunts are still to be taken, in this order.
     pub(crate) rest: Memory,
 }
 
@@ -198,6 +206,7 @@ fn write_head(head: &mut [u64], owner: Owner, shape: Shape) {
         size_of::<Entry>() as u64,
         u64::from(owner.files),
         u64::from(owner.ring_slots),
+        shape.places as u64,
     ];
     head[..HEAD_CHECKED].copy_from_slice(&words);
     head[HEAD_CHECKED] = check_word(&words);
@@ -209,7 +218,8 @@ fn read_head(head: &[u64]) -> Option<(Owner, Shape)> {
         && (words[0], words[1]) == (MAGIC, VERSION)
         && words[9] <= BUCKETS_MAX
         && (1..=RING_MAX).contains(&words[10])
-        && words[11] == size_of::<Entry>() as u64;
+        && words[11] == size_of::<Entry>() as u64
+        && [0, u64::from(PLACES)].contains(&words[14]);
     if !sound {
         return None;
     }
@@ -222,7 +232,7 @@ fn read_head(head: &[u64]) -> Option<(Owner, Shape)> {
         ring_slots: u32::try_from(words[13]).ok()?,
         observation_domain_id: u32::try_from(words[8]).ok()?,
     };
-    Some((owner, Shape { buckets: words[9] as usize, ring: words[10] as usize }))
+    Some((owner, Shape { buckets: words[9] as usize, ring: words[10] as usize, places: words[14] as usize }))
 }
 
 fn check_word(words: &[u64; HEAD_CHECKED]) -> u64 {

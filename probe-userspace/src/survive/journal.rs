@@ -6,6 +6,7 @@
 //! | adding | a packet goes into an entry | the counters of its direction and `metered` as they were. All else that a packet changes (flags, times, TTL) is a sum of sets: what a half-added packet left there is true of the wire |
 //! | beginning | a vacant slot becomes a flow of one packet | the slot is vacant, `metered` as it was |
 //! | writing | an entry's record goes out, and the entry is vacated or begins anew | nothing: once the record was taken (one store, see `sequence`) the entry counts for nothing, whatever half of it is left; before, it is untouched |
+//! | merging | what the shunt has counted goes into an entry | entry, reading and sum as they were: they are written down beside the readings (`shunts`), and nothing was read |
 //!
 //! Only one thing is under way at a time, and nothing is under way between two of them.
 
@@ -17,6 +18,7 @@ const NOTHING: u64 = 0;
 const ADDING: u64 = 1;
 const BEGINNING: u64 = 2;
 const WRITING: u64 = 3;
+const MERGING: u64 = 4;
 
 /// Bits of `what` below the side.
 const KIND_BITS: u32 = 8;
@@ -56,10 +58,14 @@ pub(crate) enum UnderWay {
     Beginning {
         slot: usize,
     },
-    /// The entry counts for nothing if more than so many records were taken.
+    /// The entry counts for nothing if more than so many records were taken. Behind the slots are the places of the shunt.
     Writing {
         slot: usize,
         sequence: u64,
+    },
+    /// The entry is to be as it was. Behind the slots are the places of the shunt.
+    Merging {
+        slot: usize,
     },
 }
 
@@ -104,7 +110,14 @@ impl Journal {
         step();
     }
 
-    /// The entry is vacant, or has begun anew.
+    /// What the shunt has counted is about to go into an entry, which is written down as it was.
+    pub(crate) fn merging(&mut self, slot: usize) {
+        step();
+        self.what = MERGING | (slot as u64) << SIDE_BITS;
+        step();
+    }
+
+    /// The entry is vacant, or has begun anew, or has what was to be merged.
     #[inline]
     pub(crate) fn written(&mut self) {
         step();
@@ -137,6 +150,7 @@ impl Journal {
             ADDING if side < 2 => UnderWay::Adding { slot, side: side as usize, counters: self.counters },
             BEGINNING if side == 0 => UnderWay::Beginning { slot },
             WRITING if side == 0 => return Some(UnderWay::Writing { slot, sequence: self.sequence }),
+            MERGING if side == 0 => return Some(UnderWay::Merging { slot }),
             _ => return None,
         };
         self.metered = self.metered_before;

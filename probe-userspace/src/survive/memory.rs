@@ -39,6 +39,10 @@ unsafe impl Plain for Entry {}
 unsafe impl Plain for Tags {}
 // SAFETY: as above.
 unsafe impl Plain for super::journal::Journal {}
+// SAFETY: as above.
+unsafe impl Plain for super::shunts::Kept {}
+// SAFETY: as above.
+unsafe impl Plain for super::shunts::Before {}
 
 /// One mapping; unmapped with its last part.
 struct Mapping {

@@ -3,10 +3,10 @@
 //!
 //! ```text
 //! <recovery-dir>/<probe>/<epoch>-<worker>.flows        one per worker, locked while its process lives
-//! ┌──────┬─────────┬───────┬──────────┬────────┬─────────┬─────────────┬──────┬─────────┐
-//! │ head │ journal │ terms │ discards │ sealed │ drained │ record ring │ tags │ entries │
-//! └──────┴─────────┴───────┴──────────┴────────┴─────────┴─────────────┴──────┴─────────┘
-//!  once    worker    worker  worker     exporter  next start  both        worker  worker       (who writes it)
+//! ┌──────┬─────────┬───────┬──────────┬────────┬─────────┬─────────────┬──────┬─────────┬────────┐
+//! │ head │ journal │ terms │ discards │ sealed │ drained │ record ring │ tags │ entries │ shunts │
+//! └──────┴─────────┴───────┴──────────┴────────┴─────────┴─────────────┴──────┴─────────┴────────┘
+//!  once    worker    worker  worker     exporter  next start  both        worker  worker    worker    (who writes it)
 //! ```
 //!
 //! # Why there is no window
@@ -29,6 +29,8 @@
 //! 4. What a next start exports leaves the old file by the same rule as in 3: `drained`, in the old file, says which batch
 //!    of which epoch covers how many of the remains. A start that is killed in the middle is continued by the next.
 //!
+//! What the XDP program counts by itself comes into an entry by a move of its own: see [`shunts`].
+//!
 //! The counters are at each point those of the same side: `metered` changes in (1), undone with it; `discarded` is what (2)
 //! switches; `exported` and `records` are what (3) makes hold. The other terms of a worker are switched once a burst: what a
 //! burst had received and not metered when it was killed was not received, as far as the books go. None is computed from
@@ -46,6 +48,8 @@ mod memory;
 pub(crate) mod record;
 pub mod remains;
 pub(crate) mod sealed;
+mod shunted;
+pub(crate) mod shunts;
 mod step;
 #[cfg(test)]
 mod tests;

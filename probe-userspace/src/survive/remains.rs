@@ -12,8 +12,11 @@ use super::bank::Bank;
 use super::file::{DRAINED, Left, Owner};
 use super::journal::UnderWay;
 use super::sealed::Sealed;
+use super::shunted::{Merged, Shunted, Skipped, Slots};
+use super::shunts::ShuntMemory;
 use crate::flow::{Entry, Tags, WAYS};
 use crate::meter;
+use crate::source::xdp::shunt::Counted;
 use crate::worker;
 
 /// What the spool knows: up to which sequence it has the batches of a stream. `None` = there is no spool.
@@ -31,8 +34,12 @@ pub struct Remains {
     pub cut: StreamCut,
     /// Something did not stand the check: `lost_at_crash` is what is missing, and no more than that is known.
     pub is_bound: bool,
+    /// Flows whose records follow those above once their last packets are known.
+    shunted: Option<Shunted>,
     /// Records that earlier starts have exported.
     drained: u64,
+    /// Of them, those of flows that were shunted.
+    drained_of_shunted: usize,
     drains: Bank<DRAINED>,
     /// The file: emptied by its descriptor, which needs no rights in the directory.
     file: File,
@@ -62,26 +69,58 @@ impl Remains {
             spooled(epoch, stream).is_none_or(|spooled| spooled >= next)
         });
         let sealed = Sealed::of(&left.sealed.numbers(), stream);
-        let (found, is_bound) = find(&mut left, sealed.position);
+        let Found { records: found, shunted, is_bound } = find(&mut left, sealed.position);
         let mut terms = meter::terms_of(&left.terms.numbers(), &left.journal[0], left.owner.worker);
         worker::discarded_of(&left.discards.numbers(), &mut terms.discarded);
         sealed.complete(&mut terms);
         terms.recovered = found.iter().map(amount).fold(Amount::ZERO, plus);
+        if let Some(shunted) = &shunted {
+            shunted.complete(&mut terms);
+            terms.recovered = plus(terms.recovered, shunted.amount());
+        }
         if is_bound {
             terms.lost_at_crash = missing(&terms);
         }
-        let drained = left.drained.numbers()[0].min(found.len() as u64);
+        let drained = left.drained.numbers()[0];
+        let skipped = usize::try_from(drained).unwrap_or(usize::MAX);
         Ok(Some(Self {
             owner: left.owner,
-            records: found.into_iter().skip(drained as usize).collect(),
+            drained_of_shunted: skipped.saturating_sub(found.len()),
+            records: found.into_iter().skip(skipped).collect(),
             terms,
             cut: sealed.cut,
             is_bound,
+            shunted: shunted.filter(|shunted| !shunted.is_empty()),
             drained,
             drains: left.drained,
             file,
             path: path.to_path_buf(),
         }))
+    }
+
+    /// Whether there are flows of which packets may be with the program.
+    pub(crate) fn is_shunted(&self) -> bool {
+        self.shunted.is_some()
+    }
+
+    /// What the programs of all interfaces had counted of these flows and no worker had read comes into their records. They count no more.
+    /// `None` = what they counted is not there: then nobody knows how many packets these records lack.
+    pub(crate) fn merge_shunted(&mut self, counted: Option<&[Counted]>) {
+        let Some(shunted) = self.shunted.take() else { return };
+        let without = shunted.amount();
+        let Merged { entries, amount: merged, is_bound } = shunted.merge(counted);
+        let with = entries.iter().map(|(entry, _)| entry.amount()).fold(Amount::ZERO, plus);
+        let record = |(entry, reason): &(Entry, FlowEndReason)| FlowRecord {
+            recovered_from: Some(self.owner.epoch),
+            ..entry.record(self.owner.observation_domain_id, *reason)
+        };
+        self.records.extend(entries.iter().map(record).skip(self.drained_of_shunted));
+        self.terms.shunt_merged = plus(self.terms.shunt_merged, merged);
+        self.terms.recovered = plus(less(self.terms.recovered, without), with);
+        if is_bound {
+            self.is_bound = true;
+            self.terms.lost_at_crash = missing(&self.terms);
+        }
     }
 
     /// So many more, which were taken out of [`Remains::records`], are in a batch that is about to go into the spool: behind it the
@@ -124,29 +163,50 @@ fn covered(drained: &[u64; DRAINED]) -> (u64, Epoch, StreamId, Sequence) {
     (drained[0], epoch, StreamId(drained[3] as u16), Sequence(drained[4]))
 }
 
-/// The records of the ring that no batch covers, then those of the open flows. `true` = something was not as it was written.
-fn find(left: &mut Left, position: u64) -> (Vec<FlowRecord>, bool) {
+struct Found {
+    records: Vec<FlowRecord>,
+    shunted: Option<Shunted>,
+    /// Something was not as it was written.
+    is_bound: bool,
+}
+
+/// The records of the ring that no batch covers, then those of the open flows, and those of which packets may be with the program.
+fn find(left: &mut Left, position: u64) -> Found {
     let ring = worker::remains(&mut left.rest, left.shape.ring, position);
     let mut is_bound = !ring.is_sound || ring.records.iter().any(Option::is_none);
     let mut found: Vec<_> = ring.records.into_iter().flatten().collect();
     let taken = ring.tail.wrapping_add(left.discards.generation());
     let tags = left.rest.owned::<Tags>(left.shape.buckets);
     let mut entries = left.rest.owned::<Entry>(left.shape.buckets * WAYS);
+    let mut shunts = ShuntMemory::of(&mut left.rest, left.shape.places);
     let skipped = match left.journal[0].mend() {
-        Some(UnderWay::Nothing) => None,
+        Some(UnderWay::Nothing) => Skipped::Nothing,
         Some(UnderWay::Adding { slot, side, counters }) if slot < entries.len() => {
             entries[slot].set_counters(side, counters);
-            None
+            Skipped::Nothing
         }
-        Some(UnderWay::Beginning { slot }) => Some(slot),
-        Some(UnderWay::Writing { slot, sequence }) => (taken > sequence).then_some(slot),
+        Some(UnderWay::Beginning { slot }) => Skipped::Vacant(slot),
+        Some(UnderWay::Writing { slot, sequence }) if taken > sequence => Skipped::Written(slot),
+        Some(UnderWay::Writing { .. }) => Skipped::Nothing,
+        Some(UnderWay::Merging { slot })
+            if shunts.as_mut().is_some_and(|shunts| shunts.undo(&mut entries, slot)) =>
+        {
+            Skipped::Nothing
+        }
         _ => {
             is_bound = true;
-            None
+            Skipped::Nothing
         }
     };
-    for (slot, entry) in entries.iter().enumerate() {
-        if !tags[slot / WAYS].is_occupied(slot % WAYS) || skipped == Some(slot) || entry.is_empty() {
+    let slots = Slots { tags: &tags, entries: &entries };
+    let shunted = shunts.map(|shunts| {
+        let (shunted, is_damaged) = Shunted::find(shunts, &slots, skipped);
+        is_bound |= is_damaged;
+        shunted
+    });
+    for (slot, entry) in slots.occupied() {
+        let is_shunted = shunted.is_some() && entry.shunt().is_some();
+        if is_shunted || skipped.is(slot) || entry.is_empty() {
             continue;
         }
         if entry.is_sound() {
@@ -158,18 +218,15 @@ fn find(left: &mut Left, position: u64) -> (Vec<FlowRecord>, bool) {
     for record in &mut found {
         record.recovered_from = Some(left.owner.epoch);
     }
-    (found, is_bound)
+    Found { records: found, shunted, is_bound }
 }
 
 /// What was metered and is nowhere. Only where something was damaged: elsewhere the books have to show that it is nothing.
 fn missing(terms: &WorkerTerms) -> Amount {
     let discarded = terms.discarded.values().copied().fold(Amount::ZERO, plus);
     let known = plus(plus(terms.exported, terms.recovered), discarded);
-    let there = plus(terms.metered, terms.inherited);
-    Amount {
-        packets: there.packets.saturating_sub(known.packets),
-        octets: there.octets.saturating_sub(known.octets),
-    }
+    let there = plus(plus(terms.metered, terms.shunt_merged), terms.inherited);
+    less(there, known)
 }
 
 /// What a record counts; of one that was read back, so that no sum of two overflows.
@@ -180,9 +237,16 @@ pub(crate) fn amount(record: &FlowRecord) -> Amount {
     }
 }
 
-fn plus(one: Amount, other: Amount) -> Amount {
+pub(super) fn plus(one: Amount, other: Amount) -> Amount {
     Amount {
         packets: one.packets.saturating_add(other.packets),
         octets: one.octets.saturating_add(other.octets),
+    }
+}
+
+fn less(one: Amount, other: Amount) -> Amount {
+    Amount {
+        packets: one.packets.saturating_sub(other.packets),
+        octets: one.octets.saturating_sub(other.octets),
     }
 }

@@ -26,6 +26,8 @@ use crate::spool::testing::MemoryDisk;
 use crate::spool::{Options, Spool, Sync};
 use crate::worker::{Cut, Handover, Outlet, WhenFull};
 
+mod shunts;
+
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_700_000_000 * SECOND;
 /// The smallest that a worker takes, so that it overflows.
@@ -43,7 +45,7 @@ const SETTINGS: Settings = Settings {
 };
 
 fn shape() -> Shape {
-    Shape { buckets: Cache::buckets_for(&SETTINGS), ring: RING }
+    Shape { buckets: Cache::buckets_for(&SETTINGS), ring: RING, places: 0 }
 }
 
 fn owner(epoch: Epoch, worker: u16) -> Owner {
@@ -228,9 +230,9 @@ fn salvage(
     kill_after: u64,
 ) -> (bool, Vec<std::sync::Arc<Sealed>>, Vec<Message>) {
     let remains = place.read("old", &|_, _| Some(spooled)).unwrap();
-    let small = Shape { buckets: 0, ring: 1 };
+    let small = Shape { buckets: 0, ring: 1, places: 0 };
     let lane = place.make("new", owner(NEW, 1), small).lane;
-    let worker = Parts::anonymous(Shape { buckets: 0, ring: RING }).unwrap().lane;
+    let worker = Parts::anonymous(Shape { buckets: 0, ring: RING, places: 0 }).unwrap().lane;
     let salvaged = Salvaged { remains: vec![remains], lane, generation: 2, kernel: nothing_of_the_kernel() };
     let mut exporter = ByHand::new(NEW, vec![worker], Some(salvaged));
     let ended = kill::after(kill_after, || exporter.step(Duration::ZERO));
@@ -329,7 +331,7 @@ fn spool_and_memory_together_give_everything_once_and_exact_books() {
         let spooled = |epoch, stream| Some(spool.sealed(epoch, stream).unwrap_or(Sequence(0)));
         let remains = place.read("old", &spooled).unwrap();
         let terms = remains.terms.clone();
-        let lane = place.make("new", owner(NEW, 1), Shape { buckets: 0, ring: 1 }).lane;
+        let lane = place.make("new", owner(NEW, 1), Shape { buckets: 0, ring: 1, places: 0 }).lane;
         let salvaged =
             Salvaged { remains: vec![remains], lane, generation: 2, kernel: nothing_of_the_kernel() };
         let (mut worker, lane) = crate::export::tests::lane(RING);
@@ -370,7 +372,7 @@ fn what_no_spool_takes_the_word_of_stays_in_its_file() {
     let mut remains = place.read("old", &spooled).unwrap();
     // As if they had gone out: nothing but the closing is to come.
     remains.records.clear();
-    let lane = place.make("new", owner(NEW, 1), Shape { buckets: 0, ring: 1 }).lane;
+    let lane = place.make("new", owner(NEW, 1), Shape { buckets: 0, ring: 1, places: 0 }).lane;
     let salvaged = Salvaged { remains: vec![remains], lane, generation: 2, kernel: nothing_of_the_kernel() };
     let (_worker, lane) = crate::export::tests::lane(RING);
     let mut second = ByHand::over(NEW, vec![lane], Some(salvaged), outbox(spool));
@@ -415,7 +417,7 @@ fn a_directory_tells_the_living_from_the_dead() {
         panic!("/dev/shm is not a tmpfs: `mount -t tmpfs tmpfs /dev/shm`");
     };
     let (living, dead) = (directory::Own::default(), directory::Own::default());
-    let small = Shape { buckets: 1, ring: 1 };
+    let small = Shape { buckets: 1, ring: 1, places: 0 };
     let of_the_living = directory.make(owner(NEW, 0), small, &living).unwrap();
     let of_the_dead = directory.make(owner(OLD, 0), small, &dead).unwrap();
     assert!(directory.remains(&|_, _| None).is_empty(), "both are locked");

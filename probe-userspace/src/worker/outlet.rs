@@ -189,7 +189,8 @@ mod tests {
 
     #[test]
     fn expiry_leaves_room_for_the_records_of_packets_until_there_are_none_any_more() {
-        let Parts { out, lane: _lane, .. } = Parts::anonymous(Shape { buckets: 1, ring: 128 }).unwrap();
+        let Parts { out, lane: _lane, .. } =
+            Parts::anonymous(Shape { buckets: 1, ring: 128, places: 0 }).unwrap();
         let alone = Handover::mesh(1).unwrap().remove(0);
         let mut outlet = Outlet::new(out, WhenFull::Discard, alone);
         assert_eq!(outlet.room(), 96);

@@ -113,7 +113,7 @@ const SETTINGS: Settings = Settings {
 };
 
 fn worker(number: u16, ring_capacity: usize, when_full: WhenFull, handover: Handover) -> (Worker, Consumer) {
-    let shape = Shape { buckets: Cache::buckets_for(&SETTINGS), ring: ring_capacity };
+    let shape = Shape { buckets: Cache::buckets_for(&SETTINGS), ring: ring_capacity, places: 0 };
     let Parts { shard, out, lane } = Parts::anonymous(shape).unwrap();
     let outlet = Outlet::new(out, when_full, handover);
     (Worker::new(Shard::new(number, &SETTINGS, shard), outlet, Clock::OfPackets), lane.ring)
@@ -308,7 +308,8 @@ impl Control for Sleeper {
 #[test]
 fn a_worker_whose_exporter_takes_nothing_sleeps_and_stops() {
     let settings = Settings { idle_timeout: Duration::from_millis(1), ..SETTINGS };
-    let parts = Parts::anonymous(Shape { buckets: Cache::buckets_for(&settings), ring: 64 }).unwrap();
+    let parts =
+        Parts::anonymous(Shape { buckets: Cache::buckets_for(&settings), ring: 64, places: 0 }).unwrap();
     let mut out = parts.lane.ring;
     let outlet = Outlet::new(parts.out, WhenFull::Discard, alone());
     let worker = Worker::new(Shard::new(0, &settings, parts.shard), outlet, Clock::monotonic());

@@ -327,7 +327,8 @@ fn killed_in_a_shunt(counted: u64, merged: u64, records: usize) -> Message {
 /// Three packets were metered and 40 merged, 10 were counted and not read: what was sealed since covers them in this order.
 #[test]
 fn what_is_lost_in_a_shunt_is_not_what_was_sealed_since() {
-    for (records, lost, metered) in [(0, 53, 3), (14, 11, 3), (15, 8, 3), (17, 2, 3), (18, 0, 4), (30, 0, 40)] {
+    for (records, lost, metered) in [(0, 53, 3), (14, 11, 3), (15, 8, 3), (17, 2, 3), (18, 0, 4), (30, 0, 40)]
+    {
         let worker = killed_in_a_shunt(50, 40, records).workers.remove(0);
         assert_eq!((worker.lost_at_crash, worker.metered), (packets(lost), packets(metered)), "{records}");
         assert_eq!((worker.shunt_merged, worker.exported), (packets(50), packets(3 * records as u64)));

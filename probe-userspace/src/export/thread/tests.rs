@@ -212,7 +212,7 @@ fn behind_the_closed_books_a_kill_is_none() {
         observation_domain_id: 1,
     };
     let own = Own::default();
-    let _parts = directory.make(owner, Shape { buckets: 1, ring: 1 }, &own).unwrap();
+    let _parts = directory.make(owner, Shape { buckets: 1, ring: 1, places: 0 }, &own).unwrap();
     let path = base.path().join(probe.0.to_string()).join(format!("{}-00000.flows", Uuid::nil()));
     assert!(path.exists());
     let (is_there, farewell) = std::sync::mpsc::channel();

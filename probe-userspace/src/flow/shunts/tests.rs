@@ -13,6 +13,7 @@ use super::*;
 use crate::flow::{Budget, Settings};
 use crate::packet::Packet;
 use crate::source::xdp::shunt::{Grace, Table};
+use crate::survive::{Parts, Shape};
 
 const SECOND: u64 = 1_000_000_000;
 const START: u64 = 1_700_000_000 * SECOND;
@@ -82,7 +83,9 @@ impl Host {
         };
         let (table, grace) = (Table::anonymous(), Grace::by_hand());
         let shunt = Shunt::waiting(vec![table.clone()], settings.idle_timeout, 0, grace.clone()).unwrap();
-        let cache = Cache::of(&settings).with_shunts(Some(Shunts::new(shunt, THRESHOLD)));
+        let places = PLACES as usize;
+        let memory = Parts::anonymous(Shape { buckets: 0, ring: 1, places }).unwrap().shard.shunts.unwrap();
+        let cache = Cache::of(&settings).with_shunts(Some(Shunts::new(shunt, THRESHOLD, memory)));
         let (records, truth) = (Vec::new(), BTreeMap::new());
         Self { cache, table, grace, now: START, has_socket: true, begun: Vec::new(), records, truth }
     }

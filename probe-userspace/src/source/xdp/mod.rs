@@ -37,7 +37,7 @@ pub use counters::QueueCounters;
 pub use error::Error;
 pub use filter::CaptureFilter;
 use pins::{Orphan, Pin, Place};
-use shunt::{LoadError, Table};
+use shunt::{Barrier, LoadError, Table};
 
 /// A CPU that runs the program at the moment when it is detached ends within microseconds; drivers wait for that, generic
 /// mode does not (net/core/dev.c, `generic_xdp_install`). This allows for a virtual CPU that is put aside meanwhile.
@@ -46,6 +46,15 @@ const DETACH_GRACE: Duration = Duration::from_millis(20);
 /// Returns once no CPU runs a program any more that was taken off, or replaced.
 pub fn stand_still() {
     std::thread::sleep(DETACH_GRACE);
+}
+
+/// The same by the kernel's own word as well, where there is the right to ask: what a program counts of a flow has to be whole before it is
+/// put into its record.
+pub fn have_ended() {
+    stand_still();
+    if let Ok(barrier) = Barrier::new() {
+        barrier.wait();
+    }
 }
 
 /// The program as `make ebpf` builds it.
@@ -123,8 +132,10 @@ impl Program {
             take(&mut ebpf, map::KINDS)?,
         );
         let shunt = settings.shunts.then(|| Table::of(|name| ebpf.map(name), cpus)).transpose()?;
-        let pinned = settings.place.as_ref().zip(ebpf.map(map::COUNTERS));
-        let pinned = pinned.map(|(place, map)| place.pin_counters(map).map(|()| place.clone()));
+        let pinned = settings
+            .place
+            .as_ref()
+            .map(|place| place.pin_maps(|name| ebpf.map(name), settings.shunts).map(|()| place.clone()));
         let counters: PerCpuArray<_, _> = take(&mut ebpf, map::COUNTERS)?;
         let mut program = Self {
             config: take(&mut ebpf, map::CONFIG)?,

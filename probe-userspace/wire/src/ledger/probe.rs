@@ -197,8 +197,7 @@ fn shunt(message: &Message, previous: Option<&Message>) -> Vec<Identity> {
     };
     let counted = sum(message, |queue| queue.shunt_counted);
     let merged = total(message, |worker| worker.shunt_merged);
-    let identity =
-        |name, hop| Identity::new(name, hop, "shunt", Unit::PacketsAndOctets).within(-most..=most);
+    let identity = |name, hop| Identity::new(name, hop, "shunt", Unit::PacketsAndOctets).within(-most..=most);
     vec![
         identity("shunted", Hop::Kernel).left("shunted", shunted(message)).right("shunt_counted", counted),
         identity("shunt_counted", Hop::Shunt).left("shunt_counted", counted).right("shunt_merged", merged),

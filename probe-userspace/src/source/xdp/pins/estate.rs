@@ -18,9 +18,10 @@ use xdp_abi::outcome::Outcome;
 
 use super::folder::{Folder, below};
 use super::orphan::{Orphan, orphans};
-use super::{COUNTERS_NAME, Namespace};
+use super::{COUNTERS_NAME, Namespace, SHUNT_COUNTS_NAME, SHUNT_KEYS_NAME};
 use crate::source::xdp::counters::{Counters, Stored};
 use crate::source::xdp::error::{Error, chain};
+use crate::source::xdp::shunt::Counted;
 
 /// Another probe's start looks at what is attached to its interfaces, and lets go of what is not.
 const LOOK_MOST: Duration = Duration::from_secs(1);
@@ -39,6 +40,8 @@ struct Interface {
     folder: Arc<Folder>,
     /// `Err` = why they cannot be read.
     counters: Result<Counters, String>,
+    /// `None` = its program shunted nothing.
+    shunt: Option<Result<Counted, String>>,
     orphans: Vec<Orphan>,
 }
 
@@ -103,18 +106,30 @@ impl Estate {
     /// [`Error::NotPinned`]: counters are missing, or of another release. [`Error::Map`].
     pub fn terms(&mut self) -> Result<Vec<QueueTerms>, Error> {
         let mut all = Vec::new();
-        for Interface { name, folder, counters, .. } in &mut self.interfaces {
+        for Interface { name, folder, counters, shunt, .. } in &mut self.interfaces {
             let not_readable =
-                |reason: &mut String| Error::NotPinned { path: folder.path.clone(), reason: reason.clone() };
-            let counters = counters.as_mut().map_err(not_readable)?.read()?;
+                |reason: &String| Error::NotPinned { path: folder.path.clone(), reason: reason.clone() };
+            // Downstream first.
+            let shunted = shunt.as_ref().map(|shunt| shunt.as_ref().map(Counted::total)).transpose();
+            let shunted = shunted.map_err(not_readable)?.unwrap_or_default();
+            let counters = counters.as_mut().map_err(|reason| not_readable(reason))?.read()?;
+            let first = all.len();
             for counters in counters.iter().filter(|counters| counters.of(Outcome::Seen).packets > 0) {
                 let mut terms =
                     QueueTerms { interface: name.clone(), queue: counters.queue, ..QueueTerms::default() };
                 counters.write_to(&mut terms);
                 all.push(terms);
             }
+            if let Some(terms) = all.get_mut(first) {
+                terms.shunt_counted = shunted;
+            }
         }
         Ok(all)
+    }
+
+    /// What its programs counted of flows, by interface; `None` = of one of them that is not there.
+    pub fn counted(&self) -> Option<Vec<Counted>> {
+        self.interfaces.iter().map(|interface| interface.shunt.as_ref()?.as_ref().ok().cloned()).collect()
     }
 
     /// Nothing of it is needed any more.
@@ -128,7 +143,8 @@ impl Estate {
 impl Interface {
     fn read(name: String, folder: Arc<Folder>) -> Self {
         let counters = counters(&folder.path.join(COUNTERS_NAME));
-        Self { name, counters, orphans: orphans(&folder), folder }
+        let shunt = shunt(&folder.path.join(SHUNT_KEYS_NAME), &folder.path.join(SHUNT_COUNTS_NAME));
+        Self { name, counters, shunt, orphans: orphans(&folder), folder }
     }
 }
 
@@ -136,6 +152,10 @@ fn counters(path: &Path) -> Result<Counters, String> {
     let map = MapData::from_pin(path).map_err(|error| chain(&error))?;
     let map = PerCpuArray::<MapData, Stored>::try_from(Map::PerCpuArray(map));
     Ok(Counters::new(map.map_err(|error| chain(&error))?, QUEUES_MAX))
+}
+
+fn shunt(keys: &Path, counts: &Path) -> Option<Result<Counted, String>> {
+    (keys.exists() || counts.exists()).then(|| Counted::pinned(keys, counts))
 }
 
 fn lock(folder: &Folder) -> io::Result<bool> {

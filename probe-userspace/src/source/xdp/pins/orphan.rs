@@ -9,9 +9,9 @@ use aya::programs::links::{FdLink, PinnedLink};
 use flow_wire::stamp::ProbeId;
 use rustix::fs::FileType;
 
+use super::Namespace;
 use super::folder::{Folder, below};
 use super::pin::Pin;
-use super::{COUNTERS_NAME, Namespace};
 use crate::source::xdp::attach::{Mode, Wanted};
 
 /// The link of a killed probe, with its program in it.
@@ -59,8 +59,7 @@ impl Orphan {
 /// Links in a folder.
 pub(super) fn orphans(folder: &Arc<Folder>) -> Vec<Orphan> {
     let names = folder.names(|kind| kind != FileType::Directory).unwrap_or_default();
-    let others = names.iter().filter(|name| name.to_bytes() != COUNTERS_NAME.as_bytes());
-    others.filter_map(|name| Orphan::open(folder, name)).collect()
+    names.iter().filter_map(|name| Orphan::open(folder, name)).collect()
 }
 
 /// What a killed probe of another identity left attached to this interface. Its counters are its successor's.

@@ -10,10 +10,11 @@ use std::sync::Arc;
 use aya::maps::Map;
 use aya::programs::links::FdLink;
 use flow_wire::stamp::{Epoch, ProbeId};
+use xdp_abi::map::{COUNTERS, SHUNT_COUNTS, SHUNT_KEYS};
 
 use super::folder::Folder;
 use super::pin::Pin;
-use super::{COUNTERS_NAME, Namespace};
+use super::{COUNTERS_NAME, Namespace, SHUNT_COUNTS_NAME, SHUNT_KEYS_NAME};
 use crate::source::xdp::attach::Mode;
 use crate::source::xdp::error::{Error, chain};
 
@@ -44,8 +45,19 @@ pub struct Place {
 }
 
 impl Place {
-    pub(in crate::source::xdp) fn pin_counters(&self, map: &Map) -> Result<(), Error> {
-        map.pin(self.folder.path.join(COUNTERS_NAME)).map_err(|error| self.error(chain(&error)))
+    /// Counters, and where flows are shunted whose the places are and what was counted there.
+    pub(in crate::source::xdp) fn pin_maps<'a>(
+        &self,
+        map: impl Fn(&'static str) -> Option<&'a Map>,
+        shunts: bool,
+    ) -> Result<(), Error> {
+        let of_shunt = [(SHUNT_KEYS_NAME, SHUNT_KEYS), (SHUNT_COUNTS_NAME, SHUNT_COUNTS)];
+        let of_shunt = of_shunt.into_iter().filter(|_| shunts);
+        for (name, of) in [(COUNTERS_NAME, COUNTERS)].into_iter().chain(of_shunt) {
+            let map = map(of).ok_or(Error::Object { name: of })?;
+            map.pin(self.folder.path.join(name)).map_err(|error| self.error(chain(&error)))?;
+        }
+        Ok(())
     }
 
     /// Where it fails the link is gone.

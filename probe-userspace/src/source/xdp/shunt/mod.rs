@@ -9,6 +9,7 @@
 //! No system call is made by a worker; the thread of [`Grace`] makes one for many ends.
 
 mod barrier;
+mod counted;
 mod grace;
 mod table;
 
@@ -21,9 +22,10 @@ use xdp_abi::key::FlowKey;
 use xdp_abi::shunt::PLACES;
 
 pub(crate) use barrier::Barrier;
+pub use counted::{Counted, Counts};
 pub(crate) use grace::Grace;
 pub(crate) use table::LoadError;
-pub use table::{Counts, Table};
+pub use table::Table;
 
 use crate::worker::Clock;
 
@@ -53,6 +55,11 @@ impl Shunt {
         tables.iter().for_each(|table| table.set_idle(idle));
         let claims = (0..PLACES).map(|_| AtomicBool::new(false)).collect();
         Ok(Self { tables: tables.into(), claims, grace, offset })
+    }
+
+    /// Real time less the monotonic clock's, nanoseconds.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// Takes a place; `false` = somebody has it.
@@ -89,15 +96,22 @@ impl Shunt {
 
     /// When a packet was last counted, since the UNIX epoch.
     pub(crate) fn last_at(&self, place: usize) -> u64 {
-        let last = self.tables.iter().map(|table| table.last_at(place)).max().unwrap_or(0);
+        let last = self.tables.iter().map(|table| table.counted().last_at(place)).max().unwrap_or(0);
         last.saturating_add(self.offset)
     }
 
-    /// What was counted at this place, ever, by direction; flags since they were last asked for.
+    /// What was counted at this place, ever, by direction; flags that were not taken away.
     pub(crate) fn counts(&self, place: usize) -> [Counts; 2] {
         let mut sum = [Counts::default(); 2];
-        self.tables.iter().for_each(|table| table.add_counts(place, &mut sum));
+        self.tables.iter().for_each(|table| table.counted().add_counts(place, &mut sum));
         sum
+    }
+
+    /// These flags stand in an entry.
+    pub(crate) fn take_flags(&self, place: usize, flags: [u8; 2]) {
+        if flags != [0; 2] {
+            self.tables.iter().for_each(|table| table.counted().take_flags(place, flags));
+        }
     }
 }
 

@@ -3,46 +3,25 @@
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use aya::maps::{Map, MapData};
 use flow_wire::ledger::Amount;
 use xdp_abi::key::FlowKey;
-use xdp_abi::shunt::{
-    self, FLOWS, IDLE, LAST_AT, LAYER2_OCTETS, OCTETS, PACKETS, PLACES, SAMPLED_AT, SIDE_WORDS, STOPPED,
-    TCP_FLAGS, tag,
-};
+use xdp_abi::shunt::{self, FLOWS, IDLE, LAST_AT, PLACES, SAMPLED_AT, STOPPED, tag};
 
+use super::counted::{Counted, amount};
 use crate::survive::{Memory, Words};
 
-/// Words of a place, and of a row of counters.
-const PLACE_WORDS: usize = size_of::<shunt::Place>() / 8;
-const ROW_WORDS: usize = size_of::<shunt::Row>() / 8;
 const HEAD_WORDS: usize = size_of::<shunt::Head>() / 8;
-/// How often a count is read again that the program is changing.
-const READS_MOST: usize = 4;
-
-/// What one direction of a flow counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Packets.
-    pub packets: u64,
-    /// Of IP packets.
-    pub octets: u64,
-    /// Of frames.
-    pub layer2_octets: u64,
-    /// All that were seen.
-    pub tcp_flags: u8,
-}
 
 /// The maps of one program; all words are atomics that both sides write in turns, each as `xdp_abi::shunt` says.
 #[derive(Clone)]
 pub struct Table {
     head: Words,
     tags: Words,
-    keys: Words,
-    counts: Words,
+    counted: Counted,
     /// Places that ever had a flow.
     used: Arc<[AtomicBool]>,
 }
@@ -64,18 +43,10 @@ impl Table {
         map: impl Fn(&'static str) -> Option<&'a Map>,
         cpus: usize,
     ) -> Result<Self, LoadError> {
-        let words = |name: &'static str, count: usize| {
-            let failed = |error| LoadError { map: name, error };
-            let data = map(name).and_then(array).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
-            let memory = Memory::of_map(data.fd().as_fd(), count * size_of::<u64>());
-            Ok(memory.map_err(failed)?.words(count))
-        };
-        let places = PLACES as usize;
         Ok(Self {
-            head: words(xdp_abi::map::SHUNT, HEAD_WORDS)?,
-            tags: words(xdp_abi::map::SHUNT_TAGS, places)?,
-            keys: words(xdp_abi::map::SHUNT_KEYS, places * PLACE_WORDS)?,
-            counts: words(xdp_abi::map::SHUNT_COUNTS, cpus * places * ROW_WORDS)?,
+            head: words_of(&map, xdp_abi::map::SHUNT, HEAD_WORDS)?,
+            tags: words_of(&map, xdp_abi::map::SHUNT_TAGS, PLACES as usize)?,
+            counted: Counted::of(&map, cpus)?,
             used: unused(),
         })
     }
@@ -91,7 +62,7 @@ impl Table {
     /// The key first, then what makes it hold: who sees the tag of the one and the key of another flow finds that they differ.
     pub fn put_in(&self, place: usize, key: &FlowKey, now: u64, is_known: [bool; 2]) {
         self.used[place].store(true, Ordering::Relaxed);
-        let words = self.place(place);
+        let words = self.counted.place(place);
         for (word, value) in words.iter().zip(key.words()) {
             word.store(value, Ordering::Relaxed);
         }
@@ -112,52 +83,25 @@ impl Table {
 
     /// Whether the program has stopped it.
     pub fn is_stopped(&self, place: usize) -> bool {
-        self.place(place)[STOPPED].load(Ordering::Relaxed) != 0
+        self.counted.place(place)[STOPPED].load(Ordering::Relaxed) != 0
     }
 
-    /// When a packet was last counted, by CLOCK_MONOTONIC.
-    pub fn last_at(&self, place: usize) -> u64 {
-        self.place(place)[LAST_AT].load(Ordering::Relaxed)
-    }
-
-    /// Adds what was counted at this place, ever, by direction.
-    ///
-    /// Flags are taken away: a program that adds one in this very moment may put old ones back, and loses none.
-    pub fn add_counts(&self, place: usize, sum: &mut [Counts; 2]) {
-        for row in self.rows(place) {
-            for (sum, side) in sum.iter_mut().zip(row.chunks_exact(SIDE_WORDS)) {
-                let word = |at: usize| side[at].load(Ordering::Relaxed);
-                let more = whole(side);
-                sum.packets += more.packets;
-                sum.octets += more.octets;
-                sum.layer2_octets += more.layer2_octets;
-                if word(TCP_FLAGS) != 0 {
-                    sum.tcp_flags |= side[TCP_FLAGS].swap(0, Ordering::Relaxed) as u8;
-                }
-            }
-        }
+    /// What outlives the program.
+    pub fn counted(&self) -> &Counted {
+        &self.counted
     }
 
     /// What was counted at all places, ever: half a megabyte for each CPU that there may be.
     pub fn total(&self) -> Amount {
-        self.counts.chunks_exact(ROW_WORDS).map(amount).fold(Amount::ZERO, |sum, more| sum + more)
+        self.counted.total()
     }
 
     /// The same of places that ever had a flow, in a run that goes on: what the program counts elsewhere, which it must not, is in
     /// [`Table::total`], and in the counter of the outcome.
     pub fn total_of_used(&self) -> Amount {
         let is_used = |place: &usize| self.used[*place].load(Ordering::Relaxed);
-        let rows = (0..PLACES as usize).filter(is_used).flat_map(|place| self.rows(place));
+        let rows = (0..PLACES as usize).filter(is_used).flat_map(|place| self.counted.rows(place));
         rows.map(amount).fold(Amount::ZERO, |sum, more| sum + more)
-    }
-
-    fn place(&self, place: usize) -> &[AtomicU64] {
-        &self.keys[place * PLACE_WORDS..][..PLACE_WORDS]
-    }
-
-    /// Of a place, one for each CPU.
-    fn rows(&self, place: usize) -> impl Iterator<Item = &[AtomicU64]> {
-        self.counts.chunks_exact(ROW_WORDS).skip(place).step_by(PLACES as usize)
     }
 }
 
@@ -165,30 +109,16 @@ fn unused() -> Arc<[AtomicBool]> {
     (0..PLACES).map(|_| AtomicBool::new(false)).collect()
 }
 
-/// Of a row, both directions.
-fn amount(row: &[AtomicU64]) -> Amount {
-    let sum = |at: usize| row[at].load(Ordering::Relaxed) + row[SIDE_WORDS + at].load(Ordering::Relaxed);
-    Amount { packets: sum(PACKETS), octets: sum(LAYER2_OCTETS) }
-}
-
-/// What one direction of a row says, of whole packets: read again while the program adds one, which takes it some nanoseconds. A flow that is
-/// so busy that it never stands still is read as it is: what a cut then splits, the next one adds.
-fn whole(side: &[AtomicU64]) -> Counts {
-    let read = || Counts {
-        packets: side[PACKETS].load(Ordering::Acquire),
-        octets: side[OCTETS].load(Ordering::Acquire),
-        layer2_octets: side[LAYER2_OCTETS].load(Ordering::Acquire),
-        tcp_flags: 0,
-    };
-    let mut last = read();
-    for _ in 0..READS_MOST {
-        let again = read();
-        if again == last {
-            break;
-        }
-        last = again;
-    }
-    last
+/// The memory of a map, of so many words.
+pub(super) fn words_of<'a>(
+    map: &impl Fn(&'static str) -> Option<&'a Map>,
+    name: &'static str,
+    count: usize,
+) -> Result<Words, LoadError> {
+    let failed = |error| LoadError { map: name, error };
+    let data = map(name).and_then(array).ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
+    let memory = Memory::of_map(data.fd().as_fd(), count * size_of::<u64>());
+    Ok(memory.map_err(failed)?.words(count))
 }
 
 fn array(map: &Map) -> Option<&MapData> {
@@ -203,9 +133,14 @@ pub(crate) mod testing {
     //! The program, run by hand over the same memory.
 
     use xdp_abi::headers::Headers;
-    use xdp_abi::shunt::{Verdict, index, is_candidate, judge, stop};
+    use xdp_abi::shunt::{
+        LAYER2_OCTETS, OCTETS, PACKETS, SIDE_WORDS, TCP_FLAGS, Verdict, index, is_candidate, judge, stop,
+    };
+
+    use std::sync::atomic::AtomicU64;
 
     use super::*;
+    use crate::source::xdp::shunt::counted::{PLACE_WORDS, ROW_WORDS};
 
     /// A CPU for each of these.
     const CPUS: usize = 2;
@@ -217,8 +152,10 @@ pub(crate) mod testing {
             Self {
                 head: words(HEAD_WORDS),
                 tags: words(places),
-                keys: words(places * PLACE_WORDS),
-                counts: words(CPUS * places * ROW_WORDS),
+                counted: Counted {
+                    keys: words(places * PLACE_WORDS),
+                    counts: words(CPUS * places * ROW_WORDS),
+                },
                 used: unused(),
             }
         }
@@ -239,7 +176,7 @@ pub(crate) mod testing {
             has_socket: bool,
         ) -> bool {
             let at = index(headers.key.hash()) as usize;
-            let place = ByHand(self.place(at));
+            let place = ByHand(self.counted.place(at));
             match judge(&place, headers, now, self.head[IDLE].load(Ordering::Relaxed)) {
                 Verdict::Up => return true,
                 Verdict::Sample => {
@@ -251,7 +188,7 @@ pub(crate) mod testing {
                 Verdict::Count => {}
             }
             let row = (cpu % CPUS * PLACES as usize + at) * ROW_WORDS;
-            let side = &self.counts[row + SIDE_WORDS * headers.direction as usize..][..SIDE_WORDS];
+            let side = &self.counted.counts[row + SIDE_WORDS * headers.direction as usize..][..SIDE_WORDS];
             for (word, more) in [(PACKETS, 1), (OCTETS, headers.ip_octets), (LAYER2_OCTETS, layer2_octets)] {
                 side[word].fetch_add(more.into(), Ordering::Relaxed);
             }
