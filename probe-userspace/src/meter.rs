@@ -65,6 +65,7 @@ pub struct Shard {
     received: Amount,
     undecodable: Tally<Undecodable>,
     non_flow: Tally<NonFlow>,
+    not_selected: Amount,
     handed_over: Amount,
     taken_over: Amount,
     handover_full: Amount,
@@ -85,6 +86,7 @@ impl Shard {
             received: Amount::ZERO,
             undecodable: Tally::new(),
             non_flow: Tally::new(),
+            not_selected: Amount::ZERO,
             handed_over: Amount::ZERO,
             taken_over: Amount::ZERO,
             handover_full: Amount::ZERO,
@@ -107,6 +109,10 @@ impl Shard {
         let mut received = Amount::ZERO;
         for frame in frames {
             received += Amount::one(frame.original_octets.into());
+            if frame.left_out {
+                self.not_selected += Amount::one(frame.original_octets.into());
+                continue;
+            }
             match packet::read(frame, ingress_interface, self.burst.next()) {
                 Ok(()) => self.sort(out),
                 Err(reason) => self.except(reason, frame.original_octets),
@@ -207,6 +213,7 @@ impl Shard {
             metered: self.cache.metered(),
             undecodable: self.undecodable.by_reason(),
             non_flow: self.non_flow.by_reason(),
+            not_selected: self.not_selected,
             handed_over: self.handed_over,
             taken_over: self.taken_over,
             handover_full: self.handover_full,

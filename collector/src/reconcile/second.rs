@@ -37,7 +37,7 @@ fn excepted_by_kernel(queue: &QueueTerms) -> u64 {
 }
 
 fn excepted_by_worker(worker: &WorkerTerms) -> u64 {
-    packets(worker.undecodable.values().chain(worker.non_flow.values()))
+    packets(worker.undecodable.values().chain(worker.non_flow.values()).chain([&worker.not_selected]))
 }
 
 fn lost_by_kernel(queue: &QueueTerms) -> u64 {

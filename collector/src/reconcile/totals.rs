@@ -74,6 +74,7 @@ impl Totals {
             totals.open_flows = totals.open_flows.saturating_add(worker.open_flows);
             by_reason(&mut totals.excepted, "undecodable", &worker.undecodable);
             by_reason(&mut totals.excepted, "non_flow", &worker.non_flow);
+            count(&mut totals.excepted, "not_selected", worker.not_selected.packets);
             by_reason(&mut totals.lost, "discarded", &worker.discarded);
             count(&mut totals.lost, "handover_full", worker.handover_full.packets);
             count(&mut totals.lost, "lost_at_crash", worker.lost_at_crash.packets);

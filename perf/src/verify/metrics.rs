@@ -69,6 +69,7 @@ impl Terms {
             "probe_source_refused_packets_total" => excepted("refused"),
             "probe_worker_undecodable_packets_total" => excepted("undecodable"),
             "probe_worker_non_flow_packets_total" => excepted("non_flow"),
+            "probe_worker_not_selected_packets_total" => excepted("not_selected"),
             "probe_source_dropped_packets_total" => *self.lost.entry(reason.to_owned()).or_default() += value,
             "probe_worker_handover_full_packets_total" => {
                 *self.lost.entry("handover_full".to_owned()).or_default() += value;

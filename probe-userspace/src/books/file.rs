@@ -7,6 +7,8 @@
 //! An amount is `{"packets": n, "octets": n}`; terms by reason have one per reason. `excepted` and `lost` have their sum
 //! in `packets` and `octets`, and beside it the reasons.
 
+use std::collections::BTreeMap;
+
 use flow_wire::ledger::{
     Amount, ByReason, Discard, Identity, Message, QueueTerms, WorkerTerms, lost_by_worst_sink, of_probe,
     residual,
@@ -61,8 +63,19 @@ fn total(message: &Message, identities: &[Identity]) -> Value {
 
 /// What was put into no flow, and needs not be: sound, and no loss.
 fn excepted(queues: &QueueTerms, workers: &WorkerTerms) -> Value {
-    let all = [sum(&queues.passed), sum(&queues.refused), sum(&workers.undecodable), sum(&workers.non_flow)];
+    let all = [
+        sum(&queues.passed),
+        sum(&queues.refused),
+        sum(&workers.undecodable),
+        sum(&workers.non_flow),
+        workers.not_selected,
+    ];
     let all = all.into_iter().fold(Amount::ZERO, |sum, amount| sum + amount);
+    // By its only reason, as the others are by theirs.
+    let not_selected: BTreeMap<_, _> = [("expression", workers.not_selected)]
+        .into_iter()
+        .filter(|(_, amount)| *amount != Amount::ZERO)
+        .collect();
     json!({
         "packets": all.packets,
         "octets": all.octets,
@@ -70,6 +83,7 @@ fn excepted(queues: &QueueTerms, workers: &WorkerTerms) -> Value {
         "refused": queues.refused,
         "undecodable": workers.undecodable,
         "non_flow": workers.non_flow,
+        "not_selected": not_selected,
     })
 }
 
@@ -169,6 +183,7 @@ fn worker_terms(terms: &WorkerTerms) -> Map<String, Value> {
         "unshunted": terms.unshunted,
         "undecodable": terms.undecodable,
         "non_flow": terms.non_flow,
+        "not_selected": terms.not_selected,
         "handed_over": terms.handed_over,
         "taken_over": terms.taken_over,
         "handover_full": terms.handover_full,
@@ -209,6 +224,7 @@ fn add_worker(total: &mut WorkerTerms, worker: &WorkerTerms) {
     }
     add_reasons(&mut total.undecodable, &worker.undecodable);
     add_reasons(&mut total.non_flow, &worker.non_flow);
+    total.not_selected += worker.not_selected;
     total.handed_over += worker.handed_over;
     total.taken_over += worker.taken_over;
     total.handover_full += worker.handover_full;

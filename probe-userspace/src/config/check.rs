@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Capture, Config, Error, Flows, Output, Words, Workers, input, kafka, list, sinks, zmq};
 use crate::run::host::Interface;
+use crate::source::bpf::Expression;
 use crate::source::xdp::CaptureFilter;
 
 /// nProbe's defaults for `-t` and `-d` (its user's guide, "Command Line Options").
@@ -76,6 +77,7 @@ fn capture(words: &Words) -> Result<Capture, Error> {
     Ok(Capture {
         mode: words.capture.unwrap_or_default(),
         filter: CaptureFilter::parse(&words.capture_filter)?,
+        expression: expression(words),
         promiscuous: !words.no_promisc,
         outgoing: words.outgoing,
         queues,
@@ -92,6 +94,12 @@ fn capture(words: &Words) -> Result<Capture, Error> {
         wait: words.wait.unwrap_or_default().into(),
         shunt: words.shunt.map(shunt).transpose()?,
     })
+}
+
+/// An empty one selects everything, as none does. It is compiled once the link types are known.
+pub(super) fn expression(words: &Words) -> Option<Expression> {
+    let expression = Expression::new(words.bpf_filter.as_deref()?);
+    (!expression.text().is_empty()).then_some(expression)
 }
 
 fn shunt(packets: u64) -> Result<u64, Error> {

@@ -111,6 +111,9 @@ pub enum Error {
     /// A rule of the capture filter.
     #[error(transparent)]
     Filter(#[from] crate::source::xdp::filter::Error),
+    /// The expression of `-f`.
+    #[error(transparent)]
+    Expression(#[from] crate::source::bpf::Error),
     /// A file and an interface.
     #[error(
         "-i {file} is a capture file and -i {interface} is not: a file has its own time\n  mend: meter them by two \

@@ -39,6 +39,7 @@ pub use zmq::Zmq;
 
 use crate::export::kafka::Options;
 use crate::run::host::Interface;
+use crate::source::bpf::Expression;
 use crate::source::xdp::CaptureFilter;
 use crate::worker::Wait;
 
@@ -153,6 +154,17 @@ pub struct Config {
     pub user: Option<String>,
 }
 
+/// What is captured.
+#[derive(Clone, Debug)]
+pub struct Selected {
+    /// The rules of `--capture-filter`, as they were written.
+    pub rules: Vec<String>,
+    /// The same, read.
+    pub filter: CaptureFilter,
+    /// Of `-f`.
+    pub expression: Option<Expression>,
+}
+
 /// How interfaces are captured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
@@ -160,6 +172,8 @@ pub struct Capture {
     pub mode: CaptureWord,
     /// What is captured.
     pub filter: CaptureFilter,
+    /// What is metered of it, by `-f`.
+    pub expression: Option<Expression>,
     /// See everything on the wire.
     pub promiscuous: bool,
     /// Meter what the host sends, too.
@@ -239,14 +253,14 @@ impl CommandLine {
         Ok(config)
     }
 
-    /// The capture filter alone, as it is written now, with its rules.
+    /// What is captured alone, as it is written now.
     ///
     /// # Errors
     /// The file cannot be read, or a rule is not understood.
-    pub fn capture_filter(&self) -> Result<(Vec<String>, CaptureFilter), Error> {
+    pub fn selected(&self) -> Result<Selected, Error> {
         let words = self.words()?;
         let filter = CaptureFilter::parse(&words.capture_filter)?;
-        Ok((words.capture_filter, filter))
+        Ok(Selected { filter, expression: check::expression(&words), rules: words.capture_filter })
     }
 
     fn words(&self) -> Result<Words, Error> {

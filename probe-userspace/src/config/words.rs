@@ -35,6 +35,11 @@ pub struct Words {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub capture_filter: Vec<String>,
 
+    /// Meter only what a pcap-filter expression selects, as tcpdump takes it, e.g. 'udp port 53'
+    #[arg(short = 'f', long, value_name = "EXPR", help_heading = "Input")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bpf_filter: Option<String>,
+
     /// No promiscuous mode: only what is addressed to the host is seen
     #[arg(long, help_heading = "Input")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]

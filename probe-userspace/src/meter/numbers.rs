@@ -46,9 +46,10 @@ const FRAGMENTS: usize = 10;
 const EVICTED: usize = 11;
 const FIRST_UNDECODABLE: usize = 12;
 const FIRST_NON_FLOW: usize = FIRST_UNDECODABLE + 2 * UNDECODABLE.len();
+const NOT_SELECTED: usize = FIRST_NON_FLOW + 2 * NON_FLOW.len();
 
 /// Numbers of all of them.
-pub(crate) const TERMS: usize = FIRST_NON_FLOW + 2 * NON_FLOW.len();
+pub(crate) const TERMS: usize = NOT_SELECTED + 2;
 
 /// The terms as they stand.
 #[inline]
@@ -61,6 +62,7 @@ pub(super) fn of(shard: &Shard) -> [u64; TERMS] {
     put(HANDED_OVER, shard.handed_over);
     put(TAKEN_OVER, shard.taken_over);
     put(HANDOVER_FULL, shard.handover_full);
+    put(NOT_SELECTED, shard.not_selected);
     for at in 0..UNDECODABLE.len() {
         put(FIRST_UNDECODABLE + 2 * at, shard.undecodable.amount(at));
     }
@@ -88,6 +90,7 @@ pub(crate) fn terms_of(numbers: &[u64; TERMS], journal: &Journal, worker: u16) -
         handed_over: amount(HANDED_OVER),
         taken_over: amount(TAKEN_OVER),
         handover_full: amount(HANDOVER_FULL),
+        not_selected: amount(NOT_SELECTED),
         undecodable: by_reason(&UNDECODABLE, |at| amount(FIRST_UNDECODABLE + 2 * at)),
         non_flow: by_reason(&NON_FLOW, |at| amount(FIRST_NON_FLOW + 2 * at)),
         fragments_without_first: numbers[FRAGMENTS],

@@ -39,6 +39,7 @@ fn process(shard: &mut Shard, frames: &[Vec<u8>], out: &mut Collected) {
             timestamp_nanoseconds: 1_700_000_000_000_000_000,
             link_layer: LinkLayer::Ip,
             stripped_vlan: None,
+            left_out: false,
         })
         .collect();
     shard.process(&frames, 4, out);

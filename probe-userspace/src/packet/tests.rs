@@ -18,6 +18,7 @@ fn frame<'a>(bytes: &'a [u8], link_layer: LinkLayer) -> Frame<'a> {
         timestamp_nanoseconds: 5,
         link_layer,
         stripped_vlan: None,
+        left_out: false,
     }
 }
 

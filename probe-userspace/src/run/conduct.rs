@@ -24,7 +24,7 @@ use super::watch::Watch;
 use crate::config::Flows;
 use crate::export::{self, Books, Identity, Pressure, Sink};
 use crate::flow::{Cache, Settings};
-use crate::source::xdp::CaptureFilter;
+use crate::source::selection::Selection;
 use crate::source::xdp::shunt::{Shunt, Table};
 use crate::spool::Spool;
 use crate::survive::{Directory, Parts, Shape};
@@ -54,8 +54,8 @@ pub(super) trait Door: Send {
     /// Looks after it while the run goes on: what the host has changed of its interfaces meanwhile. `false` = the
     /// interface is gone, and nothing will come through this door any more.
     fn tend(&mut self, interfaces: &[Interface]) -> Result<bool, super::Error>;
-    /// Puts another capture filter in force, where it is the door that filters.
-    fn set_filter(&mut self, _filter: &CaptureFilter) -> Result<(), super::Error> {
+    /// Puts another selection in force, as far as it is the door that leaves out.
+    fn select(&mut self, _selection: &Selection) -> Result<(), super::Error> {
         Ok(())
     }
 }

@@ -124,6 +124,14 @@ impl Error {
     /// Whether what was asked for is malformed or contradicts itself: exit code 2. What the host refuses at the moment (a port
     /// in use, a full disk, a folder that may not be written) is a failure: exit code 1, as of the collector.
     pub fn is_usage(&self) -> bool {
+        match self {
+            Self::Config(config::Error::Expression(error))
+            | Self::CaptureFile(source::capture_file::Error::Expression(error)) => !error.is_of_host(),
+            _ => self.is_wrong(),
+        }
+    }
+
+    fn is_wrong(&self) -> bool {
         matches!(
             self,
             Self::Config(_)

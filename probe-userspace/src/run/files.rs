@@ -17,11 +17,12 @@ use super::crew::Post;
 use super::host::Signals;
 use super::pins::Pins;
 use crate::books;
+use crate::config::Capture;
 use crate::export::{Books, Sink};
 use crate::source::Source;
+use crate::source::bpf::Expression;
 use crate::source::capture_file::{self, CaptureFile, STANDARD_INPUT};
 use crate::source::filtered::Filtered;
-use crate::source::xdp::CaptureFilter;
 use crate::spool::Statistics;
 use crate::telemetry::Board;
 use crate::worker::{Clock, Cut, Handover, Wait};
@@ -32,14 +33,19 @@ const LOOK: Duration = Duration::from_millis(100);
 /// Opens all files.
 pub(super) fn stage(
     paths: &[&Path],
-    filter: &CaptureFilter,
+    capture: &Capture,
     sinks: Vec<Box<dyn Sink>>,
     board: &Board,
     (stop, signals): (&Stop, &Signals),
 ) -> Result<Stage, Error> {
     let mut sources: Vec<Box<dyn Source>> = Vec::with_capacity(paths.len());
     for path in paths {
-        sources.push(Filtered::boxed(open(path, stop, signals)?, filter));
+        let file = open(path, stop, signals)?;
+        let file = match &capture.expression {
+            Some(expression) => file.selecting(expression)?,
+            None => file,
+        };
+        sources.push(Filtered::boxed(file, &capture.filter));
     }
     let mut mesh = Handover::mesh(1).map_err(Error::Handover)?;
     let posts = mesh.pop().map(|handover| Post { sources, core: None, handover }).into_iter().collect();
@@ -55,6 +61,18 @@ pub(super) fn stage(
         wait: Wait::Poll,
         shunt: None,
     })
+}
+
+/// Whether an expression suits the files; what waits in a pipe is left there.
+pub(super) fn check<'a>(
+    paths: impl Iterator<Item = &'a Path>,
+    expression: Option<&Expression>,
+) -> Result<(), Error> {
+    let Some(expression) = expression else { return Ok(()) };
+    for path in paths.filter(|path| path.is_file()) {
+        CaptureFile::open(path)?.selecting(expression)?;
+    }
+    Ok(())
 }
 
 fn open(path: &Path, stop: &Stop, signals: &Signals) -> Result<CaptureFile, Error> {

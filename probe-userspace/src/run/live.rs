@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flow_wire::ledger::{Message, QueueTerms};
-use xsk::packet::{Fanout, Gate, Options, Socket, Spread};
+use xsk::packet::{Fanout, Filter, Gate, Options, Socket, Spread};
 
 use super::Error;
 use super::audit::Audit;
@@ -20,10 +20,12 @@ use super::xdp;
 use crate::books;
 use crate::config::Capture;
 use crate::export::{Books, Sink};
-use crate::source::Source;
-use crate::source::filtered::{Filtered, InForce};
-use crate::source::packet::PacketSocket;
+use crate::source::bpf::Instruction;
+use crate::source::filtered::Filtered;
+use crate::source::packet::{PacketSocket, link_layer};
+use crate::source::selection::{InForce, Selection};
 use crate::source::xdp::shunt::Table;
+use crate::source::{LinkLayer, Source};
 use crate::spool::Statistics;
 use crate::telemetry::Board;
 use crate::worker::{Clock, Cut, Handover, Sightings};
@@ -33,13 +35,13 @@ pub(super) fn stage(
     plan: &Plan,
     capture: &Capture,
     sinks: Vec<Box<dyn Sink>>,
-    (board, filter): (&Board, &Arc<InForce>),
+    (board, in_force): (&Board, &Arc<InForce>),
     pins: Pins,
     clock: Clock,
 ) -> Result<Stage, Error> {
     let sources = plan.workers.iter().map(|_| Vec::new()).collect();
     let mut opened =
-        Opened { sources, layout: plan.layout, filter: Arc::clone(filter), pins, ..Opened::default() };
+        Opened { sources, layout: plan.layout, in_force: Arc::clone(in_force), pins, ..Opened::default() };
     for port in &plan.ports {
         match port.mode {
             Mode::Xdp => xdp::open(port, capture, &mut opened)?,
@@ -76,7 +78,7 @@ pub(super) struct Opened {
     pub layout: Layout,
     pub doors: Vec<Box<dyn Door>>,
     pub kernel: Vec<KernelBooks>,
-    pub filter: Arc<InForce>,
+    pub in_force: Arc<InForce>,
     pub pins: Pins,
     /// Of all sockets' receive rings.
     pub ring_slots: u32,
@@ -120,25 +122,33 @@ fn packet(port: &Port, capture: &Capture, opened: &mut Opened) -> Result<(), Err
         if let Some(fanout) = &mut options.fanout {
             fanout.group = socket.fanout_group();
         }
-        opened.doors.push(Box::new(GateDoor {
-            gate: socket.gate()?,
-            name: interface.name().to_owned(),
-            index: interface.index(),
-        }));
-        sources.push(Filtered::changeable(PacketSocket::new(socket), &opened.filter));
+        let mut gate = socket.gate()?;
+        gate.set_filter(filter(&opened.in_force.get(), &port.interface))?;
+        opened.doors.push(Box::new(GateDoor { gate, interface: port.interface.clone() }));
+        let source = PacketSocket::new(socket, &opened.in_force);
+        sources.push(Filtered::changeable(source, &opened.in_force));
     }
     Ok(())
 }
 
 struct GateDoor {
     gate: Gate,
-    name: String,
-    index: u32,
+    interface: Interface,
+}
+
+/// What the kernel can leave out of it before it is copied.
+fn filter(selection: &Selection, interface: &Interface) -> Option<Filter> {
+    let program = selection.selector.as_ref()?.program(link_layer(interface.hardware_type))?;
+    // Its guards are for Ethernet; what has no link layer is judged by the worker alone.
+    let is_ethernet = link_layer(interface.hardware_type) == LinkLayer::Ethernet;
+    let instruction = |&Instruction { code, jt, jf, k }: &Instruction| libc::sock_filter { code, jt, jf, k };
+    let program: Vec<_> = program.instructions().iter().map(instruction).collect();
+    is_ethernet.then(|| Filter::new(&program)).flatten()
 }
 
 impl Door for GateDoor {
     fn interface(&self) -> &str {
-        &self.name
+        &self.interface.name
     }
 
     fn open(&mut self) -> Result<(), Error> {
@@ -149,8 +159,12 @@ impl Door for GateDoor {
         Ok(self.gate.close()?)
     }
 
+    fn select(&mut self, selection: &Selection) -> Result<(), Error> {
+        Ok(self.gate.set_filter(filter(selection, &self.interface))?)
+    }
+
     fn tend(&mut self, interfaces: &[Interface]) -> Result<bool, Error> {
-        Ok(interfaces.iter().any(|interface| interface.index == self.index))
+        Ok(interfaces.iter().any(|interface| interface.index == self.interface.index))
     }
 }
 

@@ -30,6 +30,7 @@ pub mod plan;
 mod recovery;
 mod reload;
 mod screen;
+mod selection;
 mod spool;
 mod stranded;
 mod symmetry;
@@ -51,7 +52,7 @@ pub use exit::Exit;
 
 use crate::config::{Capture, CaptureWord, Command, CommandLine, Config, Input, XdpModeWord};
 use crate::export::{Identity, Sink};
-use crate::source::filtered::InForce;
+use crate::source::selection::{InForce, Selection};
 use crate::telemetry::{Board, Server, losses, stage_table, summary};
 use crate::worker::Clock;
 use conduct::{Ended, Setting, Stage};
@@ -102,13 +103,22 @@ fn begin(command_line: &CommandLine) -> Result<Exit, Error> {
     if let Some(available) = host::available_octets() {
         crew::check_memory(config.flows, plan.workers.len(), available)?;
     }
+    // What is not understood is said before anything is opened.
+    select(&config, &plan)?;
     if command_line.check_config {
         config.user.as_deref().filter(|_| host::is_root()).map(User::find).transpose()?;
         outputs::check(&config)?;
+        let paths = config.inputs.iter().filter_map(Input::file);
+        files::check(paths, config.capture.expression.as_ref())?;
         describe(&config, &plan);
         return Ok(Exit::Done);
     }
     meter(command_line, &config, &plan)
+}
+
+fn select(config: &Config, plan: &Plan) -> Result<Selection, Error> {
+    let Capture { filter, expression, .. } = &config.capture;
+    selection::selection(filter.clone(), expression.as_ref(), &selection::links(&plan.ports))
 }
 
 /// The cores that this process may use.
@@ -160,18 +170,24 @@ fn attempt(
     let identity = who(config)?;
     let recovery = recovery::directory(config, clock != Clock::OfPackets, &identity);
     let stop = Stop::default();
-    let filter = Arc::new(InForce::new(config.capture.filter.clone()));
+    let selection = select(config, plan)?;
+    let of_expression = selection::sentences(&selection, &plan.ports);
+    let in_force = Arc::new(InForce::new(selection));
     // Files are read to their end with the filter that they began with.
-    let reload = if plan.ports.is_empty() { None } else { Reload::of(command_line, &filter)? };
+    let links = selection::links(&plan.ports);
+    let reload = if links.is_empty() { None } else { Reload::of(command_line, &in_force, links)? };
     let sinks = outputs::sinks(config, identity.probe)?;
     let spool = spool::open(config, identity.probe, &sinks, user)?;
     let kept = spool.as_ref().map(spool::Opened::spool);
     let pins = Pins::open(config, plan, &identity, (recovery.is_some(), user), kept);
-    let mut stage = stage(config, plan, sinks, (board, &filter), (&stop, signals), (pins, clock))?;
+    let mut stage = stage(config, plan, sinks, (board, &in_force), (&stop, signals), (pins, clock))?;
     // The folder stays open until the run has ended: with it the lock.
     let (spool, _folder) = spool.map(spool::Opened::apart).unzip();
     stage.spool = spool;
     say(plan, &config.capture);
+    for sentence in of_expression {
+        tracing::info!("{sentence}");
+    }
     let setting = Setting {
         recovery,
         identity,
@@ -241,15 +257,15 @@ fn stage(
     config: &Config,
     plan: &Plan,
     sinks: Vec<Box<dyn Sink>>,
-    (board, filter): (&Board, &Arc<InForce>),
+    (board, in_force): (&Board, &Arc<InForce>),
     ends: (&Stop, &Signals),
     (pins, clock): (Pins, Clock),
 ) -> Result<Stage, Error> {
     if !plan.ports.is_empty() {
-        return live::stage(plan, &config.capture, sinks, (board, filter), pins, clock);
+        return live::stage(plan, &config.capture, sinks, (board, in_force), pins, clock);
     }
     let paths: Vec<&Path> = config.inputs.iter().filter_map(Input::file).collect();
-    files::stage(&paths, &config.capture.filter, sinks, board, ends)
+    files::stage(&paths, &config.capture, sinks, board, ends)
 }
 
 /// What a person should know before the first packet.
@@ -306,6 +322,9 @@ fn describe(config: &Config, plan: &Plan) {
                 frames / 1000
             );
         }
+    }
+    if let Some(expression) = &config.capture.expression {
+        println!("expression     {expression}");
     }
     println!("workers        {}", plan.workers.iter().map(core).collect::<Vec<_>>().join(", "));
     println!("flows          {} open at most", flows.capacity);

@@ -19,8 +19,9 @@ use super::kernel_books::KernelBooks;
 use super::live::Opened;
 use super::plan::Port;
 use crate::config::{Capture, XdpModeWord};
+use crate::source::selection::Selection;
 use crate::source::xdp::pins::Orphan;
-use crate::source::xdp::{CaptureFilter, Host, Mode, Program, Settings, Wanted};
+use crate::source::xdp::{Host, Mode, Program, Settings, Wanted};
 use crate::source::xsk::Xsk;
 
 /// Slots of a worker's ring at least: the kernel's batches are 64.
@@ -37,7 +38,7 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
     let settings = Settings {
         host,
         sockets_of_queue: sockets_of_queue(port, layout.workers_of(0, workers).len() as u32),
-        filter: capture.filter.clone(),
+        filter: opened.in_force.get().of_program(),
         place: opened.pins.place(&port.interface.name),
         shunts: capture.shunt.is_some(),
     };
@@ -56,7 +57,7 @@ pub(super) fn open(port: &Port, capture: &Capture, opened: &mut Opened) -> Resul
             program.set_socket(queue, number, socket.as_fd())?;
             opened.ring_slots += options.rx_slots;
             let busy_poll = capture.busy_poll > Duration::ZERO && socket.busy_poll_refused().is_none();
-            sources.push(Box::new(Xsk::new(socket, busy_poll)));
+            sources.push(Box::new(Xsk::new(socket, busy_poll, &opened.in_force)));
         }
     }
     let promiscuous = capture.promiscuous.then(|| xsk::Promiscuous::join(&interface)).transpose()?;
@@ -203,8 +204,8 @@ impl Door for ProgramDoor {
         Ok(lock(&self.program).clear_sockets()?)
     }
 
-    fn set_filter(&mut self, filter: &CaptureFilter) -> Result<(), Error> {
-        Ok(lock(&self.program).set_filter(filter)?)
+    fn select(&mut self, selection: &Selection) -> Result<(), Error> {
+        Ok(lock(&self.program).set_filter(&selection.of_program())?)
     }
 
     /// An interface that gets an address while it is captured must be reachable by it, and one that loses its last is

@@ -2,49 +2,21 @@
 //! is counted as passed, as the program would.
 
 use std::os::fd::BorrowedFd;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flow_wire::ledger::{Amount, Pass, QueueTerms};
 use xdp_abi::filter::selects;
 
+use super::selection::{Follower, InForce, Selection};
 use super::xdp::CaptureFilter;
 use super::{BURST_CAPACITY, Error, Frame, NO_FRAME, ObservationPoint, Source, State};
 use crate::packet;
 
-/// The filter in force, for sources of several threads; it may be replaced while they run.
-#[derive(Debug, Default)]
-pub struct InForce {
-    filter: Mutex<Arc<CaptureFilter>>,
-    /// Grows behind each replacement: a source looks at this once a burst, and at the lock only when it has grown.
-    version: AtomicU64,
-}
-
-impl InForce {
-    /// Begins with this one.
-    pub fn new(filter: CaptureFilter) -> Self {
-        Self { filter: Mutex::new(Arc::new(filter)), version: AtomicU64::new(0) }
-    }
-
-    /// The filter now.
-    pub fn get(&self) -> Arc<CaptureFilter> {
-        Arc::clone(&self.filter.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Sources take this one with their next burst.
-    pub fn replace(&self, filter: CaptureFilter) {
-        *self.filter.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(filter);
-        self.version.fetch_add(1, Ordering::Release);
-    }
-}
-
 /// A source behind a filter.
 pub struct Filtered<S> {
     source: S,
-    filter: Arc<CaptureFilter>,
-    in_force: Arc<InForce>,
-    version: u64,
+    follower: Follower,
     passed: Amount,
     /// Let through, by what was judged.
     redirected: Amount,
@@ -58,16 +30,14 @@ impl<S: Source + 'static> Filtered<S> {
         if filter.is_empty() {
             return Box::new(source);
         }
-        Self::changeable(source, &Arc::new(InForce::new(filter.clone())))
+        let selection = Selection { rules: filter.clone(), selector: None };
+        Self::changeable(source, &Arc::new(InForce::new(selection)))
     }
 
     /// Puts what is in force before the source, now and later.
     pub fn changeable(source: S, in_force: &Arc<InForce>) -> Box<dyn Source> {
-        // The version first: a filter that comes in between is taken once more.
-        let version = in_force.version.load(Ordering::Acquire);
-        let (filter, in_force) = (in_force.get(), Arc::clone(in_force));
         let (passed, redirected, received) = (Amount::ZERO, Amount::ZERO, Amount::ZERO);
-        Box::new(Self { source, filter, in_force, version, passed, redirected, received })
+        Box::new(Self { source, follower: Follower::of(in_force), passed, redirected, received })
     }
 }
 
@@ -77,18 +47,15 @@ impl<S: Source> Source for Filtered<S> {
     }
 
     fn receive(&mut self, now_nanoseconds: u64, lend: &mut dyn FnMut(&[Frame<'_>])) -> Result<State, Error> {
-        let version = self.in_force.version.load(Ordering::Acquire);
-        if version != self.version {
-            (self.filter, self.version) = (self.in_force.get(), version);
-        }
-        let Self { source, filter, passed, redirected, received, .. } = self;
+        let Self { source, follower, passed, redirected, received } = self;
+        let filter = &follower.now().rules;
         let takes_all = filter.is_empty();
         source.receive(now_nanoseconds, &mut |frames| {
             let mut selected = [NO_FRAME; BURST_CAPACITY];
             let mut count = 0;
             for frame in frames {
                 let amount = Amount::one(frame.original_octets.into());
-                if takes_all || selects(filter.as_ref(), &packet::headers(frame)) {
+                if takes_all || selects(filter, &packet::headers(frame)) {
                     selected[count] = *frame;
                     count += 1;
                     *redirected += amount;
@@ -125,7 +92,7 @@ impl<S: Source> Source for Filtered<S> {
         let (passed, redirected, received) = (self.passed, self.redirected, self.received);
         let mut terms = self.source.terms()?;
         // Nothing has ever been judged here: the source knows better.
-        if self.version == 0 && self.filter.is_empty() {
+        if self.follower.never_had_rules() {
             return Ok(terms);
         }
         if passed.packets > 0 {
@@ -218,7 +185,8 @@ mod tests {
             let mut count = 0;
             source.receive(0, &mut |frames| count += frames.len()).unwrap();
             lent.push(count);
-            in_force.replace(CaptureFilter::parse(&[rule]).unwrap());
+            let rules = CaptureFilter::parse(&[rule]).unwrap();
+            in_force.replace(Selection { rules, selector: None });
         }
         source.receive(0, &mut |frames| lent.push(frames.len())).unwrap();
         assert_eq!(lent, [3, 1, 2, 2]);

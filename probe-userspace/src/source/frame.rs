@@ -16,6 +16,8 @@ pub struct Frame<'a> {
     pub link_layer: LinkLayer,
     /// The tag control information that the device or the kernel took off (outermost tag), to be put back.
     pub stripped_vlan: Option<u16>,
+    /// The expression of `-f` does not select it: it is counted, and not looked at.
+    pub left_out: bool,
 }
 
 impl<'a> Frame<'a> {
@@ -30,6 +32,7 @@ impl<'a> Frame<'a> {
             timestamp_nanoseconds,
             link_layer: LinkLayer::Ethernet,
             stripped_vlan: None,
+            left_out: false,
         }
     }
 }

@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use flow_wire::ledger::QueueTerms;
 
+pub mod bpf;
 pub mod capture_file;
 pub mod filtered;
 mod frame;
 pub mod packet;
+pub mod selection;
 pub mod xdp;
 pub mod xsk;
 

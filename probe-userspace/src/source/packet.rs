@@ -1,12 +1,15 @@
 //! A packet socket as a source: it listens, and takes nothing away. The socket and its ring are the `xsk` crate's.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flow_wire::fault::{self, Fault, Hop};
 use flow_wire::ledger::{Amount, QueueTerms};
 use xsk::packet::{PACKETS, Packet, Socket};
 
+use super::bpf::Selector;
+use super::selection::{Follower, InForce};
 use super::{BURST_CAPACITY, Error, Frame, LinkLayer, NO_FRAME, ObservationPoint, Source, State};
 
 const _: () = assert!(PACKETS <= BURST_CAPACITY, "a burst of the socket is a burst of the source");
@@ -27,18 +30,20 @@ pub struct PacketSocket {
     taken: Amount,
     /// Handed to the worker.
     received: Amount,
+    follower: Follower,
 }
 
 impl PacketSocket {
-    /// Over an open socket. Queue 0 stands for all of the interface's.
-    pub fn new(socket: Socket) -> Self {
+    /// Over an open socket. Queue 0 stands for all of the interface's. Frames that the expression in force does not select are marked.
+    pub fn new(socket: Socket, in_force: &Arc<InForce>) -> Self {
         let interface = socket.interface();
         let point = ObservationPoint {
             interface: interface.name().to_string(),
             ingress_interface: interface.index(),
             queue: 0,
         };
-        Self { socket, point, taken: Amount::ZERO, received: Amount::ZERO }
+        let follower = Follower::of(in_force);
+        Self { socket, point, taken: Amount::ZERO, received: Amount::ZERO, follower }
     }
 
     fn error(
@@ -64,10 +69,14 @@ impl Source for PacketSocket {
         if lent.is_empty() {
             return Ok(State::Idle);
         }
+        let selector = self.follower.now().selector.as_ref();
         let mut frames = [NO_FRAME; BURST_CAPACITY];
         let mut amount = Amount { packets: lent.len() as u64, octets: 0 };
         for (place, packet) in frames.iter_mut().zip(lent.iter()) {
             *place = frame(packet, now_nanoseconds);
+            if let Some(selector) = selector {
+                place.left_out |= !selects(selector, packet);
+            }
             amount.octets += u64::from(packet.original_octets);
         }
         self.taken += amount;
@@ -141,11 +150,20 @@ fn frame<'a>(packet: &Packet<'a>, now_nanoseconds: u64) -> Frame<'a> {
         timestamp_nanoseconds: if believed { stamp } else { now_nanoseconds },
         link_layer: link_layer(packet.hardware_type),
         stripped_vlan: packet.vlan.map(|vlan| vlan.tci),
+        left_out: packet.is_left_out(),
+    }
+}
+
+/// As it was on the wire.
+fn selects(selector: &Selector, packet: &Packet<'_>) -> bool {
+    match packet.vlan {
+        Some(vlan) => selector.selects_tagged(packet.bytes, (vlan.tpid, vlan.tci), packet.original_octets),
+        None => selector.selects(link_layer(packet.hardware_type), packet.bytes, packet.original_octets),
     }
 }
 
 /// By ARPHRD type; one that is not read is counted as such by the walk.
-fn link_layer(hardware_type: u16) -> LinkLayer {
+pub(crate) fn link_layer(hardware_type: u16) -> LinkLayer {
     match hardware_type {
         libc::ARPHRD_ETHER | libc::ARPHRD_LOOPBACK => LinkLayer::Ethernet,
         ARPHRD_NONE => LinkLayer::Ip,

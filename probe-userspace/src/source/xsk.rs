@@ -1,13 +1,15 @@
 //! An AF_XDP socket of one queue as a source. The socket, its rings and its memory are the `xsk` crate's.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::time::Duration;
 
 use flow_wire::fault::{self, Fault, Hop};
 use flow_wire::ledger::{Amount, QueueTerms};
 use xsk::{Burst, Socket};
 
-use super::{BURST_CAPACITY, Error, Frame, NO_FRAME, ObservationPoint, Source, State};
+use super::selection::{Follower, InForce};
+use super::{BURST_CAPACITY, Error, Frame, LinkLayer, NO_FRAME, ObservationPoint, Source, State};
 
 const _: () =
     assert!(xsk::burst::PACKETS <= BURST_CAPACITY, "a burst of the socket is a burst of the source");
@@ -23,17 +25,20 @@ pub struct Xsk {
     busy_poll: bool,
     /// Packets whose descriptors made no sense, up to the last look.
     unbelieved: u64,
+    follower: Follower,
 }
 
 impl Xsk {
-    /// Over a bound socket; `busy_poll` where its own calls are to run the device's queue.
-    pub fn new(socket: Socket, busy_poll: bool) -> Self {
+    /// Over a bound socket; `busy_poll` where its own calls are to run the device's queue. Frames that
+    /// the expression in force does not select are marked.
+    pub fn new(socket: Socket, busy_poll: bool, in_force: &Arc<InForce>) -> Self {
         let point = ObservationPoint {
             interface: socket.interface().name().to_string(),
             ingress_interface: socket.interface().index(),
             queue: socket.queue().0,
         };
-        Self { burst: socket.burst(), socket, point, received: Amount::ZERO, busy_poll, unbelieved: 0 }
+        let (burst, follower) = (socket.burst(), Follower::of(in_force));
+        Self { burst, socket, point, received: Amount::ZERO, busy_poll, unbelieved: 0, follower }
     }
 
     fn error(&self, operation: &'static str, error: std::io::Error) -> Error {
@@ -43,6 +48,7 @@ impl Xsk {
     /// Lends what is in the burst. Times are the burst's: copy mode has no other, and one clock read a burst is what
     /// the data path can afford.
     fn lend(&mut self, now_nanoseconds: u64, lend: &mut dyn FnMut(&[Frame<'_>])) {
+        let selector = self.follower.now().selector.as_ref();
         let mut frames = [NO_FRAME; BURST_CAPACITY];
         let mut octets = 0;
         for (frame, packet) in frames.iter_mut().zip(self.burst.iter()) {
@@ -52,6 +58,9 @@ impl Xsk {
                 further_octets: original_octets.saturating_sub(packet.bytes().len() as u32),
                 original_octets,
                 timestamp_nanoseconds: now_nanoseconds,
+                left_out: selector.is_some_and(|selector| {
+                    !selector.selects(LinkLayer::Ethernet, packet.bytes(), original_octets)
+                }),
                 ..NO_FRAME
             };
             octets += u64::from(original_octets);

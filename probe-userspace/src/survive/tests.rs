@@ -116,6 +116,7 @@ fn frames<'a>(at: u64, packets: &'a [Vec<u8>]) -> Vec<Frame<'a>> {
         timestamp_nanoseconds: START + at * SECOND,
         link_layer: LinkLayer::Ip,
         stripped_vlan: None,
+        left_out: false,
     };
     packets.iter().map(frame).collect()
 }

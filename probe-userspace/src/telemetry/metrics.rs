@@ -90,6 +90,7 @@ struct Metrics {
     shunt_merged: Traffic,
     undecodable: Traffic,
     non_flow: Traffic,
+    not_selected: Traffic,
     handed_over: Traffic,
     split_flows: Counters,
     handover_full: Traffic,
@@ -120,6 +121,7 @@ impl Metrics {
         let shunt_merged = traffic("worker_shunt_merged", "Of what the XDP program counted, put into flows");
         let undecodable = traffic("worker_undecodable", "Broken packets");
         let non_flow = traffic("worker_non_flow", "Sound packets that are not IP");
+        let not_selected = traffic("worker_not_selected", "Taken, and not selected by the expression of -f");
         let handed_over = traffic("worker_handed_over", "Given to the worker of their flow");
         let handover_full =
             traffic("worker_handover_full", &knobs("Dropped between two workers", &[Cause::HandoverFull]));
@@ -182,6 +184,7 @@ impl Metrics {
             shunt_merged,
             undecodable,
             non_flow,
+            not_selected,
             handed_over,
             split_flows,
             handover_full,
@@ -232,6 +235,7 @@ impl Metrics {
         self.shunted_flows.get_or_create(&labels).set(i64::try_from(terms.shunted_flows).unwrap_or(i64::MAX));
         self.undecodable.add_by_reason(&labels, &terms.undecodable);
         self.non_flow.add_by_reason(&labels, &terms.non_flow);
+        self.not_selected.add(&labels, terms.not_selected);
         self.handed_over.add(&labels, terms.handed_over);
         self.split_flows.get_or_create(&labels).inc_by(terms.split_flows);
         self.handover_full.add(&labels, terms.handover_full);

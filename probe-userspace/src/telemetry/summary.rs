@@ -74,6 +74,7 @@ fn excepted(message: &Message) -> Vec<(String, u64)> {
     }
     for worker in &message.workers {
         by_word(&worker.non_flow).for_each(|(reason, packets)| add("non_flow", reason, packets));
+        add("not_selected", "by -f".into(), worker.not_selected.packets);
         by_word(&worker.undecodable).for_each(|(reason, packets)| add("undecodable", reason, packets));
     }
     list.retain(|(_, packets)| *packets > 0);

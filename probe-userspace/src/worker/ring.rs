@@ -30,7 +30,7 @@ pub enum Export {
 
 /// The worker's books at one place in its ring: once a second, and once more at its end.
 ///
-/// Of the [`WorkerTerms`] a worker knows `received`, `metered`, `undecodable`, `non_flow`, `handover_full`, `open`,
+/// Of the [`WorkerTerms`] a worker knows `received`, `metered`, `undecodable`, `non_flow`, `not_selected`, `handover_full`, `open`,
 /// `discarded` (for a full ring), `fragments_without_first` and `evicted_flows`. The exporter adds what it alone knows:
 /// `exported`, `in_record_ring`, `records`, and its own discards.
 #[derive(Clone, Debug)]

@@ -51,6 +51,7 @@ impl Source for Script {
                 timestamp_nanoseconds: packet.0,
                 link_layer: LinkLayer::Ip,
                 stripped_vlan: None,
+                left_out: false,
             })
             .collect();
         for frame in &frames {

@@ -30,7 +30,7 @@ fn sound() -> Message {
         redirected: amount(970),
         dropped_before_redirect: false,
         refused: BTreeMap::from([(Refuse::RedirectFailed, amount(5))]),
-        received: amount(960),
+        received: amount(975),
         rx_ring_full: 6,
         rx_dropped: 3,
         not_delivered: Some(1),
@@ -38,7 +38,7 @@ fn sound() -> Message {
     };
     let worker = WorkerTerms {
         worker: 0,
-        received: amount(960),
+        received: amount(975),
         metered: amount(900),
         shunt_merged: amount(50),
         shunted_flows: 1,
@@ -46,6 +46,7 @@ fn sound() -> Message {
         unshunted: BTreeMap::from([(Unshunted::PlaceTaken, 3)]),
         undecodable: BTreeMap::from([(Undecodable::TcpTruncated, amount(30))]),
         non_flow: BTreeMap::from([(NonFlow::Arp, amount(20))]),
+        not_selected: amount(15),
         handed_over: amount(7),
         taken_over: amount(7),
         handover_full: amount(10),
@@ -202,6 +203,7 @@ const CHANGES: &[(&str, Hop, Change)] = &[
     ("non_flow", Hop::Meter, |m| {
         m.workers[0].non_flow.insert(NonFlow::Lldp, Amount::one(60));
     }),
+    ("not_selected", Hop::Meter, |m| m.workers[0].not_selected += Amount::one(60)),
     ("handed_over", Hop::Meter, |m| m.workers[0].handed_over += Amount::one(60)),
     ("taken_over", Hop::Meter, |m| m.workers[0].taken_over += Amount::one(60)),
     ("handover_full", Hop::Meter, |m| m.workers[0].handover_full += Amount::one(60)),

@@ -9,7 +9,7 @@ export const HOPS = [
   { name: 'NIC', term: 'offered', title: 'what the device says arrived, where it says so', hops: ['device'], reasons: ['device_missed'] },
   { name: 'kernel', term: 'seen', title: 'seen by the XDP program (by the packet socket, or by the reader of a file, where there is none)', hops: ['kernel'], reasons: ['passed', 'refused'] },
   { name: 'ring', term: 'received', title: 'received by the workers from the AF_XDP rings (from the packet socket’s ring, or the file)', hops: ['receive'], reasons: ['rx_ring_full', 'rx_dropped', 'not_delivered', 'lost_in_rings'] },
-  { name: 'worker', term: 'metered', title: 'put into flows by the workers', hops: ['meter'], reasons: ['undecodable', 'non_flow', 'handover_full'] },
+  { name: 'worker', term: 'metered', title: 'put into flows by the workers', hops: ['meter'], reasons: ['undecodable', 'non_flow', 'not_selected', 'handover_full'] },
   { name: 'batch', term: 'exported', title: 'in records that were sealed into batches', hops: ['export', 'batch'], reasons: ['export_queue_full', 'not_encodable', 'no_sink', 'discarded'] },
   { name: 'bus', term: 'sent', title: 'in batches up to the probe’s last word', hops: ['bus'], reasons: ['outbox_full', 'refused_by_bus', 'write_failed', 'drain_timeout'] },
   { name: 'store', term: 'stored', title: 'in rows that are committed', hops: ['ingest', 'store'], reasons: [] },

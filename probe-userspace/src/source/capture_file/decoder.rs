@@ -14,6 +14,14 @@ pub(super) enum Decoder {
 }
 
 impl Decoder {
+    /// The link layer of its packets, or of its first interface; `None` = it has not come to one.
+    pub(super) fn first_link_layer(&self) -> Option<LinkLayer> {
+        match self {
+            Self::Pcap(decoder) => Some(decoder.link_layer()),
+            Self::Pcapng(decoder) => decoder.first_link_layer(),
+        }
+    }
+
     /// The next step from the first octet of `unread`.
     pub(super) fn step(&mut self, unread: &[u8]) -> Result<Step, Malformed> {
         match self {

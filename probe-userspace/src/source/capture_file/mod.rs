@@ -19,6 +19,7 @@ use std::time::Duration;
 use flow_wire::fault::{Fault, Hop, take};
 use flow_wire::ledger::{Amount, QueueTerms};
 
+use super::bpf::{self, Expression, FileSelector};
 use super::frame::NO_FRAME;
 use super::{BURST_CAPACITY, Frame, LinkLayer, ObservationPoint, Source, State};
 use decoder::{Decoder, Packet, Step};
@@ -56,6 +57,7 @@ pub struct CaptureFile {
     seen: Amount,
     redirected: Amount,
     received: Amount,
+    selector: Option<FileSelector>,
 }
 
 /// A packet in the window, until it is lent.
@@ -117,6 +119,9 @@ pub enum Error {
         /// What is wrong.
         malformed: Malformed,
     },
+    /// The expression of `-f` does not suit what the file has.
+    #[error(transparent)]
+    Expression(#[from] bpf::Error),
 }
 
 impl CaptureFile {
@@ -155,7 +160,30 @@ impl CaptureFile {
             seen: Amount::ZERO,
             redirected: Amount::ZERO,
             received: Amount::ZERO,
+            selector: None,
         })
+    }
+
+    /// Frames that this expression does not select are marked as left out.
+    ///
+    /// # Errors
+    /// The expression does not suit the link type of the file (of a pcapng file: of its first interface; a later one is met on the way,
+    /// and ends the reading), or the file cannot be read up to there.
+    pub fn selecting(mut self, expression: &Expression) -> Result<Self, Error> {
+        let mut selector = FileSelector::new(expression);
+        while self.decoder.first_link_layer().is_none() {
+            match self.decoder.step(self.window.unread()) {
+                Ok(Step::Skip(octets)) => self.window.skip(octets),
+                Ok(Step::More) if self.fill()? => {}
+                // The reading will say what is wrong there.
+                Ok(Step::More | Step::Packet(_)) | Err(_) => break,
+            }
+        }
+        if let Some(link) = self.decoder.first_link_layer() {
+            selector.admit(link)?;
+        }
+        self.selector = Some(selector);
+        Ok(self)
     }
 
     /// Stages packets until the burst is full, the stream has ended, or what is staged need not wait for a read.
@@ -176,6 +204,9 @@ impl CaptureFile {
             })?;
             match step {
                 Step::Packet(packet) => {
+                    if let Some(selector) = &mut self.selector {
+                        selector.admit(packet.link_layer)?;
+                    }
                     self.push(self.window.start(), packet);
                     self.window.skip(packet.record_octets as u64);
                 }
@@ -244,13 +275,17 @@ impl CaptureFile {
         let octets = self.window.octets();
         let mut frames = [NO_FRAME; BURST_CAPACITY];
         for (frame, staged) in frames.iter_mut().zip(&self.staged) {
+            let bytes = &octets[staged.start..staged.start + staged.captured_octets as usize];
             *frame = Frame {
-                bytes: &octets[staged.start..staged.start + staged.captured_octets as usize],
+                bytes,
                 further_octets: 0,
                 original_octets: staged.original_octets,
                 timestamp_nanoseconds: staged.timestamp_nanoseconds,
                 link_layer: staged.link_layer,
                 stripped_vlan: None,
+                left_out: self.selector.as_ref().is_some_and(|selector| {
+                    !selector.selects(staged.link_layer, bytes, staged.original_octets)
+                }),
             };
         }
         lend(&frames[..self.staged.len()]);

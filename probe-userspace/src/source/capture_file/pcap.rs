@@ -72,6 +72,10 @@ impl Decoder {
         })
     }
 
+    pub(super) fn link_layer(&self) -> LinkLayer {
+        self.link_layer
+    }
+
     pub(super) fn step(&self, unread: &[u8]) -> Result<Step, Malformed> {
         if let Some(packet) = self.record(unread) {
             return Ok(Step::Packet(packet));

@@ -8,6 +8,7 @@
 use super::decoder::{ByteOrder, MAXIMUM_CAPTURED_OCTETS, Malformed, Packet, Step};
 use super::interface::Interface;
 use super::window::CAPACITY;
+use crate::source::LinkLayer;
 
 /// The type of a section header, a palindrome: readable before the byte order is known.
 pub(super) const SECTION_HEADER: u32 = 0x0a0d_0d0a;
@@ -44,6 +45,10 @@ impl Decoder {
     pub(super) fn new() -> Self {
         // The first block is a section header, which sets the order.
         Self { order: ByteOrder::Little, interfaces: Vec::new() }
+    }
+
+    pub(super) fn first_link_layer(&self) -> Option<LinkLayer> {
+        self.interfaces.first().map(|interface| interface.link_layer)
     }
 
     pub(super) fn step(&mut self, unread: &[u8]) -> Result<Step, Malformed> {

@@ -8,7 +8,8 @@
 //!            received of the queues = received of the workers
 //!            of a killed epoch whose counters outlived it, over all queues:
 //!            redirected = received of the workers + rx_ring_full + rx_dropped + not_delivered + lost_in_rings
-//! meter      received + taken_over = metered + undecodable.* + non_flow.* + handed_over + handover_full   per worker
+//! meter      received + taken_over = metered + undecodable.* + non_flow.* + not_selected + handed_over + handover_full
+//!            per worker
 //!            handed_over of all workers = taken_over of all workers
 //! shunt      shunted = shunt_counted                                       the outcome's counter, and those of the flows
 //!            shunt_counted = shunt_merged of all workers
@@ -161,6 +162,7 @@ fn meter(worker: &WorkerTerms) -> Identity {
         .right("metered", worker.metered);
     identity = by_reason(identity, "undecodable", &worker.undecodable);
     identity = by_reason(identity, "non_flow", &worker.non_flow);
+    identity = identity.right("not_selected", worker.not_selected);
     identity.right("handed_over", worker.handed_over).right("handover_full", worker.handover_full)
 }
 

@@ -76,6 +76,8 @@ pub enum Reason {
     Refused(Refuse),
     /// Sound, not IP.
     NonFlow(xdp_abi::headers::NonFlow),
+    /// The expression of `-f` did not select it; judged by the probe, after it was taken.
+    NotSelected,
     /// Broken.
     Undecodable(xdp_abi::headers::Undecodable),
     /// A finished record that was dropped.

@@ -108,8 +108,11 @@ pub struct WorkerTerms {
     pub undecodable: ByReason<xdp_abi::headers::Undecodable>,
     /// Packets that are not IP, by kind.
     pub non_flow: ByReason<xdp_abi::headers::NonFlow>,
+    /// Packets that the expression of `-f` did not select: taken, and put into no flow.
+    #[serde(default)]
+    pub not_selected: Amount,
     /// Packets that went to another worker, whose flow they belong to (fragments; split queues without symmetric RSS).
-    /// `received + taken_over = metered + undecodable + non_flow + handed_over + handover_full`; over all workers
+    /// `received + taken_over = metered + undecodable + non_flow + not_selected + handed_over + handover_full`; over all workers
     /// `handed_over = taken_over`, once drained.
     #[serde(default)]
     pub handed_over: Amount,

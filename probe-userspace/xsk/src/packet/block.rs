@@ -1,5 +1,6 @@
 //! Walking a block: safe code over its bytes; every offset in it is checked, whoever wrote it.
 
+use super::filter::LEFT_OUT_OCTETS;
 use super::layout::{block, packet, status};
 
 /// A packet of a block.
@@ -20,6 +21,12 @@ pub struct Packet<'a> {
 }
 
 impl Packet<'_> {
+    /// Whether a [`super::Filter`] did not select it: nothing of it was captured but the octet that had to be.
+    #[must_use]
+    pub const fn is_left_out(&self) -> bool {
+        self.bytes.len() == LEFT_OUT_OCTETS as usize && self.original_octets > LEFT_OUT_OCTETS
+    }
+
     /// Fills the unused places of a burst.
     pub(super) const NONE: Packet<'static> = Packet {
         bytes: &[],

@@ -14,12 +14,13 @@
 //!
 //! - [`Options`], [`Fanout`]: what to open.
 //! - [`Socket`]: opened inert, [`Socket::start`]ed, read in bursts, [`Socket::stop`]ped and drained.
-//! - [`Gate`]: stops it from another thread.
+//! - [`Gate`]: stops it from another thread. [`Filter`]: spares the copy of what is not selected, and has it counted.
 //! - [`Statistics`]: the kernel's books: `packets = received + drops`, exactly, once drained.
 
 mod addresses;
 mod block;
 mod fanout;
+mod filter;
 mod gate;
 mod layout;
 mod options;
@@ -29,6 +30,7 @@ mod statistics;
 
 pub use block::{Packet, Timestamp, Vlan};
 pub use fanout::{Fanout, Spread};
+pub use filter::Filter;
 pub use gate::Gate;
 pub use options::Options;
 pub use socket::{Lent, PACKETS, Socket};
