@@ -146,8 +146,6 @@ impl Reading {
         let packets = self.packets - first.packets;
         let (worker, process) =
             (self.worker.saturating_sub(first.worker), self.process.saturating_sub(first.process));
-        // What the others took from a turn by running on its core is in both: this is rather too much than too little.
-        let busy = self.turns.saturating_sub(first.turns) + process.saturating_sub(worker);
         Report {
             way: "probe".to_owned(),
             wait: wait.to_owned(),
@@ -159,7 +157,7 @@ impl Reading {
             packets_per_second: packets as f64 / seconds,
             cpu_seconds: worker.as_secs_f64(),
             process_cpu_seconds: process.as_secs_f64(),
-            busy_seconds: Some(busy.as_secs_f64()),
+            turn_seconds: Some(self.turns.saturating_sub(first.turns).as_secs_f64()),
             napi_cpu_seconds: self.napi.zip(first.napi).map(|(now, then)| (now - then).as_secs_f64()),
             drops: self.drops.iter().map(|(cause, now)| (cause.clone(), now - first.drops[cause])).collect(),
             placement,

@@ -80,7 +80,7 @@ pub(crate) fn of(cli: &Cli, rounds: &[Round]) -> String {
         cli.application_cpu,
         rounds.len()
     );
-    text += "| | Mpps | process CPU, ns a packet | NAPI CPU, ns a packet | turns that found packets, ns a packet | lost at the ring, of what came |\n|---|---|---|---|---|---|\n";
+    text += "| | Mpps | process CPU, ns a packet | NAPI CPU, ns a packet | spent on packets in spin, ns a packet | lost at the ring, of what came |\n|---|---|---|---|---|---|\n";
     for way in cli.turns.ways() {
         let column =
             |of: &dyn Fn(&Report) -> f64| spread(rounds.iter().map(|round| of(&round[way])).collect());
@@ -99,7 +99,7 @@ pub(crate) fn of(cli: &Cli, rounds: &[Round]) -> String {
         let counts = if room.median >= HEADROOM { "yes" } else { "NO: the generator is the bound" };
         let _into_memory = writeln!(text, "| {one} / {other} | {ratio:.2} | {room:.2} | {counts} |");
     }
-    for (wait, what) in [("poll", "CPU"), ("spin", "turns that found packets")] {
+    for (wait, what) in [("poll", "CPU"), ("spin", "CPU of turns that found packets")] {
         let more = spread(more(rounds, wait));
         let _into_memory = writeln!(
             text,

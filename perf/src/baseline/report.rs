@@ -27,9 +27,8 @@ pub struct Report {
     pub cpu_seconds: f64,
     /// CPU time of the whole process.
     pub process_cpu_seconds: f64,
-    /// Time of the turns that found packets, by the clock, and CPU time of the process's other threads: what a thread that spins spends on
-    /// packets. Absent where the receiver has no turns.
-    pub busy_seconds: Option<f64>,
+    /// Time of the turns that found packets, by the clock; absent where the receiver has no turns.
+    pub turn_seconds: Option<f64>,
     /// CPU time of the device's NAPI threads; absent where its NAPI is not threaded: then it was charged to others.
     pub napi_cpu_seconds: Option<f64>,
     /// Packets that came and were not received, by cause; entries beside them that explain and do not add up are named so.
@@ -54,10 +53,14 @@ impl Report {
         self.process_cpu_seconds * 1e9 / self.packets.max(1) as f64
     }
 
-    /// Nanoseconds of turns that found packets, a packet.
+    /// Of a receiver that spins, nanoseconds of CPU that it spends on packets, a packet: turns that found some, and the process's other threads.
+    ///
+    /// Who spins wants to run at any time, so what others take of its core falls on turns with packets and without alike.
     #[must_use]
     pub fn busy_nanoseconds(&self) -> Option<f64> {
-        Some(self.busy_seconds? * 1e9 / self.packets.max(1) as f64)
+        let turns = self.turn_seconds.filter(|_| self.wait == "spin")? * self.cpu_seconds / self.seconds;
+        let others = self.process_cpu_seconds - self.cpu_seconds;
+        Some((turns + others) * 1e9 / self.packets.max(1) as f64)
     }
 
     /// Nanoseconds of the receiving process and of NAPI a packet: all that receiving costs, where NAPI is threaded.

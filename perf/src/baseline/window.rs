@@ -183,7 +183,7 @@ impl Reading {
             seconds,
             packets_per_second: packets as f64 / seconds,
             cpu_seconds: own,
-            busy_seconds: Some((self.busy - first.busy).as_secs_f64()),
+            turn_seconds: Some((self.busy - first.busy).as_secs_f64()),
             // The scheduler's sum is a tick behind for the thread that runs, this one.
             process_cpu_seconds: own.max(self.process.saturating_sub(first.process).as_secs_f64()),
             napi_cpu_seconds: self.napi.zip(first.napi).map(|(now, then)| (now - then).as_secs_f64()),
@@ -248,7 +248,9 @@ mod tests {
     fn turns_that_find_nothing_are_not_busy() {
         let window = Window { warm_up: Duration::ZERO, length: Duration::from_millis(20) };
         let report = run(&mut Seldom::default(), "nowhere", Wait::Spin, window).unwrap();
-        assert!(report.busy_seconds.unwrap() < report.seconds / 2.0, "{report:?}");
+        assert!(report.turn_seconds.unwrap() < report.seconds / 2.0, "{report:?}");
+        let all = report.process_nanoseconds();
+        assert!(report.busy_nanoseconds().unwrap() < all / 2.0, "{report:?}: {all}");
     }
 
     #[test]
@@ -260,7 +262,7 @@ mod tests {
         assert_eq!((report.octets, report.drops["full"]), (report.packets * 60, report.packets * 2));
         assert!(report.seconds >= 0.02 && report.napi_cpu_seconds.is_none(), "{report:?}");
         // Every turn found something.
-        let busy = report.busy_seconds.unwrap();
-        assert!(busy > 0.0 && busy <= report.seconds, "{report:?}");
+        let turns = report.turn_seconds.unwrap();
+        assert!(turns > 0.0 && turns <= report.seconds, "{report:?}");
     }
 }

@@ -296,3 +296,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn each_batch_has_the_time_until_its_sinks_acknowledged_it() {
+    let outbox = two(usize::MAX);
+    let (slow, fast) = (outbox.cursor(0), outbox.cursor(1));
+    assert!(outbox.acknowledge_times(StreamId(0)).is_none());
+    (0..3).for_each(|sequence| outbox.append(&flows(sequence)));
+    let times = || outbox.acknowledge_times(StreamId(0)).unwrap().len();
+    assert_eq!(next(&fast, 9), [0, 1, 2]);
+    fast.acknowledge(3);
+    assert_eq!(times(), 3);
+    // What comes again is counted when it has arrived, and what never does is not.
+    assert_eq!(next(&slow, 2), [0, 1]);
+    slow.give_back();
+    assert_eq!(next(&slow, 9), [0, 1, 2]);
+    slow.discard(flows(1).header.stamp, Discard::RefusedByBus);
+    slow.acknowledge(2);
+    assert_eq!(times(), 5);
+    let slow = terms(&outbox, "slow");
+    assert_eq!(slow.records_out, slow.acknowledged + slow.discarded[&Discard::RefusedByBus]);
+}
