@@ -249,8 +249,6 @@ mod tests {
         let window = Window { warm_up: Duration::ZERO, length: Duration::from_millis(20) };
         let report = run(&mut Seldom::default(), "nowhere", Wait::Spin, window).unwrap();
         assert!(report.turn_seconds.unwrap() < report.seconds / 2.0, "{report:?}");
-        let all = report.process_nanoseconds();
-        assert!(report.busy_nanoseconds().unwrap() < all / 2.0, "{report:?}: {all}");
     }
 
     #[test]
