@@ -131,3 +131,6 @@ impl Field {
         FIELDS.iter().find(|field| is_named(field.ntop) || is_named(field.iana))
     }
 }
+
+#[cfg(test)]
+mod tests;

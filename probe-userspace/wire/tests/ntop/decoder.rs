@@ -6,23 +6,23 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 /// A flow: keys as text (`"8"`, `"57550"`, `"octets.in"`), values as text or number.
-pub type Flow = BTreeMap<String, Value>;
+pub(crate) type Flow = BTreeMap<String, Value>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
+pub(crate) enum Value {
     Number(u64),
     Text(String),
 }
 
 impl Value {
-    pub fn number(&self) -> u64 {
+    pub(crate) fn number(&self) -> u64 {
         match self {
             Self::Number(number) => *number,
             Self::Text(text) => panic!("'{text}' is no number"),
         }
     }
 
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         match self {
             Self::Text(text) => text,
             Self::Number(number) => panic!("{number} is no text"),
@@ -32,15 +32,15 @@ impl Value {
 
 /// The first frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Head {
-    pub topic: String,
-    pub version: u8,
-    pub is_tlv: bool,
-    pub is_compressed: bool,
-    pub size: u32,
-    pub wire_size: u32,
-    pub number: u32,
-    pub source: u32,
+pub(crate) struct Head {
+    pub(crate) topic: String,
+    pub(crate) version: u8,
+    pub(crate) is_tlv: bool,
+    pub(crate) is_compressed: bool,
+    pub(crate) size: u32,
+    pub(crate) wire_size: u32,
+    pub(crate) number: u32,
+    pub(crate) source: u32,
 }
 
 fn little(octets: &[u8]) -> u32 {
@@ -51,7 +51,7 @@ fn big(octets: &[u8]) -> u64 {
     octets.iter().fold(0, |sum, octet| sum << 8 | u64::from(*octet))
 }
 
-pub fn head(frame: &[u8]) -> Head {
+pub(crate) fn head(frame: &[u8]) -> Head {
     let end = frame[..16].iter().position(|octet| *octet == 0).expect("a NUL behind the topic");
     assert!(frame[end..16].iter().all(|octet| *octet == 0));
     let topic = String::from_utf8(frame[..end].to_vec()).unwrap();
@@ -105,7 +105,7 @@ fn head_of_28(frame: &[u8], topic: String, version: u8, number: u32) -> Head {
 }
 
 /// A whole message, with the limits of ntopng.
-pub fn message(frames: &[Vec<u8>]) -> (Head, Vec<Flow>, String) {
+pub(crate) fn message(frames: &[Vec<u8>]) -> (Head, Vec<Flow>, String) {
     let [first, payload] = frames else { panic!("{} frames", frames.len()) };
     let mut head = head(first);
     assert_eq!(head.wire_size as usize, payload.len(), "{head:?}");
@@ -137,7 +137,7 @@ pub fn message(frames: &[Vec<u8>]) -> (Head, Vec<Flow>, String) {
 }
 
 /// All records of a TLV payload.
-pub fn tlv(payload: &[u8]) -> Vec<Flow> {
+pub(crate) fn tlv(payload: &[u8]) -> Vec<Flow> {
     assert_eq!(payload[..2], [1, 1], "version and format");
     let mut rest = &payload[2..];
     let mut flows = Vec::new();
@@ -185,7 +185,7 @@ fn narrowest(number: u64, below: u32) -> Value {
 }
 
 /// The objects of an array.
-pub fn json(text: &str) -> Vec<Flow> {
+pub(crate) fn json(text: &str) -> Vec<Flow> {
     let serde_json::Value::Array(objects) = serde_json::from_str(text).unwrap() else { panic!("no array") };
     let value = |value: &serde_json::Value| match value {
         serde_json::Value::Number(number) => Value::Number(number.as_u64().unwrap()),
