@@ -53,6 +53,19 @@ fn an_expression_selects_the_same_in_every_mode_and_offline() {
 }
 
 #[test]
+fn packets_of_which_the_start_is_captured_are_metered_whole() {
+    let room = Room::new(1, 9000);
+    let capture = room.path("capture.pcap");
+    traffic::write(&capture);
+    let offline = room.offline_with(&capture, &["-f", "udp"]);
+    let probe = room.probe_with("--capture packet -s 128", &["-f", "udp"]);
+    room.send(&format!("--by packet-socket --capture {}", capture.display()));
+    let books = room.stop(probe);
+    books.assert_balanced("-s 128");
+    assert_eq!(counted(&books), counted(&offline), "{:#}", books.ledger["total"]);
+}
+
+#[test]
 fn what_can_be_said_in_rules_does_not_leave_the_kernel() {
     let room = Room::new(1, 1500);
     let probe = room.probe_with("--capture xdp", &["-f", "tcp"]);

@@ -4,14 +4,22 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use probe::config::CommandLine;
+use probe::config::{CommandLine, ntop};
+use probe::run::Exit;
 use tracing_subscriber::EnvFilter;
 
 /// What is logged, in the words of `tracing_subscriber`: `GANNET_LOG=debug`.
 const LOG_VARIABLE: &str = "GANNET_LOG";
 
 fn main() -> ExitCode {
-    let command_line = CommandLine::parse();
+    let words = match ntop::arguments(std::env::args_os()) {
+        Ok(words) => words,
+        Err(error) => {
+            eprintln!("gannet-probe: {error}");
+            return Exit::Usage.into();
+        }
+    };
+    let command_line = CommandLine::parse_from(words);
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
     // No time of our own: the journal has one, and a person at a terminal a clock.
     tracing_subscriber::fmt()

@@ -26,6 +26,10 @@ const RECOVERY_DIR: &str = "/run/gannet";
 const BPF_DIR: &str = "/sys/fs/bpf/gannet";
 /// Holds an Ethernet frame of 1,500 octets with the kernel's headroom.
 const FRAME_SIZE_OCTETS: u64 = 2048;
+/// Ethernet with two tags, an IPv6 header and that of TCP: below it every packet would be cut off in its headers.
+const SHORTEST_SNAP_OCTETS: u64 = 82;
+/// As libpcap has it.
+const LONGEST_SNAP_OCTETS: u64 = 262_144;
 /// A shunt costs a worker some microseconds to begin and to end: it has to be worth it.
 const FEWEST_SHUNT_PACKETS: u64 = 64;
 const MOST_SHUNT_PACKETS: u64 = 1 << 32;
@@ -77,6 +81,7 @@ fn capture(words: &Words) -> Result<Capture, Error> {
     Ok(Capture {
         mode: words.capture.unwrap_or_default(),
         filter: CaptureFilter::parse(&words.capture_filter)?,
+        snap_octets: words.snaplen.map(snap_octets).transpose()?,
         expression: expression(words),
         promiscuous: !words.no_promisc,
         outgoing: words.outgoing,
@@ -100,6 +105,12 @@ fn capture(words: &Words) -> Result<Capture, Error> {
 pub(super) fn expression(words: &Words) -> Option<Expression> {
     let expression = Expression::new(words.bpf_filter.as_deref()?);
     (!expression.text().is_empty()).then_some(expression)
+}
+
+fn snap_octets(octets: u64) -> Result<u32, Error> {
+    let range = (SHORTEST_SNAP_OCTETS, LONGEST_SNAP_OCTETS, "octets");
+    ranged(("-s", octets), range, "128 hold the headers of most packets; leave it out for whole packets")
+        .map(|octets| octets as u32)
 }
 
 fn shunt(packets: u64) -> Result<u64, Error> {

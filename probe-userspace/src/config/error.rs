@@ -14,6 +14,16 @@ pub enum Error {
         /// What the parser said, with key and value.
         reason: String,
     },
+    /// A line of nProbe's kind of configuration file; 0 = the file as a whole.
+    #[error("{}{}: {reason}", path.display(), if *line > 0 { format!(", line {line}") } else { String::new() })]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// From 1.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
     /// No input at all.
     #[error(
         "-i is missing: nothing to capture from\n  mend: name an interface ({interfaces}) or a capture file"

@@ -5,6 +5,7 @@
 //!               ├─► Words (as written) ─► check ─► Config (typed, in range) ─► run
 //! --config FILE ┘        the command line wins
 //! ```
+//! Words of nProbe and Cento: [`ntop`].
 
 mod check;
 mod depth;
@@ -12,7 +13,8 @@ mod error;
 mod input;
 mod kafka;
 mod list;
-mod ntop;
+pub mod ntop;
+mod ntopng;
 mod outputs;
 mod sinks;
 mod spool;
@@ -32,7 +34,7 @@ pub use check::MOST_WORKERS;
 pub use depth::Depth;
 pub use error::Error;
 pub use input::Input;
-pub use ntop::Ntop;
+pub use ntopng::Ntop;
 pub use spool::Spool;
 pub use words::{AcknowledgeWord, CaptureWord, QueueModeWord, SpoolSyncWord, WaitWord, Words, XdpModeWord};
 pub use zmq::Zmq;
@@ -52,6 +54,7 @@ Examples:
   gannet-probe -i eno1 --ntopng kafka://192.168.2.225      flows to a broker
   gannet-probe -i eno1,eno2 --ntopng zmq://127.0.0.1:1234  two interfaces, no broker
   gannet-probe -i trace.pcap --flows - --ledger books.json a capture file, flows on stdout
+  gannet-probe /etc/gannet/probe.conf                      options from a file, as nProbe takes them
   gannet-probe spool list                                  what the bus has not taken yet
 
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the books do not balance, 4 more lost than --max-loss.
@@ -68,7 +71,7 @@ pub struct CommandLine {
     #[command(flatten)]
     pub words: Words,
 
-    /// Read options from a TOML file: its keys are the long options; the command line wins
+    /// Read options from a file, TOML or nProbe's own (-x=value a line); the command line wins
     #[arg(long, value_name = "FILE", help_heading = "Running")]
     pub config: Option<PathBuf>,
 
@@ -85,7 +88,7 @@ pub struct CommandLine {
     help: Option<bool>,
 
     /// Print the version
-    #[arg(short = 'V', long, action = clap::ArgAction::Version, help_heading = "Running")]
+    #[arg(short = 'v', long, action = clap::ArgAction::Version, help_heading = "Running")]
     version: Option<bool>,
 }
 
@@ -172,6 +175,8 @@ pub struct Capture {
     pub mode: CaptureWord,
     /// What is captured.
     pub filter: CaptureFilter,
+    /// Octets that a packet socket captures of a packet; `None` = all.
+    pub snap_octets: Option<u32>,
     /// What is metered of it, by `-f`.
     pub expression: Option<Expression>,
     /// See everything on the wire.
@@ -264,17 +269,22 @@ impl CommandLine {
     }
 
     fn words(&self) -> Result<Words, Error> {
-        match &self.config {
-            Some(path) => overlay(path, &self.words),
-            None => Ok(self.words.clone()),
-        }
+        let mut words = match &self.config {
+            Some(path) => overlay(path, &self.words)?,
+            None => self.words.clone(),
+        };
+        ntop::defaults(&mut words);
+        Ok(words)
     }
 }
 
 fn overlay(path: &Path, command_line: &Words) -> Result<Words, Error> {
-    Figment::new()
-        .merge(Toml::file_exact(path))
-        .merge(Serialized::defaults(command_line))
+    let file = if ntop::is_of_nprobe(path) {
+        Figment::from(Serialized::defaults(ntop::read(path)?))
+    } else {
+        Figment::from(Toml::file_exact(path))
+    };
+    file.merge(Serialized::defaults(command_line))
         .extract()
         .map_err(|error| Error::File { path: path.to_path_buf(), reason: explain(error) })
 }

@@ -103,6 +103,7 @@ fn every_refusal_names_option_value_and_mend() {
         ("-w 0", "-w 0"),
         ("--ring-size 1000", "--ring-size 1000"),
         ("--ring-size 8", "--ring-size 8"),
+        ("-s 40", "-s 40"),
         ("--frame-size 8192", "--frame-size 8192"),
         ("--busy-poll 5000", "--busy-poll 5000"),
         ("--workers 0", "--workers 0"),

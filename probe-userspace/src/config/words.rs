@@ -40,6 +40,11 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bpf_filter: Option<String>,
 
+    /// Octets that a packet socket captures of each packet [default: all]
+    #[arg(short = 's', long, value_name = "OCTETS", help_heading = "Input")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snaplen: Option<u64>,
+
     /// No promiscuous mode: only what is addressed to the host is seen
     #[arg(long, help_heading = "Input")]
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -327,6 +332,11 @@ pub struct Words {
     #[arg(long, value_name = "[HOST:]PORT", help_heading = "Running")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub http: Option<String>,
+
+    /// Cento's meanings where they are not nProbe's: -g -W -a -z, and -t 300 -d 180
+    #[arg(long, help_heading = "Running")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub cento: bool,
 
     /// User to become once everything is open; root keeps all rights [default: nobody]
     #[arg(long, alias = "unprivileged-user", value_name = "NAME", help_heading = "Running")]

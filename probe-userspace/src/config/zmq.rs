@@ -2,7 +2,7 @@
 
 use flow_wire::endpoint::Endpoint;
 
-use super::ntop::{self, Ntop};
+use super::ntopng::{self, Ntop};
 use super::words::AcknowledgeWord;
 use super::{Error, Words};
 use crate::export::zmq::{Acknowledge, Encryption};
@@ -24,7 +24,7 @@ pub(super) fn zmq(words: &Words, sinks: &[Endpoint]) -> Result<Zmq, Error> {
     let (key, clients) = (words.zmq_encryption_key.clone(), words.zmq_clients.clone());
     let is_wanted = words.zmq_encryption || key.is_some() || clients.is_some();
     let encryption = Encryption { state_dir: super::check::state_dir(words), key, clients };
-    Ok(Zmq { acknowledge, encryption: is_wanted.then_some(encryption), ntop: ntop::ntop(words, sinks)? })
+    Ok(Zmq { acknowledge, encryption: is_wanted.then_some(encryption), ntop: ntopng::ntop(words, sinks)? })
 }
 
 fn acknowledge(words: &Words, sinks: &[Endpoint]) -> Result<Acknowledge, Error> {

@@ -112,6 +112,7 @@ fn packet(port: &Port, capture: &Capture, opened: &mut Opened) -> Result<(), Err
     let mut options = Options {
         ignore_outgoing: !capture.outgoing,
         promiscuous: capture.promiscuous,
+        snap_octets: capture.snap_octets,
         fanout,
         ..Options::receiver(&interface)
     };

@@ -100,6 +100,9 @@ fn port(interface: &Interface, capture: &Capture, sentences: &mut Vec<String>) -
     if choice.mode == Mode::Packet && capture.shunt.is_some() {
         sentences.push(format!("{name}: --shunt is for AF_XDP; a packet socket takes every packet"));
     }
+    if choice.mode == Mode::Xdp && capture.snap_octets.is_some() {
+        sentences.push(format!("{name}: -s is for packet sockets; AF_XDP gets whole frames and copies none"));
+    }
     if choice.mode == Mode::Xdp && capture.outgoing {
         sentences.push(format!("{name}: --outgoing is for packet sockets; AF_XDP sees received frames only"));
     }
