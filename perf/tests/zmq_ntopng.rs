@@ -225,6 +225,21 @@ fn ntopng_and_a_collector_read_one_probe_at_the_same_time() {
 }
 
 #[test]
+fn a_template_that_ntopng_would_complain_of_is_warned_of() {
+    let said = |template: &str| {
+        let words = ["-i", "lo", "--ntopng", "zmq://127.0.0.1:1", "--check-config", "-T", template];
+        Program::ours("gannet-probe").unwrap().args(words).run(PATIENCE).unwrap().stderr
+    };
+    let lacking = said("@NTOPNG@ %IN_BYTES=>octets %IN_PKTS");
+    assert!(!lacking.contains("-T lacks"), "{lacking}");
+    let lacking =
+        said("%IPV4_SRC_ADDR %IPV4_DST_ADDR %IN_BYTES=>octets %OUT_BYTES %IN_PKTS %OUT_PKTS %PROTOCOL");
+    let names =
+        "-T lacks %FIRST_SWITCHED %LAST_SWITCHED %L4_SRC_PORT %L4_DST_PORT %IP_PROTOCOL_VERSION %IN_BYTES:";
+    assert!(lacking.contains(names), "{lacking}");
+}
+
+#[test]
 fn a_template_that_cannot_be_is_wrong_usage_and_named() {
     for (words, said) in [
         (["-T", "%IN_BYTE"], "did you mean %IN_BYTES?"),

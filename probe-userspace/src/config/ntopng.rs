@@ -25,6 +25,17 @@ pub struct Ntop {
     pub compresses: bool,
 }
 
+impl Ntop {
+    /// A sentence for the operator where ntopng would miss something.
+    pub fn warning(&self) -> Option<String> {
+        let missing = self.template.missing_for_ntopng();
+        let names = missing.iter().map(|name| format!("%{name}")).collect::<Vec<_>>().join(" ");
+        (!missing.is_empty()).then(|| {
+            format!("-T lacks {names}: an ntopng warns of that, and shows flows without them wrong; add them, or @NTOPNG@")
+        })
+    }
+}
+
 impl Default for Ntop {
     fn default() -> Self {
         Self { template: Template::ntopng(), format: Format::Tlv, layout: Layout::V3, compresses: true }

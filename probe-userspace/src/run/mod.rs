@@ -95,7 +95,9 @@ fn begin(command_line: &CommandLine) -> Result<Exit, Error> {
     let config = command_line.config(&interfaces)?;
     let brokers = config.output.sinks.iter().filter_map(Endpoint::kafka);
     let of_kafka = config.output.kafka.settings.sentences(brokers);
-    for sentence in config.output.deprecations.iter().chain(&of_kafka) {
+    let is_zmq = config.output.sinks.iter().any(|sink| matches!(sink, Endpoint::Zmq(_)));
+    let of_ntop = is_zmq.then(|| config.output.zmq.ntop.warning()).flatten();
+    for sentence in config.output.deprecations.iter().chain(&of_kafka).chain(&of_ntop) {
         tracing::warn!("{sentence}");
     }
     let cores = cores();

@@ -78,7 +78,7 @@ fn hexadecimal(octets: &[u8]) -> String {
     octets.iter().map(|octet| format!("{octet:02x}")).collect()
 }
 
-/// Written by nDPI 4.13 (`ndpi_serialize_uint32_uint64`, `.._uint32`, `.._string`, `ndpi_serialize_string_uint32`, `.._end_of_record`).
+/// Written by nDPI 4.11 (`ndpi_serialize_uint32_uint64`, `.._uint32`, `.._string`, `ndpi_serialize_string_uint32`, `.._end_of_record`).
 #[test]
 fn tlv_is_octet_for_octet_what_ndpi_writes() {
     let first = "%IN_BYTES %IN_PKTS %OUT_BYTES %OUT_PKTS %IPV4_SRC_ADDR %IPV6_SRC_ADDR %L4_SRC_PORT %FIRST_SWITCHED %CLIENT_TCP_FLAGS \
