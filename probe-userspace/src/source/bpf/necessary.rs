@@ -329,7 +329,7 @@ fn words(needs: &[Needs]) -> Option<String> {
         let one = |(low, high): &(u16, u16)| {
             if low == high { low.to_string() } else { format!("{low}-{high}") }
         };
-        words.push(format!("port {}", list(&ports.iter().map(one).collect::<Vec<_>>())));
+        words.push(format!("port {}", list(ports.iter().map(one).collect::<Vec<_>>())));
     }
     let mut prefixes: BTreeSet<(IpAddr, u8)> = needs.iter().map(|need| need.prefix).collect();
     if prefixes.len() > PREFIXES_A_FILTER_MAX as usize {
@@ -339,7 +339,7 @@ fn words(needs: &[Needs]) -> Option<String> {
     let restrict = are_any.iter().any(|any| !prefixes.contains(any));
     if restrict || words.is_empty() {
         let one = |(address, length): &(IpAddr, u8)| format!("{address}/{length}");
-        words.push(format!("net {}", list(&prefixes.iter().map(one).collect::<Vec<_>>())));
+        words.push(format!("net {}", list(prefixes.iter().map(one).collect::<Vec<_>>())));
     }
     Some(words.join(" "))
 }
