@@ -187,7 +187,7 @@ const CHANGES: &[(&str, Hop, Change)] = &[
     ("passed", Hop::Kernel, |m| *m.queues[0].passed.get_mut(&Pass::Own).unwrap() += Amount::one(60)),
     ("shunted", Hop::Kernel, |m| m.queues[0].shunted += Amount::one(60)),
     ("shunt_counted", Hop::Kernel, |m| m.queues[0].shunt_counted += Amount::one(60)),
-    ("shunt_merged", Hop::Kernel, |m| m.workers[0].shunt_merged += Amount::one(60)),
+    ("shunt_merged", Hop::Shunt, |m| m.workers[0].shunt_merged += Amount::one(60)),
     ("refused", Hop::Kernel, |m| {
         *m.queues[0].refused.get_mut(&Refuse::RedirectFailed).unwrap() += Amount::one(60)
     }),
