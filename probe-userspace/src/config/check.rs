@@ -77,6 +77,7 @@ pub(super) fn state_dir(words: &Words) -> PathBuf {
 }
 
 fn capture(words: &Words) -> Result<Capture, Error> {
+    shunt_or_expression(words.shunt.is_some(), expression(words).as_ref())?;
     let queues = words.queues.as_deref().map(|text| numbers("--queues", text)).transpose()?;
     Ok(Capture {
         mode: words.capture.unwrap_or_default(),
@@ -105,6 +106,22 @@ fn capture(words: &Words) -> Result<Capture, Error> {
 pub(super) fn expression(words: &Words) -> Option<Expression> {
     let expression = Expression::new(words.bpf_filter.as_deref()?);
     (!expression.text().is_empty()).then_some(expression)
+}
+
+/// The XDP program counts whole flows, and knows nothing of an expression: it would count packets that the workers are to leave out.
+///
+/// # Errors
+/// Both are there.
+pub(crate) fn shunt_or_expression(is_shunting: bool, expression: Option<&Expression>) -> Result<(), Error> {
+    match expression.filter(|_| is_shunting) {
+        None => Ok(()),
+        Some(expression) => Err(word(
+            "-f",
+            format!("'{expression}'"),
+            "with --shunt the XDP program counts flows without it",
+            "use --capture-filter, which the program knows, or leave one of both out".into(),
+        )),
+    }
 }
 
 fn snap_octets(octets: u64) -> Result<u32, Error> {

@@ -177,7 +177,11 @@ fn attempt(
     let in_force = Arc::new(InForce::new(selection));
     // Files are read to their end with the filter that they began with.
     let links = selection::links(&plan.ports);
-    let reload = if links.is_empty() { None } else { Reload::of(command_line, &in_force, links)? };
+    let reload = if links.is_empty() {
+        None
+    } else {
+        Reload::of(command_line, &in_force, links, config.capture.shunt.is_some())?
+    };
     let sinks = outputs::sinks(config, identity.probe)?;
     let spool = spool::open(config, identity.probe, &sinks, user)?;
     let kept = spool.as_ref().map(spool::Opened::spool);

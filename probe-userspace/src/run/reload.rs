@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::conduct::Door;
 use super::selection::selection;
-use crate::config::{CommandLine, Selected};
+use crate::config::{CommandLine, Selected, shunt_or_expression};
 use crate::source::LinkLayer;
 use crate::source::selection::{InForce, Selection};
 
@@ -13,6 +13,7 @@ pub(super) struct Reload<'a> {
     command_line: &'a CommandLine,
     in_force: Arc<InForce>,
     links: Vec<LinkLayer>,
+    is_shunting: bool,
     /// As it was written.
     shown: String,
 }
@@ -23,12 +24,13 @@ impl<'a> Reload<'a> {
         command_line: &'a CommandLine,
         in_force: &Arc<InForce>,
         links: Vec<LinkLayer>,
+        is_shunting: bool,
     ) -> Result<Option<Self>, super::Error> {
         if command_line.config.is_none() {
             return Ok(None);
         }
         let shown = shown(&command_line.selected()?);
-        Ok(Some(Self { command_line, in_force: Arc::clone(in_force), links, shown }))
+        Ok(Some(Self { command_line, in_force: Arc::clone(in_force), links, is_shunting, shown }))
     }
 
     /// Reads it. Whatever goes wrong, what was selected before stays in force.
@@ -49,6 +51,7 @@ impl<'a> Reload<'a> {
 
     fn read(&self) -> Result<(String, Selection), super::Error> {
         let selected = self.command_line.selected()?;
+        shunt_or_expression(self.is_shunting, selected.expression.as_ref())?;
         let shown = shown(&selected);
         Ok((shown, selection(selected.filter, selected.expression.as_ref(), &self.links)?))
     }
