@@ -21,6 +21,7 @@ mod spool;
 mod words;
 mod zmq;
 
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,6 +32,7 @@ use flow_wire::endpoint::Endpoint;
 use uuid::Uuid;
 
 pub use check::MOST_WORKERS;
+pub(crate) use check::shunt_or_expression;
 pub use depth::Depth;
 pub use error::Error;
 pub use input::Input;
@@ -44,6 +46,9 @@ use crate::run::host::Interface;
 use crate::source::bpf::Expression;
 use crate::source::xdp::CaptureFilter;
 use crate::worker::Wait;
+
+/// No configuration is longer.
+const LONGEST_FILE_OCTETS: u64 = 1 << 20;
 
 const ABOUT: &str =
     "Turns packets into flows, and sends them to Kafka or ZMQ, with every packet accounted for.";
@@ -279,14 +284,26 @@ impl CommandLine {
 }
 
 fn overlay(path: &Path, command_line: &Words) -> Result<Words, Error> {
-    let file = if ntop::is_of_nprobe(path) {
-        Figment::from(Serialized::defaults(ntop::read(path)?))
+    let text = read(path).map_err(|reason| Error::File { path: path.to_path_buf(), reason })?;
+    let file = if ntop::is_of_nprobe(path, &text) {
+        Figment::from(Serialized::defaults(ntop::read(path, &text)?))
     } else {
-        Figment::from(Toml::file_exact(path))
+        Figment::from(Toml::string(&text))
     };
     file.merge(Serialized::defaults(command_line))
         .extract()
         .map_err(|error| Error::File { path: path.to_path_buf(), reason: explain(error) })
+}
+
+/// The whole of a file, once: it may be a pipe, and what is no configuration may be large.
+fn read(path: &Path) -> Result<String, String> {
+    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
+    let mut octets = Vec::new();
+    file.take(LONGEST_FILE_OCTETS + 1).read_to_end(&mut octets).map_err(|error| error.to_string())?;
+    if octets.len() as u64 > LONGEST_FILE_OCTETS {
+        return Err(format!("longer than {LONGEST_FILE_OCTETS} octets: a capture file is read with -i"));
+    }
+    String::from_utf8(octets).map_err(|_| "no text: a capture file is read with -i".to_owned())
 }
 
 /// Without the parser's names for itself: the key as it stands in the file, and what is wrong with it.

@@ -16,27 +16,21 @@ use super::super::{CommandLine, Error, Words};
 use super::{CENTO, arguments, clap_takes_value};
 
 /// Whether a file is one of these, and not TOML: by its ending, else by the first line that says something.
-pub(crate) fn is_of_nprobe(path: &Path) -> bool {
-    if path.extension().is_some_and(|ending| ending == "toml") {
-        return false;
-    }
-    // What cannot be read is said by who reads it.
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    lines(&text).next().is_some_and(|(_, line)| line.starts_with('-'))
+pub(crate) fn is_of_nprobe(path: &Path, text: &str) -> bool {
+    let is_toml = path.extension().is_some_and(|ending| ending == "toml");
+    !is_toml && lines(text).next().is_some_and(|(_, line)| line.starts_with('-'))
 }
 
-/// Reads one.
+/// Reads one, whose path is for messages.
 ///
 /// # Errors
 /// The file, the line and what is wrong with it.
-pub(crate) fn read(path: &Path) -> Result<Words, Error> {
+pub(crate) fn read(path: &Path, text: &str) -> Result<Words, Error> {
     let wrong = |line: usize, reason: String| Error::Line { path: path.to_owned(), line, reason };
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::File { path: path.to_owned(), reason: error.to_string() })?;
-    let is_cento = lines(&text).any(|(_, line)| line.trim_end_matches('=') == CENTO);
+    let is_cento = lines(text).any(|(_, line)| line.trim_end_matches('=') == CENTO);
     let mut all = vec![OsString::from("gannet-probe")];
     all.extend(is_cento.then(|| CENTO.into()));
-    for (number, line) in lines(&text) {
+    for (number, line) in lines(text) {
         if line.trim_end_matches('=') == CENTO {
             continue;
         }
@@ -62,10 +56,14 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 /// One line as clap reads it.
 fn option(line: &str, is_cento: bool) -> Result<Vec<OsString>, String> {
     if !line.starts_with('-') {
-        return Err(format!("'{line}' is no option: write -x=value"));
+        // The line is not repeated: it may hold a password.
+        return Err("it begins with no dash: write -x=value".to_owned());
     }
     let Some((name, value)) = line.split_once('=') else {
-        return Err(format!("'{line}' has no '=': write {line}=value, or {line}= where it takes none"));
+        let name = line.split_whitespace().next().unwrap_or(line);
+        return Err(format!(
+            "{name} has no '=' behind it: write {name}=value, or {name}= where it takes none"
+        ));
     };
     let (name, value) = (name.trim(), unquoted(value.trim()));
     let mut words: Vec<OsString> = vec!["gannet-probe".into()];
@@ -79,7 +77,7 @@ fn option(line: &str, is_cento: bool) -> Result<Vec<OsString>, String> {
         ([option, given], false) if option == name => {
             let (short, long) = (name.strip_prefix("--").is_none(), name.strip_prefix("--"));
             let letter = if short { name.chars().nth(1) } else { None };
-            if !clap_takes_value(letter, long) {
+            if clap_takes_value(letter, long) == Some(false) {
                 return Err(format!("{name} takes no value: write {name}="));
             }
             let mut whole = option.clone();

@@ -111,7 +111,7 @@ fn read_option(text: &str, is_cento: bool) -> Result<Read, Error> {
     let cento = is_cento.then(|| of(Program::Cento)).flatten();
     let Some(entry) = cento.or_else(|| of(Program::Nprobe)) else {
         return Ok(Read::Known {
-            wants_value: attached.is_none() && clap_takes_value(short, long.as_deref()),
+            wants_value: attached.is_none() && clap_takes_value(short, long.as_deref()) == Some(true),
         });
     };
     match entry.here {
@@ -139,12 +139,15 @@ fn apart(text: &str) -> (Option<char>, Option<String>, Option<String>) {
     (short, None, (!value.is_empty()).then(|| value.to_owned()))
 }
 
-fn clap_takes_value(short: Option<char>, long: Option<&str>) -> bool {
+/// Whether an option, by any of its names, takes a value; `None` = clap does not know it either.
+fn clap_takes_value(short: Option<char>, long: Option<&str>) -> Option<bool> {
     let command = CommandLine::command();
     let found = command.get_arguments().find(|argument| {
-        (short.is_some() && argument.get_short() == short) || (long.is_some() && argument.get_long() == long)
+        let aliases = argument.get_all_aliases().unwrap_or_default();
+        (short.is_some() && argument.get_short() == short)
+            || long.is_some_and(|long| argument.get_long() == Some(long) || aliases.contains(&long))
     });
-    found.is_some_and(|argument| argument.get_action().takes_values())
+    found.map(|argument| argument.get_action().takes_values())
 }
 
 fn is_sub_command(text: &str) -> bool {

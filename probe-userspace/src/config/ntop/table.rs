@@ -61,7 +61,7 @@ const IFINDEX: &str = "records carry the kernel's index of the interface (IPFIX 
 const SERVICE: &str = "run it as a service: systemctl start gannet-probe (deploy/systemd)";
 const EGRESS: &str =
     "packets are metered and not sent on; in AF_XDP mode what --capture-filter leaves out goes to the host";
-const SAMPLE: &str = "every packet is metered; --shunt makes elephants cheap, -f and --capture-filter narrow";
+const SAMPLE: &str = "every packet is metered; --shunt makes elephants cheap, --capture-filter narrows";
 
 pub(super) const TABLE: &[Entry] = &[
     entry(
@@ -138,6 +138,106 @@ pub(super) const TABLE: &[Entry] = &[
     ),
     entry(Nprobe, (' ', "zmq-disable-compression"), FLAG, "no zlib on ZMQ", Same("")),
     entry(Nprobe, (' ', "zmq-probe-mode"), FLAG, "the probe connects, the collector binds", Same("")),
+    entry(
+        Nprobe,
+        (' ', "zmq-encryption-key"),
+        VALUE,
+        "ntopng's public key",
+        Same(
+            "ours is a file with the probe's own secret key: ntopng as the CURVE server is not spoken to yet",
+        ),
+    ),
+    entry(
+        Nprobe,
+        (' ', "zmq-fanout"),
+        FLAG,
+        "each flow to every ZMQ endpoint",
+        Instead("leave it out: each --ntopng gets every flow"),
+    ),
+    entry(
+        Nprobe,
+        (' ', "zmq-publish-events"),
+        VALUE,
+        "endpoint for events of the probe",
+        Instead("events go out on --ntopng zmq://, topic event"),
+    ),
+    entry(
+        Nprobe,
+        (' ', "zmq-simulate-exporters"),
+        VALUE,
+        "made-up exporters, for tests",
+        Instead("gannet-replay makes known traffic"),
+    ),
+    entry(
+        Nprobe,
+        (' ', "kafka-conf"),
+        VALUE,
+        "a setting of librdkafka, or `list`",
+        Same("also @FILE, where passwords belong; no `list`: librdkafka's CONFIGURATION.md has them"),
+    ),
+    entry(
+        Nprobe,
+        (' ', "kafka"),
+        VALUE,
+        "flows as JSON to a topic",
+        Instead("--ntopng kafka://HOST (Arrow, see FORMAT.md), or --flows FILE for lines of JSON"),
+    ),
+    entry(
+        Nprobe,
+        (' ', "kafka-add-timestamp"),
+        FLAG,
+        "a time in each of these",
+        Instead("records carry the times of their first and last packet"),
+    ),
+    entry(
+        Nprobe,
+        (' ', "elastic"),
+        VALUE,
+        "flows to Elasticsearch",
+        Instead("--flows FILE writes lines of JSON, which its shippers read"),
+    ),
+    entry(
+        Nprobe,
+        (' ', "mysql"),
+        VALUE,
+        "flows to MySQL",
+        Instead("gannet-collector has a store of its own: gannet-collector query"),
+    ),
+    entry(
+        Nprobe,
+        (' ', "clickhouse"),
+        VALUE,
+        "flows to ClickHouse",
+        Instead("gannet-collector has a store of its own: gannet-collector query"),
+    ),
+    entry(
+        Nprobe,
+        (' ', "flow-collection-deduplication"),
+        FLAG,
+        "flows of two exporters once",
+        Instead(LATER_COLLECT),
+    ),
+    entry(
+        Nprobe,
+        (' ', "enable-ipv4-deduplication"),
+        FLAG,
+        "packets that are seen twice once",
+        Instead("every packet that is seen is metered: mirror each direction once"),
+    ),
+    entry(
+        Nprobe,
+        (' ', "export-thread-affinity"),
+        VALUE,
+        "cores of the exporting threads",
+        Instead("exporters are threads that no worker waits for; systemd's CPUAffinity= holds for all"),
+    ),
+    entry(
+        Nprobe,
+        (' ', "influxdb-dump-dir"),
+        VALUE,
+        "folder for counters",
+        Instead("--http PORT serves metrics"),
+    ),
     entry(Nprobe, (' ', "no-promisc"), FLAG, "no promiscuous mode", Same("")),
     entry(Nprobe, (' ', "unprivileged-user"), VALUE, "user to become", Same("also `--user`")),
     entry(Nprobe, (' ', "dont-drop-privileges"), FLAG, "stay root", As(&["--user", "root"], "")),
@@ -243,7 +343,7 @@ pub(super) const TABLE: &[Entry] = &[
             "two probes of one link are two probes in the books; stop and start one by systemctl, what it had metered is kept",
         ),
     ),
-    entry(Nprobe, ('W', ""), FLAG, "no IPv6", Instead("-f 'not ip6'")),
+    entry(Nprobe, ('W', ""), FLAG, "no IPv6", Instead("--capture-filter 'not net ::/0'")),
     entry(
         Nprobe,
         ('e', "flow-delay"),
@@ -305,8 +405,8 @@ pub(super) const TABLE: &[Entry] = &[
         Nprobe,
         (' ', "black-list"),
         VALUE,
-        "networks that are not metered",
-        Instead("--capture-filter 'not net PREFIX,PREFIX'"),
+        "sources that are not metered",
+        Instead("-f 'not src net PREFIX', or --capture-filter 'not net PREFIX,PREFIX' for both directions"),
     ),
     entry(
         Nprobe,
@@ -459,7 +559,7 @@ pub(super) const TABLE: &[Entry] = &[
         (' ', "skip-fragments"),
         FLAG,
         "no fragments",
-        Instead("-f 'not ip or ip[6:2] & 0x3fff = 0'"),
+        Instead("-f 'not ip or ip[6:2] & 0x3fff = 0' (of untagged packets)"),
     ),
     entry(
         Cento,
@@ -474,14 +574,8 @@ pub(super) const TABLE: &[Entry] = &[
     entry(Cento, ('I', "ipfix"), VALUE, "IPFIX", Instead(LATER_IPFIX)),
     entry(Cento, ('p', "pid-file"), VALUE, "file for the process id", Instead(SERVICE)),
     entry(Cento, ('b', "daemon"), FLAG, "run as a daemon", Instead(SERVICE)),
-    entry(
-        Cento,
-        ('B', "banned-hosts"),
-        VALUE,
-        "file of hosts that are not served",
-        Instead("--capture-filter 'not host ADDRESS'"),
-    ),
-    entry(Cento, (' ', "blacklists"), VALUE, "file of lists", Instead("--capture-filter 'not host ADDRESS'")),
+    entry(Cento, ('B', "banned-hosts"), VALUE, "file of hosts that are not served", Instead(EGRESS)),
+    entry(Cento, (' ', "blacklists"), VALUE, "lists of hosts that are not forwarded", Instead(EGRESS)),
     entry(Cento, ('R', "redis"), VALUE, "Redis server", Instead("nothing here needs one: leave it out")),
     entry(
         Cento,

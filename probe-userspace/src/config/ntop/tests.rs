@@ -137,12 +137,35 @@ fn a_file_of_nprobes_says_what_the_command_line_says_which_wins() {
 }
 
 #[test]
+fn every_name_of_an_option_takes_its_value_in_a_file() {
+    let conf = file("-i=eno1\n--unprivileged-user=metering\n");
+    assert_eq!(load(&conf.path().display().to_string()).unwrap().user.as_deref(), Some("metering"));
+}
+
+#[test]
+fn a_capture_that_is_taken_for_a_configuration_is_not_read_whole() {
+    let capture = file("");
+    capture.as_file().set_len(1 << 32).unwrap();
+    let said = load(&capture.path().display().to_string()).unwrap_err().to_string();
+    assert!(said.contains("longer than 1048576 octets"), "{said}");
+}
+
+#[test]
+fn a_line_that_is_no_option_is_not_repeated() {
+    for text in ["sasl.password=s3cret\n", "--kafka-conf sasl.password:s3cret\n"] {
+        let conf = file(&format!("-i=eno1\n{text}"));
+        let said = load(&conf.path().display().to_string()).unwrap_err().to_string();
+        assert!(said.contains("line 2") && !said.contains("s3cret"), "{said}");
+    }
+}
+
+#[test]
 fn what_is_wrong_in_a_file_is_named_with_its_line() {
     for (text, line, reason) in [
         ("-i=eno1\n-n=127.0.0.1:2055\n", 2, "-n: nProbe's"),
         ("-i=eno1\n\n# x\n-t\n", 4, "has no '='"),
         ("-i=eno1\n-t=long\n", 2, "invalid value 'long'"),
-        ("-i=eno1\nlifetime=3\n", 2, "is no option"),
+        ("-i=eno1\nlifetime=3\n", 2, "begins with no dash"),
         ("-i=eno1\n--no-promisc=1\n", 2, "takes no value"),
         ("-i=eno1\n--colour=1\n", 2, "--colour"),
     ] {
