@@ -59,6 +59,9 @@ const LAST: Duration = Duration::from_millis(1_200);
 /// Time that a capture file gives a collector to come: it connects anew ten times a second.
 pub const PATIENCE_FOR_FILES: Duration = Duration::from_secs(5);
 
+/// Time that a capture file gives a collector to come when ntopng has: both connect anew ten times a second.
+const COMPANY: Duration = Duration::from_secs(1);
+
 /// Time that a capture file gives a store that is away, or that must come: as long as a Kafka broker.
 pub const PATIENCE_FOR_STORES: Duration = Duration::from_secs(60);
 
@@ -141,12 +144,16 @@ impl Zmq {
     /// a collector is there.
     fn wait_for_reader(&mut self, cursor: &Cursor) {
         let Some((patience, _)) = self.patience else { return };
-        let until = Instant::now() + patience;
-        let has_come =
-            |sink: &Self| sink.plain.is_heard() || sink.is_heard_by_ntop() || sink.stores.have_come();
-        while !has_come(self) && Instant::now() < until {
+        let mut until = Instant::now() + patience;
+        let mut is_heard = false;
+        while !(self.plain.is_heard() || self.stores.have_come()) && Instant::now() < until {
             self.wait(LOOK);
             self.listen(cursor);
+            // ntopng has come: a collector that was started with it gets a moment more, or the file would be over for it.
+            if !is_heard && self.is_heard_by_ntop() {
+                is_heard = true;
+                until = until.min(Instant::now() + COMPANY);
+            }
         }
         if self.acknowledge == Acknowledge::Auto {
             self.stores.await_no_longer();
