@@ -103,7 +103,7 @@ test-browser: build ## The page in headless Chromium
 test-captures: ## Every capture of CAPTURES=DIR against tshark and nfdump or softflowd
 	@[ -n "$(CAPTURES)" ] || { echo "test-captures: name the folder: make test-captures CAPTURES=DIR" >&2; exit 2; }
 	$(SETUP) build test
-	CAPTURES="$(abspath $(CAPTURES))" $(CARGO) test --workspace --test captures -- --nocapture
+	CAPTURES="$(abspath $(CAPTURES))" $(CARGO) test --workspace --test captures --test offline_expressions -- --nocapture
 
 .PHONY: chaos
 N ?= 200

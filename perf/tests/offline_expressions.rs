@@ -253,7 +253,8 @@ fn every_expression_selects_of_every_capture_as_many_packets_as_tcpdump() {
         "{} captures: {compared} counts agree, {refused} expressions refused by both; behind rules {with_rules} counts agree, {left_to_rules} frames left to them",
         paths.len()
     );
-    assert!(compared >= 500 && refused > 10 && with_rules >= 100 && left_to_rules > 1000);
+    // Of the crafted captures alone.
+    assert!(compared >= 500 && refused > 10 && with_rules >= 30 && left_to_rules > 1000);
 }
 
 /// What of the list is worth a rule, and what must not have one.

@@ -60,7 +60,8 @@ fn how(selection: &Selection, port: &Port) -> String {
                 .into()
         }
         (Mode::Packet, _) => {
-            "the kernel spares the copy of what it does not select; the workers judge the rest".into()
+            "the kernel spares the copy of what it does not select, where it can tell; the workers judge every frame"
+                .into()
         }
     }
 }
