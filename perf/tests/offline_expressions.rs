@@ -149,8 +149,8 @@ fn crafted(folder: &Path) -> Vec<PathBuf> {
         };
         let order = if big_endian { "big" } else { "little" };
         put(&format!("raw-{order}.pcap"), of(LinkType::Raw, &[udp.clone(), six.clone()]));
-        put(&format!("ip4-{order}.pcap"), of(LinkType::Ip4, &[udp.clone()]));
-        put(&format!("ip6-{order}.pcap"), of(LinkType::Ip6, &[six.clone()]));
+        put(&format!("ip4-{order}.pcap"), of(LinkType::Ip4, std::slice::from_ref(&udp)));
+        put(&format!("ip6-{order}.pcap"), of(LinkType::Ip6, std::slice::from_ref(&six)));
         put(
             &format!("cooked-{order}.pcap"),
             of(LinkType::Cooked, &[craft::cooked(&udp), craft::cooked(&six)]),

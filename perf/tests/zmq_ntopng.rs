@@ -6,6 +6,7 @@ mod decoder;
 mod whole;
 
 use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use decoder::{Flow, Head, Value};
@@ -39,8 +40,14 @@ fn traffic(folder: &TempDir) -> Flows {
     flows::read(&std::fs::read_to_string(truth).unwrap()).unwrap()
 }
 
-/// Reads all that comes on a port until the probe has ended, and some silence. The side that binds is the one that does not connect.
-fn subscribe(port: u16, binds: bool, ended: std::sync::mpsc::Receiver<()>) -> JoinHandle<Vec<Vec<Vec<u8>>>> {
+/// Reads all that comes on a port until the probe has ended, and some silence, and says so message by message. The side that binds is the one
+/// that does not connect.
+fn subscribe(
+    port: u16,
+    binds: bool,
+    ended: Receiver<()>,
+    heard: Sender<()>,
+) -> JoinHandle<Vec<Vec<Vec<u8>>>> {
     let socket = zmq::Context::new().socket(zmq::SUB).unwrap();
     socket.set_rcvhwm(0).unwrap();
     socket.set_linger(0).unwrap();
@@ -57,7 +64,11 @@ fn subscribe(port: u16, binds: bool, ended: std::sync::mpsc::Receiver<()>) -> Jo
         let mut is_over = false;
         loop {
             match socket.recv_multipart(0) {
-                Ok(frames) => messages.push(frames),
+                Ok(frames) => {
+                    messages.push(frames);
+                    // Not everybody waits for it.
+                    let _nobody = heard.send(());
+                }
                 Err(_) if is_over => return messages,
                 Err(_) => is_over = ended.try_recv().is_ok(),
             }
@@ -68,8 +79,8 @@ fn subscribe(port: u16, binds: bool, ended: std::sync::mpsc::Receiver<()>) -> Jo
 /// Runs a probe over the traffic; what it said, and what a subscriber read.
 fn published(folder: &TempDir, binds: bool, words: &[&str]) -> (Finished, Vec<(Head, Vec<Flow>, String)>) {
     let port = free_port();
-    let (end, ended) = std::sync::mpsc::channel();
-    let reader = subscribe(port, binds, ended);
+    let (end, ended) = channel();
+    let reader = subscribe(port, binds, ended, channel().0);
     let url = format!("zmq://127.0.0.1:{port}");
     let ledger = folder.path().join("ledger");
     let probe = whole::reader(&folder.path().join("mix.pcap"), None, &["--ntopng", &url, "-T", TEMPLATE])
@@ -208,12 +219,18 @@ fn ntopng_and_a_collector_read_one_probe_at_the_same_time() {
     let truth = traffic(&folder);
     let port = free_port();
     let url = format!("zmq://127.0.0.1:{port}");
-    let (end, ended) = std::sync::mpsc::channel();
+    let (end, ended) = channel();
+    let (hear, heard) = channel();
+    let reader = subscribe(port, false, ended, hear);
+    let (capture, probes) = (folder.path().join("mix.pcap"), url.clone());
+    let probe = std::thread::spawn(move || {
+        let words = ["--ntopng", &probes, "-T", TEMPLATE, "--zmq-acknowledge", "require"];
+        whole::probe(&capture, None, &words)
+    });
+    // A file waits for its first reader only: were that the collector, the subscriber might come too late.
+    heard.recv_timeout(PATIENCE).unwrap();
     let collector = Collector::start(&folder.path().join("store"), None, &["-i", &url]);
-    // Batches are kept for the collector, which has its time to come; the subscriber is there first.
-    let reader = subscribe(port, false, ended);
-    let words = ["--ntopng", &url, "-T", TEMPLATE, "--zmq-acknowledge", "require"];
-    let probe = whole::probe(&folder.path().join("mix.pcap"), None, &words);
+    let probe = probe.join().unwrap();
     assert_eq!(probe.code(), 0, "{}", probe.stderr);
     end.send(()).unwrap();
     let messages: Vec<_> = reader.join().unwrap().iter().map(|frames| decoder::message(frames)).collect();

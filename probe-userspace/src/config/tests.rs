@@ -245,7 +245,10 @@ fn the_command_line_is_consistent_and_help_shows_every_group() {
     let help = CommandLine::try_parse_from(["gannet-probe", "--help"]).unwrap_err();
     assert_eq!(help.kind(), ErrorKind::DisplayHelp);
     let help = help.to_string();
-    assert!(help.lines().all(|line| line.len() <= 130), "keep lines short: clap wraps them where there is a terminal alone");
+    assert!(
+        help.lines().all(|line| line.len() <= 130),
+        "keep lines short: clap wraps them where there is a terminal alone"
+    );
     for group in ["Input:", "Flows:", "Output:", "Tuning:", "Running:", "Examples:"] {
         assert!(help.contains(group), "{group}");
     }

@@ -139,7 +139,7 @@ mod tests {
             instruction(code::RETURN, 262_144),
             instruction(code::RETURN, 0),
         ];
-        let guarded = Filter::new(&program).unwrap().guarded(96);
+        let guarded = Filter::new(&program).expect("a program of four").guarded(96);
         let answers: Vec<u32> =
             guarded.iter().filter(|one| one.code == code::RETURN).map(|one| one.k).collect();
         assert_eq!(answers, [96, 96, 96, LEFT_OUT_OCTETS]);
