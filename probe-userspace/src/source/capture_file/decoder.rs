@@ -157,7 +157,9 @@ impl ByteOrder {
     /// The 32-bit number at `offset`; the caller has made sure that it is there.
     #[inline]
     pub(super) fn u32(self, octets: &[u8], offset: usize) -> u32 {
-        let at = [octets[offset], octets[offset + 1], octets[offset + 2], octets[offset + 3]];
+        // One check for the four of them.
+        let mut at = [0; 4];
+        at.copy_from_slice(&octets[offset..offset + 4]);
         match self {
             Self::Little => u32::from_le_bytes(at),
             Self::Big => u32::from_be_bytes(at),

@@ -222,8 +222,7 @@ impl CaptureFile {
         }
     }
 
-    /// Packets that lie whole one behind the other, in a loop of their own: who looks for faults and for the window's end at each
-    /// takes twice as long.
+    /// Packets that lie whole one behind the other, in a loop of their own: most octets of most files are such.
     fn stage_run(&mut self) {
         let (start, end) = (self.window.start(), self.window.start() + self.window.unread().len());
         let mut at = start;

@@ -80,10 +80,9 @@ impl Decoder {
         if let Some(packet) = self.record(unread) {
             return Ok(Step::Packet(packet));
         }
-        if unread.len() < self.record_header_octets {
-            return Ok(Step::More);
-        }
-        match self.lengths(unread) {
+        // The first words of both kinds of header are the same.
+        let Some(header) = unread.first_chunk() else { return Ok(Step::More) };
+        match self.lengths(header) {
             (captured, _) if captured > MAXIMUM_CAPTURED_OCTETS => {
                 Err(Malformed::PacketLength { octets: captured })
             }
@@ -94,16 +93,14 @@ impl Decoder {
     /// The record at the first octet, if it is whole and sound; [`Self::step`] says what is the matter otherwise.
     #[inline]
     pub(super) fn record(&self, unread: &[u8]) -> Option<Packet> {
-        if unread.len() < self.record_header_octets {
-            return None;
-        }
-        let (captured, original) = self.lengths(unread);
+        let header: &[u8; RECORD_HEADER_OCTETS] = unread.first_chunk()?;
+        let (captured, original) = self.lengths(header);
         let record_octets = self.record_header_octets + captured as usize;
         if captured > MAXIMUM_CAPTURED_OCTETS || unread.len() < record_octets {
             return None;
         }
-        let seconds = u64::from(self.order.u32(unread, 0));
-        let fraction = u64::from(self.order.u32(unread, 4));
+        let seconds = u64::from(self.order.u32(header, 0));
+        let fraction = u64::from(self.order.u32(header, 4));
         Some(Packet {
             record_octets,
             data_offset: self.record_header_octets,
@@ -116,7 +113,7 @@ impl Decoder {
 
     /// Captured and original octets of a record.
     #[inline]
-    fn lengths(&self, record: &[u8]) -> (u32, u32) {
+    fn lengths(&self, record: &[u8; RECORD_HEADER_OCTETS]) -> (u32, u32) {
         let (first, second) = (self.order.u32(record, 8), self.order.u32(record, 12));
         match self.lengths {
             Lengths::CapturedFirst => (first, second),
