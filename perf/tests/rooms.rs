@@ -78,8 +78,11 @@ fn check(room: &str, imported: &BTreeSet<String>, allowed: &[&str]) {
     }
 }
 
+/// Holds the probe's own selection against tcpdump, packet by packet: its witness is another program, and not what the probe says of itself.
+const SELECTION: &str = "tests/offline_expressions.rs";
+
 #[test]
-fn only_the_baselines_know_the_probe() {
+fn only_the_baselines_and_the_oracle_of_expressions_know_the_probe() {
     let perf = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut folders =
         ["src", "tests", "chaos", "live-ratio", "default-rate"].map(|name| perf.join(name)).to_vec();
@@ -88,7 +91,9 @@ fn only_the_baselines_know_the_probe() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
+            } else if path.extension().is_some_and(|extension| extension == "rs")
+                && !path.ends_with(SELECTION)
+            {
                 let text = std::fs::read_to_string(&path).unwrap();
                 assert!(
                     !text.lines().any(|line| line.trim_start().starts_with("use probe::")),
