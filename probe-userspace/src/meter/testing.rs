@@ -2,6 +2,8 @@
 
 use flow_wire::ledger::Amount;
 use flow_wire::record::FlowRecord;
+use xdp_abi::key::FlowKey;
+use xdp_abi::protocol::TCP;
 
 use super::{Given, Owners, Shard};
 use crate::flow::{Cache, Records, Settings};
@@ -59,5 +61,25 @@ impl Owners for Collected {
             self.away.push(*packet);
         }
         given
+    }
+}
+
+/// Of a TCP flow between two hosts.
+pub(crate) fn key(port: u16) -> FlowKey {
+    let end = |n: u8| {
+        let mut address = [0; 16];
+        address[..4].copy_from_slice(&[192, 0, 2, n]);
+        address
+    };
+    FlowKey {
+        low_address: end(1),
+        high_address: end(2),
+        low_port: port,
+        high_port: 443,
+        vlan: 0,
+        customer_vlan: 0,
+        protocol: TCP,
+        ip_version: 4,
+        zero: [0; 2],
     }
 }

@@ -17,7 +17,7 @@ use clap::CommandFactory;
 
 use super::{CommandLine, Words};
 pub(super) use file::{is_of_nprobe, read};
-use table::{Entry, Here, Program, TABLE};
+use table::{Entry, Here, Program};
 
 /// Turns on Cento's meanings.
 const CENTO: &str = "--cento";
@@ -107,9 +107,9 @@ fn read_option(text: &str, is_cento: bool) -> Result<Read, Error> {
     let is = |entry: &&Entry| {
         (short.is_some() && entry.short == short) || (long.is_some() && entry.long == long.as_deref())
     };
-    let of = |program| TABLE.iter().filter(|entry| entry.program == program).find(is);
+    let of = |program: Program| Some((program, program.table().iter().find(is)?));
     let cento = is_cento.then(|| of(Program::Cento)).flatten();
-    let Some(entry) = cento.or_else(|| of(Program::Nprobe)) else {
+    let Some((program, entry)) = cento.or_else(|| of(Program::Nprobe)) else {
         return Ok(Read::Known {
             wants_value: attached.is_none() && clap_takes_value(short, long.as_deref()) == Some(true),
         });
@@ -120,7 +120,7 @@ fn read_option(text: &str, is_cento: bool) -> Result<Read, Error> {
         Here::Instead(instead) => Err(Error::NotHere {
             option: short
                 .map_or_else(|| format!("--{}", long.unwrap_or_default()), |short| format!("-{short}")),
-            program: if entry.program == Program::Cento { "Cento" } else { "nProbe" },
+            program: program.name(),
             meaning: entry.meaning,
             instead,
         }),

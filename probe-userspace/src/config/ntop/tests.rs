@@ -7,7 +7,7 @@ use super::*;
 
 /// One line of the guide's table for each option of a program.
 fn rows(program: Program) -> String {
-    TABLE.iter().filter(|entry| entry.program == program).map(row).collect()
+    program.table().iter().map(row).collect()
 }
 
 fn row(entry: &Entry) -> String {
@@ -68,7 +68,7 @@ fn what_the_table_calls_the_same_is_here_and_what_it_refuses_is_not() {
         let aliases = argument.get_all_aliases().unwrap_or_default();
         longs.into_iter().chain(aliases).map(str::to_owned).collect::<Vec<_>>()
     };
-    for entry in TABLE.iter().filter(|entry| entry.program == Program::Nprobe) {
+    for entry in Program::Nprobe.table() {
         let by_short =
             entry.short.map(|short| command.get_arguments().any(|one| one.get_short() == Some(short)));
         let by_long =

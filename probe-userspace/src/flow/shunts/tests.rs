@@ -6,11 +6,11 @@ use std::time::Duration;
 use flow_wire::record::FlowRecord;
 use proptest::prelude::*;
 use xdp_abi::headers::{Fragment, Headers};
-use xdp_abi::key::{Direction, FlowKey};
-use xdp_abi::protocol::TCP;
+use xdp_abi::key::Direction;
 
 use super::*;
 use crate::flow::{Budget, Settings};
+use crate::meter::testing::key;
 use crate::packet::Packet;
 use crate::source::xdp::shunt::{Grace, Table};
 use crate::survive::{Parts, Shape};
@@ -22,25 +22,6 @@ const ACK: u8 = 16;
 const SYN: u8 = 2;
 const FIN: u8 = 1;
 const RST: u8 = 4;
-
-fn key(port: u16) -> FlowKey {
-    let end = |n: u8| {
-        let mut address = [0; 16];
-        address[..4].copy_from_slice(&[192, 0, 2, n]);
-        address
-    };
-    FlowKey {
-        low_address: end(1),
-        high_address: end(2),
-        low_port: port,
-        high_port: 443,
-        vlan: 0,
-        customer_vlan: 0,
-        protocol: TCP,
-        ip_version: 4,
-        zero: [0; 2],
-    }
-}
 
 /// Ports of flows, of which the second half have the places of the first.
 fn ports() -> [u16; 12] {

@@ -4,13 +4,13 @@
 use std::cell::RefCell;
 
 use xdp_abi::headers::{Fragment, Headers};
-use xdp_abi::key::{Direction, FlowKey};
-use xdp_abi::protocol::TCP;
+use xdp_abi::key::Direction;
 use xdp_abi::shunt::{PLACES, index};
 
 use super::*;
 use crate::export::KernelSide;
 use crate::flow::Shunts;
+use crate::meter::testing::key;
 use crate::packet::Packet;
 use crate::source::xdp::shunt::{Grace, Shunt, Table};
 use flow_wire::ledger::QueueTerms;
@@ -26,25 +26,6 @@ const SETTINGS: Settings = Settings { capacity: 12, ..super::SETTINGS };
 
 fn shape() -> Shape {
     Shape { buckets: Cache::buckets_for(&SETTINGS), ring: RING, places: PLACES as usize }
-}
-
-fn key(port: u16) -> FlowKey {
-    let end = |n: u8| {
-        let mut address = [0; 16];
-        address[..4].copy_from_slice(&[192, 0, 2, n]);
-        address
-    };
-    FlowKey {
-        low_address: end(1),
-        high_address: end(2),
-        low_port: port,
-        high_port: 443,
-        vlan: 0,
-        customer_vlan: 0,
-        protocol: TCP,
-        ip_version: 4,
-        zero: [0; 2],
-    }
 }
 
 /// Two ports whose flows have one place.
