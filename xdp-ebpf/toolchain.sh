@@ -50,12 +50,12 @@ need_linker() {
 }
 
 # compile NAME OUT SYSROOT CARGO...: the object by this linker and this cargo, paths of this machine taken out, without
-# DWARF.
+# DWARF. In order, which is bpf-linker's default, memory is cleared by a call, octet by octet: two thirds of what a packet cost.
 compile() {
   local folder=$cache/$1 out=$2 sysroot=$3
   shift 3
   (cd "$root/xdp-ebpf" && PATH=$folder/bin:$PATH RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$folder/target \
-    RUSTFLAGS="-C debuginfo=2 -C link-arg=--btf -C target-cpu=v3 --remap-path-prefix=$root=/gannet --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$sysroot/lib/rustlib/src=/rust" \
+    RUSTFLAGS="-C debuginfo=2 -C link-arg=--btf -C link-arg=--disable-expand-memcpy-in-order -C target-cpu=v3 --remap-path-prefix=$root=/gannet --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$sysroot/lib/rustlib/src=/rust" \
     "$@" build --quiet --release --locked --target bpfel-unknown-none -Zbuild-std=core) || die "the program does not compile"
   install -m 0644 "$folder/target/bpfel-unknown-none/release/gannet" "$out"
   local strip

@@ -23,13 +23,14 @@ use aya_ebpf::bindings::xdp_action;
 use aya_ebpf::macros::xdp;
 use aya_ebpf::programs::XdpContext;
 use count::Counters;
+use filter::Bank;
 use frame::Frame;
 use shunt::Way;
 use xdp_abi::filter::{selects_packet, selects_unmetered};
 use xdp_abi::headers::Headers;
 use xdp_abi::outcome::Outcome;
 use xdp_abi::spread;
-use xdp_abi::walk::{Link, walk_into};
+use xdp_abi::walk::{Link, walk_other, walk_plain};
 
 /// The entry point. `frags`: a frame may lie in several buffers; its headers are in the first one.
 #[xdp(frags)]
@@ -54,28 +55,35 @@ fn judge(ctx: &XdpContext, queue: u32, octets: u64) -> Outcome {
     if own::is_own(&frame, config) {
         return Outcome::PassedOwn;
     }
-    let filter = filter::Bank::in_force(config);
+    let filter = Bank::in_force(config);
+    // A variable of its own, which no function that is not inlined gets to see: it stays in registers.
+    let mut plain = Headers::EMPTY;
+    if walk_plain(&frame, &mut plain) {
+        return packet(&filter, queue, &plain, octets);
+    }
     let mut headers = Headers::EMPTY;
-    let spread = match walk_into(&frame, Link::Ethernet, &mut headers) {
-        Ok(()) if selects_packet(&filter, &headers) => return metered(queue, &headers, octets),
+    match walk_other(&frame, Link::Ethernet, &mut headers) {
+        Ok(()) => packet(&filter, queue, &headers, octets),
         Err(reason) if selects_unmetered(&filter, &reason) => {
-            spread::of_mac_addresses(&frame, Link::Ethernet)
+            sockets::redirect(queue, spread::of_mac_addresses(&frame, Link::Ethernet))
         }
-        _ => return Outcome::PassedFilter,
-    };
-    sockets::redirect(queue, spread)
+        Err(_) => Outcome::PassedFilter,
+    }
 }
 
 /// A packet of a flow: counted here, or handed to the worker. The shunt ends where it finds out that nobody listens any more: it
 /// would drop the frames of an interface that the host may need.
 #[inline(always)]
-fn metered(queue: u32, headers: &Headers, octets: u64) -> Outcome {
-    let spread = spread::of_headers(headers);
-    match shunt::way(headers, octets) {
+fn packet(filter: &Bank, queue: u32, headers: &Headers, octets: u64) -> Outcome {
+    if !selects_packet(filter, headers) {
+        return Outcome::PassedFilter;
+    }
+    let hash = headers.key.hash();
+    match shunt::way(headers, hash, octets) {
         Way::Counted => Outcome::Shunted,
-        Way::Up => sockets::redirect(queue, spread),
+        Way::Up => sockets::redirect(queue, spread::of_packet(headers, hash)),
         Way::Sample(index) => {
-            let outcome = sockets::redirect(queue, spread);
+            let outcome = sockets::redirect(queue, spread::of_packet(headers, hash));
             if let Outcome::PassedNoSocket = outcome {
                 shunt::stop(index);
             }

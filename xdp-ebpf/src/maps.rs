@@ -35,9 +35,6 @@ pub(crate) static KINDS: Array<u32, { map::BANKS as usize }> = Array::new();
 #[btf_map(name = "GANNET_SHUNT")]
 pub(crate) static SHUNT: Array<shunt::Head, 1, MMAPABLE> = Array::new();
 
-#[btf_map(name = "GANNET_SHUNT_TAGS")]
-pub(crate) static SHUNT_TAGS: Array<u64, { shunt::PLACES as usize }, MMAPABLE> = Array::new();
-
 #[btf_map(name = "GANNET_SHUNT_KEYS")]
 pub(crate) static SHUNT_KEYS: Array<shunt::Place, { shunt::PLACES as usize }, MMAPABLE> = Array::new();
 

@@ -1,12 +1,12 @@
 //! Flows that are counted here and go no further.
 
-use crate::maps::{SHUNT, SHUNT_COUNTS, SHUNT_KEYS, SHUNT_TAGS};
+use crate::maps::{SHUNT, SHUNT_COUNTS, SHUNT_KEYS};
 use aya_ebpf::helpers::generated::{bpf_get_smp_processor_id, bpf_ktime_get_coarse_ns};
 use xdp_abi::headers::Headers;
 use xdp_abi::key::Direction;
 use xdp_abi::shunt::{
     FLOWS, IDLE, LAYER2_OCTETS, OCTETS, PACKETS, PLACES, Place, Row, SIDE_WORDS, TCP_FLAGS, Verdict, Words,
-    index, is_candidate, judge, tag,
+    index, is_candidate, judge, taken,
 };
 
 /// Where a packet of a flow goes.
@@ -21,18 +21,17 @@ pub(crate) enum Way {
 
 /// Without shunted flows one load and one comparison, for another flow's packet two more.
 #[inline(always)]
-pub(crate) fn way(headers: &Headers, octets: u64) -> Way {
+pub(crate) fn way(headers: &Headers, hash: u64, octets: u64) -> Way {
     let Some(head) = SHUNT.get_ptr(0) else { return Way::Up };
     // SAFETY: a word of the map's value; user space writes it as one.
     let (flows, idle) = unsafe { ((&raw const (*head)[FLOWS]).read_volatile(), (*head)[IDLE]) };
     if flows == 0 || !is_candidate(headers) {
         return Way::Up;
     }
-    let hash = headers.key.hash();
     let at = index(hash);
-    let Some(there) = SHUNT_TAGS.get_ptr(at) else { return Way::Up };
-    // SAFETY: as above.
-    if unsafe { there.read_volatile() } != tag(hash) {
+    let (word, bit) = taken(at);
+    // SAFETY: as above; the word lies within the value for every index, which the verifier proves again.
+    if unsafe { head.cast::<u64>().add(word).read_volatile() } & bit == 0 {
         return Way::Up;
     }
     match found(headers, octets, at, idle) {

@@ -151,6 +151,7 @@ impl Entry {
             last_at: self.last_at,
             life_nanoseconds: self.life_nanoseconds,
             shunt: self.shunt,
+            shunt_at: self.shunt_at,
             tos: begun.tos,
             ttl_minimum: begun.ttl_minimum,
             ttl_maximum: begun.ttl_maximum,

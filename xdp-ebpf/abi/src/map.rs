@@ -10,10 +10,9 @@
 //! GANNET_PROTOCOLS [2·4]    FilterBits        (bank, protocol / 64) ─► a bit each     │ banks: one in force, one
 //! GANNET_KINDS     [2]      u32               bank ─► which kinds of words there are  ┘ free to be written
 //!
-//! GANNET_SHUNT        [1]           Head    how many flows are shunted, and when silence ends it  ┐ user space maps
-//! GANNET_SHUNT_TAGS   [8192]        u64     index ─► whose it is, 0 = nobody's                    │ these into its own
-//! GANNET_SHUNT_KEYS   [8192]        Place   index ─► key and state                                │ memory
-//! GANNET_SHUNT_COUNTS [CPUs · 8192] Row     CPU · 8192 + index ─► what was counted                ┘
+//! GANNET_SHUNT        [1]           Head    how many flows are shunted, which places are taken    ┐ user space maps
+//! GANNET_SHUNT_KEYS   [8192]        Place   index ─► key and state                                │ these into its own
+//! GANNET_SHUNT_COUNTS [CPUs · 8192] Row     CPU · 8192 + index ─► what was counted                ┘ memory
 //! ```
 
 use crate::outcome::{Count, Outcome};
@@ -37,8 +36,6 @@ pub const KINDS: &str = "GANNET_KINDS";
 
 /// One [`crate::shunt::Head`].
 pub const SHUNT: &str = "GANNET_SHUNT";
-/// Tags by [`crate::shunt::index`].
-pub const SHUNT_TAGS: &str = "GANNET_SHUNT_TAGS";
 /// [`crate::shunt::Place`] by [`crate::shunt::index`].
 pub const SHUNT_KEYS: &str = "GANNET_SHUNT_KEYS";
 /// [`crate::shunt::Row`] by CPU and [`crate::shunt::index`]. The object has those of one CPU; the loader makes more.

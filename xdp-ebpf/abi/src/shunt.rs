@@ -2,8 +2,8 @@
 //! user space; and how the memory lies that both of them map.
 //!
 //! ```text
-//! hash of the key ─┬─► index ─► tag?  ── other ──────────────► up: to the worker, as if there was no shunt
-//!                  └─► tag       │ same
+//! hash of the key ─► index ─► taken?  ── no ─────────────────► up: to the worker, as if there was no shunt
+//!                                │ yes
 //!                                ▼
 //!                           key, stopped?  ── other, yes ────► up
 //!                                │
@@ -22,12 +22,16 @@ use crate::protocol::TCP;
 /// Places for flows, a power of two: one a flow, chosen by its hash alone.
 pub const PLACES: u32 = 8192;
 
-/// What holds for all places: a cache line, of which these words are used.
-pub type Head = [u64; 8];
+/// What every packet looks at: a cache line that holds for all places, of which these words are used; then a bit a place, set where a
+/// flow is. A kilobyte, which stays in the first cache whatever else goes through it; 64 bits a place did not
+/// (`perf/journal/2026-11-27-shunt-look.md`).
+pub type Head = [u64; TAKEN + PLACES as usize / 64];
 /// Word of [`Head`]: flows that are shunted; 0 = the program looks nowhere.
 pub const FLOWS: usize = 0;
 /// Word of [`Head`]: silence that stops a shunt, nanoseconds.
 pub const IDLE: usize = 1;
+/// First word of [`Head`] of those with the bits: see [`taken`].
+pub const TAKEN: usize = 8;
 
 /// A place: key and state.
 pub type Place = [u64; 16];
@@ -65,10 +69,10 @@ pub const fn index(hash: u64) -> u32 {
     hash as u32 & (PLACES - 1)
 }
 
-/// What stands for the flow beside its place; 0 is nobody's.
+/// Where in [`Head`] it stands whether a place is taken: the word, and its bit.
 #[inline(always)]
-pub const fn tag(hash: u64) -> u64 {
-    hash | 1
+pub const fn taken(index: u32) -> (usize, u64) {
+    (TAKEN + (index / 64) as usize, 1 << (index % 64))
 }
 
 /// Access to the words of one [`Place`].
@@ -84,7 +88,7 @@ pub trait Words {
     }
 }
 
-/// What happens to a packet whose tag is there.
+/// What happens to a packet whose place is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It goes to the worker.
@@ -145,6 +149,6 @@ fn is_of<W: Words>(place: &W, key: &FlowKey) -> bool {
 
 const _: () = {
     assert!(PLACES.is_power_of_two());
-    assert!(size_of::<Head>() == 64 && size_of::<Place>() == 128 && size_of::<Row>() == 64);
+    assert!(size_of::<Head>() == 64 + 1024 && size_of::<Place>() == 128 && size_of::<Row>() == 64);
     assert!(STOPPED * 8 >= size_of::<FlowKey>());
 };

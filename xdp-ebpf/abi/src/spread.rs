@@ -26,8 +26,14 @@ pub fn spread<B: Bytes + ?Sized>(frame: &B, link: Link, walked: &Result<Headers,
 /// Where a decoded packet arrives. For a fragment this may be another worker than its flow's, which [`of_key`] names.
 #[inline(always)]
 pub fn of_headers(headers: &Headers) -> u32 {
+    of_packet(headers, headers.key.hash())
+}
+
+/// The same by who knows the hash of the key already.
+#[inline(always)]
+pub fn of_packet(headers: &Headers, hash: u64) -> u32 {
     match headers.fragment {
-        Fragment::Whole => of_key(&headers.key),
+        Fragment::Whole => upper_half(hash),
         Fragment::First(_) | Fragment::Later(_) => upper_half(headers.key.address_hash()),
     }
 }

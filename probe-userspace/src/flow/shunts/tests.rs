@@ -46,7 +46,7 @@ struct Host {
     grace: Grace,
     now: u64,
     has_socket: bool,
-    /// Programs that have found the tag and not gone on yet.
+    /// Programs that have found the place taken and not gone on yet.
     begun: Vec<(Packet, usize)>,
     records: Vec<FlowRecord>,
     truth: BTreeMap<u16, [[u64; 3]; 2]>,
@@ -99,7 +99,7 @@ impl Host {
         }
     }
 
-    /// The program takes a packet up to where it has found the tag.
+    /// The program takes a packet up to where it has found the place taken.
     fn begin(&mut self, packet: Packet, cpu: usize) {
         if self.table.finds(&packet.headers) { self.begun.push((packet, cpu)) } else { self.up(packet) }
     }
@@ -291,6 +291,20 @@ fn an_elephant_that_was_refused_is_tried_again_a_second_later() {
     let host = host.check();
     let second = host.records.iter().find(|record| record.shunted_packet_delta_count == Some(9));
     assert_eq!(second.map(|record| record.packet_delta_count), Some(20), "{:?}", host.records);
+}
+
+#[test]
+fn an_elephant_that_was_refused_is_counted_once_however_many_records_it_has() {
+    let mut host = Host::new(64);
+    let ports = ports();
+    for _ in 0..30 {
+        host.send(ports[0], 0, ACK, 10);
+        host.send(ports[6], 0, ACK, 10);
+        host.pass(2 * SECOND);
+    }
+    assert_eq!(host.cache.shunt_terms().refused, [1, 0]);
+    let host = host.check();
+    assert!(host.records.iter().filter(|record| record.shunted_packet_delta_count.is_none()).count() > 2);
 }
 
 #[test]

@@ -332,7 +332,7 @@ fn loader(shunts: bool, cpus: usize) -> EbpfLoader<'static> {
     if shunts {
         loader.map_max_entries(map::SHUNT_COUNTS, PLACES * cpus as u32);
     } else {
-        for name in [map::SHUNT_TAGS, map::SHUNT_KEYS, map::SHUNT_COUNTS] {
+        for name in [map::SHUNT_KEYS, map::SHUNT_COUNTS] {
             loader.map_max_entries(name, 1);
         }
     }

@@ -79,10 +79,23 @@ pub fn walk<B: Bytes + ?Sized>(frame: &B, link: Link) -> Result<Headers, Unmeter
 /// The same into a place where anything may lie; after an error it means nothing.
 #[inline(always)]
 pub fn walk_into<B: Bytes + ?Sized>(frame: &B, link: Link, headers: &mut Headers) -> Result<(), Unmetered> {
-    if link == Link::Ethernet && plain::walk(frame, headers) {
+    if link == Link::Ethernet && walk_plain(frame, headers) {
         return Ok(());
     }
     *headers = Headers::EMPTY;
+    walk_other(frame, link, headers)
+}
+
+/// The first half of [`walk_into`], of an Ethernet frame: fills in all headers of a plain packet, which most are. `false` = it is not
+/// one, and nothing was touched.
+#[inline(always)]
+pub fn walk_plain<B: Bytes + ?Sized>(frame: &B, headers: &mut Headers) -> bool {
+    plain::walk(frame, headers)
+}
+
+/// The second half: the headers of any frame, into what was [`Headers::EMPTY`].
+#[inline(always)]
+pub fn walk_other<B: Bytes + ?Sized>(frame: &B, link: Link, headers: &mut Headers) -> Result<(), Unmetered> {
     match link {
         Link::Ethernet => {
             let header = frame.octets::<ETHERNET_OCTETS>(0).ok_or(Undecodable::LinkTruncated)?;

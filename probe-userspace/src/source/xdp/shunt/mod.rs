@@ -3,7 +3,7 @@
 //! ```text
 //! worker ──tag, key──► GANNET_SHUNT_* of each interface ◄── XDP program
 //!    ▲─────────────────── counts ◄──────────────────────────────┘
-//!    └── grace: no program that saw the tag is still running
+//!    └── grace: no program that found the place taken is still running
 //! ```
 //! A flow has the same place in the table of every interface, for its packets may come in by several: what it counts is the sum.
 //! No system call is made by a worker; the thread of [`Grace`] makes one for many ends.

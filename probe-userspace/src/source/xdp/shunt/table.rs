@@ -9,7 +9,7 @@ use std::time::Duration;
 use aya::maps::{Map, MapData};
 use flow_wire::ledger::Amount;
 use xdp_abi::key::FlowKey;
-use xdp_abi::shunt::{self, FLOWS, IDLE, LAST_AT, PLACES, SAMPLED_AT, STOPPED, tag};
+use xdp_abi::shunt::{self, FLOWS, IDLE, LAST_AT, PLACES, SAMPLED_AT, STOPPED, taken};
 
 use super::counted::{Counted, amount};
 use crate::survive::{Memory, Words};
@@ -20,7 +20,6 @@ const HEAD_WORDS: usize = size_of::<shunt::Head>() / 8;
 #[derive(Clone)]
 pub struct Table {
     head: Words,
-    tags: Words,
     counted: Counted,
     /// Places that ever had a flow.
     used: Arc<[AtomicBool]>,
@@ -45,7 +44,6 @@ impl Table {
     ) -> Result<Self, LoadError> {
         Ok(Self {
             head: words_of(&map, xdp_abi::map::SHUNT, HEAD_WORDS)?,
-            tags: words_of(&map, xdp_abi::map::SHUNT_TAGS, PLACES as usize)?,
             counted: Counted::of(&map, cpus)?,
             used: unused(),
         })
@@ -59,7 +57,7 @@ impl Table {
     /// The program counts this flow at its place from now on. `now` by CLOCK_MONOTONIC; `is_known`: of the other directions the
     /// first packet comes up.
     ///
-    /// The key first, then what makes it hold: who sees the tag of the one and the key of another flow finds that they differ.
+    /// The key first, then what makes it hold. Other workers have the other bits of the word.
     pub fn put_in(&self, place: usize, key: &FlowKey, now: u64, is_known: [bool; 2]) {
         self.used[place].store(true, Ordering::Relaxed);
         let words = self.counted.place(place);
@@ -71,13 +69,15 @@ impl Table {
         for (side, is_known) in is_known.into_iter().enumerate() {
             words[SAMPLED_AT + side].store(if is_known { now } else { 0 }, Ordering::Relaxed);
         }
-        self.tags[place].store(tag(key.hash()), Ordering::Release);
+        let (word, bit) = taken(place as u32);
+        self.head[word].fetch_or(bit, Ordering::Release);
         self.head[FLOWS].fetch_add(1, Ordering::Release);
     }
 
     /// The program looks for it no more, once those end that have begun.
     pub fn take_out(&self, place: usize) {
-        self.tags[place].store(0, Ordering::Release);
+        let (word, bit) = taken(place as u32);
+        self.head[word].fetch_and(!bit, Ordering::Release);
         self.head[FLOWS].fetch_sub(1, Ordering::Release);
     }
 
@@ -151,7 +151,6 @@ pub(crate) mod testing {
             let words = |count: usize| Memory::anonymous(count * 8).unwrap().words(count);
             Self {
                 head: words(HEAD_WORDS),
-                tags: words(places),
                 counted: Counted {
                     keys: words(places * PLACE_WORDS),
                     counts: words(CPUS * places * ROW_WORDS),
@@ -160,10 +159,10 @@ pub(crate) mod testing {
             }
         }
 
-        /// Whether the program finds the tag of this flow: then it goes on with [`Table::judge`], whatever happens meanwhile.
+        /// Whether the program finds the place of this flow taken: then it goes on with [`Table::judge`], whatever happens meanwhile.
         pub(crate) fn finds(&self, headers: &Headers) -> bool {
-            let hash = headers.key.hash();
-            let is_there = self.tags[index(hash) as usize].load(Ordering::Relaxed) == tag(hash);
+            let (word, bit) = taken(index(headers.key.hash()));
+            let is_there = self.head[word].load(Ordering::Relaxed) & bit != 0;
             is_there && self.head[FLOWS].load(Ordering::Relaxed) > 0 && is_candidate(headers)
         }
 
