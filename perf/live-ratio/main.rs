@@ -11,6 +11,9 @@
 //! fills the device's queue of 256 and burns its time on refusals; in one-core it has no priority, or the application would starve.
 //! The receivers are `gannet-baseline` (drop, xsk, tpacket) and `gannet-probe` as it is, whose books must balance.
 //!
+//! In one-core a generator flat out gets most of its frames refused, and gives them back under the same lock of its page pool as the
+//! receiver: it costs every receiver some hundred nanoseconds a frame that no NIC has (`perf/journal/2026-11-27-shunt-look.md`).
+//!
 //! `--turns shunt` has the probe without and with a shunt instead, and `--elephants` the traffic for it.
 
 mod measure;
@@ -110,12 +113,14 @@ impl Turns {
                 Way::Drop,
                 Way::Xsk("poll"),
                 Way::Probe("poll"),
+                Way::Xsk("nap"),
+                Way::Probe("nap"),
                 Way::Xsk("spin"),
                 Way::Probe("spin"),
                 Way::Probe("adaptive"),
                 Way::Tpacket,
             ],
-            Self::Shunt => &[Way::Drop, Way::Probe("poll"), Way::Shunted("poll")],
+            Self::Shunt => &[Way::Drop, Way::Probe("nap"), Way::Shunted("nap")],
         }
     }
 }

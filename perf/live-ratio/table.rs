@@ -11,13 +11,14 @@ use super::{Cli, Layout, Round, Way};
 const HEADROOM: f64 = 1.5;
 
 /// Whose rates are compared: goals are set for these.
-const PAIRS: [(Way, Way); 6] = [
+const PAIRS: [(Way, Way); 7] = [
     (Way::Probe("poll"), Way::Xsk("poll")),
+    (Way::Probe("nap"), Way::Xsk("nap")),
     (Way::Probe("spin"), Way::Xsk("spin")),
     (Way::Probe("adaptive"), Way::Xsk("poll")),
     (Way::Probe("poll"), Way::Tpacket),
     (Way::Probe("spin"), Way::Tpacket),
-    (Way::Shunted("poll"), Way::Probe("poll")),
+    (Way::Shunted("nap"), Way::Probe("nap")),
 ];
 
 /// Those that took turns.

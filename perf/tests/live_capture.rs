@@ -88,7 +88,7 @@ fn xdp_in_generic_mode_finds_what_is_there() {
 /// Two workers on one queue hand packets to each other, awake or asleep.
 #[test]
 fn however_a_worker_waits_it_finds_what_is_there() {
-    for wait in ["poll", "spin", "adaptive"] {
+    for wait in ["nap", "poll", "spin", "adaptive"] {
         compare(1, &format!("--capture xdp --workers 1 --wait {wait}"));
         compare(1, &format!("--capture xdp --workers 2 --wait {wait}"));
         compare(1, &format!("--capture packet --workers 1 --wait {wait}"));

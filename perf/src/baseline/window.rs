@@ -10,7 +10,10 @@ use super::threads;
 use crate::kernel::thread;
 
 /// One sleep at most, as the probe's worker: so that an end is noticed.
-const NAP: Duration = Duration::from_millis(100);
+const LONGEST_SLEEP: Duration = Duration::from_millis(100);
+/// A nap, and how soon packets have to come that are worth one: the probe's.
+const NAP: Duration = Duration::from_micros(50);
+const BRISK: Duration = Duration::from_micros(200);
 /// The first packet comes within this: a generator makes its frames first.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -19,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub enum Wait {
     /// Sleep in poll(2).
     Poll,
+    /// The same; while packets keep coming, for a moment that nobody ends.
+    Nap,
     /// Look again.
     Spin,
 }
@@ -113,7 +118,11 @@ pub fn run<R: Receiver>(
         receiver: threads::allowed_cpus(std::process::id()),
         napi: napi.into_iter().map(|(name, thread)| (name, threads::allowed_cpus(thread))).collect(),
     };
-    let wait = if wait == Wait::Poll { "poll" } else { "spin" };
+    let wait = match wait {
+        Wait::Poll => "poll",
+        Wait::Nap => "nap",
+        Wait::Spin => "spin",
+    };
     Ok(last.since(&first, (R::WAY, wait, interface), placement))
 }
 
@@ -132,6 +141,7 @@ fn receive<R: Receiver>(
 ) -> Result<(), Error> {
     let start = Instant::now();
     let (mut began, mut moved) = (Duration::ZERO, false);
+    let (mut brisk, mut lay_down) = (false, None);
     loop {
         let now = start.elapsed();
         if moved {
@@ -143,8 +153,15 @@ fn receive<R: Receiver>(
         let taken = receiver.take()?;
         done.amount += taken;
         (began, moved) = (now, taken.packets > 0);
-        if !moved && wait == Wait::Poll {
-            receiver.wait(NAP)?;
+        if moved {
+            brisk = lay_down.take().map_or(brisk, |then| now - then < BRISK);
+            continue;
+        }
+        brisk &= lay_down.replace(now).is_none();
+        match wait {
+            Wait::Spin => {}
+            Wait::Nap if brisk => std::thread::sleep(NAP),
+            Wait::Poll | Wait::Nap => receiver.wait(LONGEST_SLEEP)?,
         }
     }
 }

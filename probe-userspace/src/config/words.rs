@@ -284,8 +284,9 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub xdp_mode: Option<XdpModeWord>,
 
-    /// What a worker does when nothing comes: poll, spin or adaptive [default: poll]
-    ///   poll      it sleeps until the kernel wakes it
+    /// What a worker does when nothing comes: nap, poll, spin or adaptive [default: nap]
+    ///   nap       it sleeps until the kernel wakes it; while packets keep coming, for some 100 microseconds, and nobody has to
+    ///   poll      it sleeps until the kernel wakes it, always: for a worker on the core of its NAPI
     ///   spin      it never sleeps: the most packets, and a whole core each, whatever comes
     ///   adaptive  it spins for 50 microseconds after the last packet, then sleeps
     #[arg(
@@ -402,8 +403,10 @@ pub enum XdpModeWord {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitWord {
-    /// Sleep.
+    /// Sleep; nap while packets keep coming.
     #[default]
+    Nap,
+    /// Sleep.
     Poll,
     /// Never sleep.
     Spin,
@@ -415,6 +418,7 @@ impl From<WaitWord> for Wait {
     fn from(word: WaitWord) -> Self {
         match word {
             WaitWord::Poll => Self::Poll,
+            WaitWord::Nap => Self::Nap,
             WaitWord::Spin => Self::Spin,
             WaitWord::Adaptive => Self::Adaptive,
         }

@@ -28,7 +28,7 @@ use crate::source::xdp::shunt::Table;
 use crate::source::{LinkLayer, Source};
 use crate::spool::Statistics;
 use crate::telemetry::Board;
-use crate::worker::{Clock, Cut, Handover, Sightings};
+use crate::worker::{Clock, Cut, Handover, NAP_FRAMES, Sightings, Wait};
 
 /// Opens everything; nothing comes in before the doors are opened.
 pub(super) fn stage(
@@ -66,7 +66,7 @@ pub(super) fn stage(
         pins: opened.pins,
         ring_slots: opened.ring_slots,
         clock,
-        wait: capture.wait,
+        wait: wait(plan, capture),
         shunt: plan.shunt(capture).map(|threshold| (threshold, opened.shunts)),
     })
 }
@@ -84,6 +84,15 @@ pub(super) struct Opened {
     pub ring_slots: u32,
     /// Of all programs that count flows themselves.
     pub shunts: Vec<Table>,
+}
+
+/// Rings that a nap may fill are looked after by whoever is woken.
+fn wait(plan: &Plan, capture: &Capture) -> Wait {
+    let shallowest = plan.ports.iter().map(|port| capture.depth.frames(port.queues.len())).min();
+    match capture.wait {
+        Wait::Nap if shallowest.is_some_and(|frames| frames < NAP_FRAMES) => Wait::Poll,
+        wait => wait,
+    }
 }
 
 /// Packet sockets are spread by addresses, so that a flow and its fragments are in one worker anyway: each stands alone.

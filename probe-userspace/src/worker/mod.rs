@@ -40,7 +40,7 @@ pub use sightings::Sightings;
 use stages::Stopwatch;
 pub use stages::{Stage, Stages};
 pub use steering::Steering;
-pub use wait::Wait;
+pub use wait::{NAP_FRAMES, Wait};
 use wait::{Next, Patience};
 
 /// What the hand of the cache may do after a burst, so that packets wait for it no longer than some 40 us whatever ends: at
@@ -157,7 +157,7 @@ impl Worker {
             }
             // A hand that is behind goes on instead of sleeping.
             if found.packets || found.hand == Hand::Behind {
-                self.patience.moved();
+                self.patience.moved(now);
                 self.watch.moved(now);
             } else {
                 self.rest(&mut sources, now, found.hand, control);
@@ -179,6 +179,11 @@ impl Worker {
         match self.patience.idle(now) {
             Next::Again => std::hint::spin_loop(),
             Next::Look => control.wait(sources, handover.wake(), Duration::ZERO),
+            Next::Nap => {
+                control.wait(sources, handover.wake(), Duration::ZERO);
+                self.watch.sleeps();
+                std::thread::sleep(wait::NAP);
+            }
             Next::Sleep if handover.lie_down() => {
                 self.watch.sleeps();
                 control.wait(sources, handover.wake(), longest);
