@@ -36,6 +36,16 @@ pub(super) fn text(registry: &Registry, ledger: &Ledger, inputs: &[Arc<InputStat
     gauge("collector_ledger_lost_records", "Records that probe or bus dropped", ledger.lost.records);
     gauge("collector_ledger_twins", "Identities that two live probes have", ledger.twins.len() as u64);
     gauge("collector_ledger_lost_batches", "Batches that held them", ledger.lost.batches);
+    gauge(
+        "collector_ledger_missed_publisher_messages",
+        "Messages of publishers that are none of ours that did not come, by their numbers",
+        ledger.lost.publisher_messages,
+    );
+    gauge(
+        "collector_ledger_told_publisher_losses",
+        "Packets and flows that publishers that are none of ours say they lost",
+        ledger.lost.publisher_told,
+    );
     for (fate, batches) in ledger.fates() {
         let name = format!("collector_ledger_{fate}_batches");
         gauge(&name, &format!("Batches that the ledger names {fate}"), batches);

@@ -63,6 +63,11 @@ impl Feed {
         }
     }
 
+    /// Hands over what there was no room for; waits while there is none.
+    pub(super) fn insist(&self, parked: Parked) -> Result<(), Gone> {
+        self.send(parked.0)
+    }
+
     /// In a build with faults: what came is counted, and then lost or handed over twice.
     fn count(&self, mut arrived: Arrived) -> Result<Arrived, Gone> {
         self.status.count_message();

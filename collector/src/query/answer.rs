@@ -27,6 +27,7 @@ pub enum Cell {
 /// (136), as in the probe's JSON lines; `None` for a number that no version of the record has.
 pub fn end_reason_name(number: u64) -> Option<&'static str> {
     Some(match number {
+        0 => "not_told",
         1 => "idle_timeout",
         2 => "active_timeout",
         3 => "end_of_flow",

@@ -65,7 +65,7 @@ pub fn protocol(name: &str) -> Option<u64> {
 
 /// The number of a flow end reason's name, as in the JSON of a flow.
 pub fn end_reason(name: &str) -> Option<u64> {
-    (1..=5).find(|number| crate::query::answer::end_reason_name(*number) == Some(name))
+    (0..=5).find(|number| crate::query::answer::end_reason_name(*number) == Some(name))
 }
 
 impl Field {

@@ -168,7 +168,7 @@ fn with_silent_streams<'a>(
     streams
 }
 
-/// Packets that ring, device or probe dropped.
+/// Packets that ring, device or probe dropped, and what a publisher that is none of ours lost before it came here.
 fn lost_by_probe(books: &EpochBooks) -> Loss {
     let control = flow_wire::stamp::Stamp {
         probe: books.probe,
@@ -176,6 +176,12 @@ fn lost_by_probe(books: &EpochBooks) -> Loss {
         stream: StreamId::CONTROL,
         sequence: flow_wire::stamp::Sequence(0),
     };
-    let packets = books.message.as_ref().map_or(0, |message| second(&control, message).lost_packets);
-    Loss { packets, ..Loss::default() }
+    let Some(message) = &books.message else { return Loss::default() };
+    let publisher = message.publisher.as_ref();
+    Loss {
+        packets: second(&control, message).lost_packets,
+        publisher_messages: publisher.map_or(0, |publisher| publisher.missed_messages),
+        publisher_told: publisher.map_or(0, |publisher| publisher.told_sum()),
+        ..Loss::default()
+    }
 }

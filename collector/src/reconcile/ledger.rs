@@ -59,12 +59,17 @@ pub struct Loss {
     pub records: u64,
     /// Which held them.
     pub batches: u64,
+    /// Of publishers that are none of ours: messages that did not come, by their numbers. What was in them nobody knows.
+    pub publisher_messages: u64,
+    /// Packets and flows that such publishers say they lost themselves: their word.
+    pub publisher_told: u64,
 }
 
 impl Loss {
-    /// For `--max-loss`: in packets, as the probe counts; a record whose packets nobody told is one at least.
+    /// For `--max-loss`: in packets, as the probe counts; a record whose packets nobody told is one at least, and so is a message.
     pub fn count(&self) -> u64 {
-        self.packets.max(self.records)
+        let publishers = self.publisher_messages.saturating_add(self.publisher_told);
+        self.packets.max(self.records).saturating_add(publishers)
     }
 
     pub(super) fn plus(self, other: Self) -> Self {
@@ -72,6 +77,8 @@ impl Loss {
             packets: self.packets.saturating_add(other.packets),
             records: self.records.saturating_add(other.records),
             batches: self.batches.saturating_add(other.batches),
+            publisher_messages: self.publisher_messages.saturating_add(other.publisher_messages),
+            publisher_told: self.publisher_told.saturating_add(other.publisher_told),
         }
     }
 }

@@ -169,8 +169,8 @@ fn lost(cut: &StreamCut, cursor: Option<&CursorTerms>, terms: &StoredStream) -> 
     let discarded_batches = cursor.map_or(0, |cursor| cursor.discarded_batches).min(gone_at_most);
     let on_bus = lost_on_bus(cut, cursor, terms);
     Loss {
-        packets: 0,
         records: discarded.saturating_add(on_bus),
         batches: discarded_batches.max(terms.missing_batches),
+        ..Loss::default()
     }
 }

@@ -168,14 +168,26 @@ pub enum RefusalReason {
     Body,
     /// Its stamp is in the set with another CRC.
     Conflict,
+    /// A message of a publisher that is none of ours: neither header nor payload as ntop has them.
+    Publisher,
+    /// A flow in such a message that lacks what a flow needs, or has a value that does not fit; the others of it are stored.
+    Record,
     /// Its stream has as many gaps as a set can hold, or there are as many streams as the store takes.
     StreamFull,
 }
 
 impl RefusalReason {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Header, Self::TooLong, Self::Crc, Self::Body, Self::Conflict, Self::StreamFull];
+    pub const ALL: [Self; 8] = [
+        Self::Header,
+        Self::TooLong,
+        Self::Crc,
+        Self::Body,
+        Self::Conflict,
+        Self::Publisher,
+        Self::Record,
+        Self::StreamFull,
+    ];
 
     /// As in tables, metrics and JSON.
     pub const fn name(self) -> &'static str {
@@ -185,6 +197,8 @@ impl RefusalReason {
             Self::Crc => "crc",
             Self::Body => "body",
             Self::Conflict => "conflict",
+            Self::Publisher => "publisher",
+            Self::Record => "record",
             Self::StreamFull => "stream_full",
         }
     }

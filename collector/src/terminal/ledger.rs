@@ -54,7 +54,8 @@ fn wait_for_the_end(source: &Source, seconds: u64) -> Result<(), Error> {
 /// go on, of which nothing is unexplained. Books of nobody are never right.
 fn judge(answer: &Value, max_loss: Option<u64>, awaited: bool) -> Exit {
     let lost = |unit: &str| answer["lost"][unit].as_u64().unwrap_or(0);
-    let loss = lost("packets").max(lost("records"));
+    let publishers = lost("publisher_messages").saturating_add(lost("publisher_told"));
+    let loss = lost("packets").max(lost("records")).saturating_add(publishers);
     if answer["verdict"] == "residual" {
         Exit::Residual
     } else if list(&answer["epochs"]).is_empty() || awaited && answer["verdict"] != "balanced" {

@@ -15,6 +15,7 @@ pub(super) fn report(answer: &Value) -> String {
         let (name, number) = (name_of(epoch), cell(&epoch["epoch"]));
         line(&mut text, &format!("{name} epoch {number}: {}{drained}", state_of(epoch)));
         list(&epoch["identities"]).iter().for_each(|one| line(&mut text, &identity(one)));
+        publisher(&mut text, &epoch["message"]["publisher"]);
         for stream in list(&epoch["streams"]) {
             missing(&mut text, stream);
             list(&stream["fates"]).iter().for_each(|fated| line(&mut text, &fate(stream, fated)));
@@ -61,6 +62,31 @@ fn identity(identity: &Value) -> String {
     let (hop, scope, equation) =
         (cell(&identity["hop"]), cell(&identity["scope"]), cell(&identity["equation"]));
     format!("  {mark} {hop:<8} {scope:<24} {equation}")
+}
+
+/// Of one that is none of ours: what it lost, as far as that can be known.
+fn publisher(text: &mut String, terms: &Value) {
+    if terms.is_null() {
+        return;
+    }
+    let of = |term: &str| cell(&terms[term]);
+    line(
+        text,
+        &format!(
+            "  publisher {}: none of ours, so at most once, and what comes twice is stored twice; {} messages missed by their numbers, {} without one, \
+             {} restarts; {} messages and {} records refused; {} values have no column",
+            if terms["program"].is_null() { "(no name)".to_owned() } else { of("program") },
+            of("missed_messages"),
+            of("unnumbered_messages"),
+            of("restarts"),
+            of("refused_messages"),
+            of("records_refused"),
+            of("values_left_out"),
+        ),
+    );
+    for (reason, count) in terms["told"].as_object().into_iter().flatten().filter(|(_, count)| **count != 0) {
+        line(text, &format!("  publisher says that it lost {count}: {reason}"));
+    }
 }
 
 fn missing(text: &mut String, stream: &Value) {
@@ -126,14 +152,25 @@ fn verdict(answer: &Value) -> String {
     let hops: Vec<_> = list(&answer["hops"]).iter().map(cell).collect();
     let at = if hops.is_empty() { String::new() } else { format!(" at {}", hops.join(", ")) };
     format!(
-        "{}: residual {} ({} octets){at}; lost {} packets, {} records; doubled {} batches (stored once)",
+        "{}: residual {} ({} octets){at}; lost {} packets, {} records{}; doubled {} batches (stored once)",
         cell(&answer["verdict"]),
         cell(&answer["residual"]["packets"]),
         cell(&answer["residual"]["octets"]),
         cell(&answer["lost"]["packets"]),
         cell(&answer["lost"]["records"]),
+        of_publishers(&answer["lost"]),
         cell(&answer["doubled"]["batches"]),
     )
+}
+
+/// ` and 3 messages of other publishers, which say that they lost 5 more`
+fn of_publishers(lost: &Value) -> String {
+    match (lost["publisher_messages"].as_u64().unwrap_or(0), lost["publisher_told"].as_u64().unwrap_or(0)) {
+        (0, 0) => String::new(),
+        (messages, told) => {
+            format!(" and {messages} messages of other publishers, which say that they lost {told} more")
+        }
+    }
 }
 
 fn line(text: &mut String, line: &str) {

@@ -23,8 +23,9 @@ const flagsOf = (bits) => FLAG_ORDER.filter((bit) => bits & (1 << bit));
 export const flagLetters = (bits) => (bits === null ? '' : flagsOf(bits).map((bit) => FLAGS[bit][0]).join('') || '–');
 export const flagNames = (bits) => (bits === null ? 'none seen' : flagsOf(bits).map((bit) => FLAGS[bit][1]).join(' ') || 'none set');
 
-const END_REASONS = { idle_timeout: 'idle', active_timeout: 'active', end_of_flow: 'end of flow', forced_end: 'forced end', lack_of_resources: 'no room' };
+const END_REASONS = { not_told: '–', idle_timeout: 'idle', active_timeout: 'active', end_of_flow: 'end of flow', forced_end: 'forced end', lack_of_resources: 'no room' };
 const END_REASON_TITLES = {
+  not_told: 'the publisher, which is none of ours, does not tell it',
   idle_timeout: 'no packet for the idle timeout', active_timeout: 'older than the active timeout: the flow goes on in a next record',
   end_of_flow: 'FIN of both sides, or RST', forced_end: 'the probe stopped, or the file ended',
   lack_of_resources: 'its bucket in the flow cache was full',

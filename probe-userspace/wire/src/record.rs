@@ -73,6 +73,8 @@ pub struct FlowRecord {
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum FlowEndReason {
+    /// A publisher that is none of ours does not tell it. No probe of ours writes it, and it is not among [`ALL`](Self::ALL).
+    NotTold = 0,
     /// No packet for the idle timeout.
     IdleTimeout = 1,
     /// Older than the active timeout: the flow goes on in a next record.
@@ -86,7 +88,7 @@ pub enum FlowEndReason {
 }
 
 impl FlowEndReason {
-    /// All of them.
+    /// All that IPFIX has.
     pub const ALL: [Self; 5] =
         [Self::IdleTimeout, Self::ActiveTimeout, Self::EndOfFlow, Self::ForcedEnd, Self::LackOfResources];
 
@@ -98,6 +100,7 @@ impl FlowEndReason {
     /// As in JSON.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::NotTold => "not_told",
             Self::IdleTimeout => "idle_timeout",
             Self::ActiveTimeout => "active_timeout",
             Self::EndOfFlow => "end_of_flow",

@@ -133,7 +133,7 @@ fn json_has_numbers_dotted_numbers_or_names_as_keys() {
     );
 }
 
-/// By the offsets that a compiler gives ntopng's structures.
+/// By the offsets that a compiler gives ntopng's structures; behind the topic's NUL stands "gannet".
 #[test]
 fn headers_lie_as_ntopngs_structures_do() {
     let header = Header {
@@ -146,17 +146,17 @@ fn headers_lie_as_ntopngs_structures_do() {
     let frame = |header: Header, layout: Layout| {
         hexadecimal(header.write(layout, &mut [0xff; header::HEADER_OCTETS_MAX]))
     };
-    let flow = "666c6f77000000000000000000000000";
+    let flow = "666c6f770067616e6e65740000000000";
     assert_eq!(frame(header, Layout::V1), format!("{flow}03d4341201020304"));
     assert_eq!(frame(header, Layout::V2), format!("{flow}0300341201020304d4c3b2a1"));
     assert_eq!(frame(header, Layout::V3), format!("{flow}04020000341200003412000001020304d4c3b2a1"));
     let event = Header { topic: Topic::Event, payload: Payload::Json, ..header };
-    let name = "6576656e740000000000000000000000";
+    let name = "6576656e740067616e6e657400000000";
     assert_eq!(frame(event, Layout::V1), format!("{name}02d4341201020304"));
     assert_eq!(frame(event, Layout::V3), format!("{name}04000000341200003412000001020304d4c3b2a1"));
     let template =
         Header { topic: Topic::Template, payload: Payload::Compressed { octets: 0x9999 }, ..header };
-    let name = "74656d706c6174650000000000000000";
+    let name = "74656d706c6174650067616e6e657400";
     assert_eq!(frame(template, Layout::V2), format!("{name}0200341201020304d4c3b2a1"));
     assert_eq!(frame(template, Layout::V3), format!("{name}04040000999900003412000001020304d4c3b2a1"));
 }

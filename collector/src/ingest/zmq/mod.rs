@@ -2,12 +2,14 @@
 //!
 //! ```text
 //! HELLO each second ─► probe ─► ANSWER: welcome ─► batches of the session, in order ─► writer ─► committed ─► ACK
-//!                          └──► none, or a refusal ─► the public topics: once, and a gap in the sequences is a loss
+//!                          ├──► a refusal ─► the public topics: once, and a gap in the sequences is a loss
+//!                          └──► none ─► ntop's topics as well: a publisher that is none of ours (`foreign`)
 //! ```
 //!
-//! What a message has: topic, header frame, body; in a session a delivery frame before the header.
+//! What a message has: topic, header frame, body; in a session a delivery frame before the header; of somebody else two frames.
 
 mod backlog;
+mod foreign;
 mod keys;
 mod link;
 mod session;
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 use flow_wire::bus::Kind;
 use flow_wire::endpoint::{self, Endpoint};
 use flow_wire::header::{self, Header};
+use flow_wire::ntop::reader::TOPICS;
 use flow_wire::upstream::{Answer, CREDIT_MAX, Downstream, Hello, No, private_topic};
 use uuid::Uuid;
 
@@ -26,6 +29,7 @@ use super::message::read;
 use super::status::InputState;
 use crate::store::Bus;
 use backlog::{Backlog, FRAMES_MAX, Raw, receive};
+use foreign::{Foreign, Sender};
 use keys::Curve;
 use link::{Link, Trouble};
 use session::Sessions;
@@ -50,6 +54,9 @@ const BUSY_MILLISECONDS: i64 = 5;
 /// Messages read off the socket in a row, before one is looked into.
 const READ_MESSAGES: usize = 4_096;
 
+/// Messages that are looked into in a row: netflow2ng sends one for each flow.
+const LOOK_MESSAGES: usize = 64;
+
 /// A peer that does not go through the handshake is connected to anew: libzmq gives such a one up for ever.
 const ANEW_AFTER: Duration = Duration::from_secs(5);
 
@@ -58,6 +65,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(3);
 
 /// Topic, header, body.
 const PLAIN_FRAMES: usize = 3;
+
+/// Of somebody else: header, payload.
+const FOREIGN_FRAMES: usize = 2;
 
 /// One publisher.
 pub struct Zmq {
@@ -141,6 +151,7 @@ struct Reader<'a> {
     feed: Feed,
     sessions: Sessions,
     backlog: Backlog,
+    foreign: Foreign,
     parked: Option<Parked>,
     hello: Hello,
     private: String,
@@ -148,6 +159,10 @@ struct Reader<'a> {
     acknowledged: Instant,
     /// The public topics are subscribed.
     is_plain: bool,
+    /// And ntop's.
+    is_foreign: bool,
+    /// A probe of ours that is read as none of ours was warned of.
+    is_stranger_said: bool,
     /// Why there is no session, as the probe said last.
     refusal: Option<No>,
     trouble: Option<(Trouble, Instant)>,
@@ -164,12 +179,15 @@ impl<'a> Reader<'a> {
             feed,
             sessions: Sessions::new(zmq.store, CREDIT_MAX),
             backlog: Backlog::default(),
+            foreign: Foreign::new(&zmq.name, zmq.store),
             parked: None,
             hello,
             private: private_topic(&zmq.prefix, zmq.store),
             greeted: None,
             acknowledged: Instant::now(),
             is_plain: false,
+            is_foreign: false,
+            is_stranger_said: false,
             refusal: None,
             trouble: None,
         })
@@ -184,7 +202,9 @@ impl<'a> Reader<'a> {
         self.speak(now);
         self.fall_back(now)?;
         self.drain()?;
-        Ok(self.hand_over(now))
+        let handed = self.hand_over(now);
+        self.foreign.turn(now);
+        Ok(handed)
     }
 
     /// Looks whether somebody is there who does not understand us.
@@ -199,7 +219,8 @@ impl<'a> Reader<'a> {
         let since = self.trouble.map_or(now, |(_, since)| since);
         if now.duration_since(since) >= ANEW_AFTER && !self.zmq.endpoint.collector_binds {
             (self.socket, self.link) = self.zmq.open()?;
-            (self.is_plain, self.greeted, self.trouble) = (false, None, Some((trouble, now)));
+            (self.is_plain, self.is_foreign) = (false, false);
+            (self.greeted, self.trouble) = (None, Some((trouble, now)));
         }
         Ok(())
     }
@@ -222,30 +243,43 @@ impl<'a> Reader<'a> {
         let _ = self.socket.send(octets, zmq::DONTWAIT);
     }
 
-    /// Where a publisher keeps nothing for us, its public topics are read.
+    /// Where a publisher keeps nothing for us, its public topics are read; where it does not even answer, ntop's as well.
     fn fall_back(&mut self, now: Instant) -> Result<(), Error> {
         let is_silent =
             self.link.connections() > self.sessions.len() && self.link.stands_for(ANSWER_MAX, now);
-        if self.is_plain || !(self.refusal.is_some() || is_silent) {
+        let plain = is_silent || self.refusal.is_some();
+        let foreign = is_silent && (self.refusal.is_none() || self.zmq.endpoint.collector_binds);
+        if (self.is_plain || !plain) && (self.is_foreign || !foreign) {
             return Ok(());
         }
-        let why = self.refusal.map_or(
-            "the publisher does not answer: it is an older probe, or none of ours, or its --topic-prefix is another one",
-            No::mend,
-        );
+        let why = match (foreign, self.refusal) {
+            (false, Some(no)) => no.mend(),
+            _ => {
+                "the publisher does not answer: it is none of ours (nProbe, netflow2ng), whose messages for ntopng are read, or its \
+                 --topic-prefix is another one"
+            }
+        };
         tracing::warn!(
             input = self.zmq.name,
             "plain subscription, what is missed is lost and counted: {why}"
         );
-        self.subscribe_public(true)
+        self.subscribe_public(true, self.is_foreign || foreign)
     }
 
-    fn subscribe_public(&mut self, wanted: bool) -> Result<(), Error> {
-        for kind in Kind::ALL {
-            socket::subscribe(&self.socket, &kind.topic(&self.zmq.prefix), wanted)
-                .map_err(|cause| self.zmq.refused("subscribe", cause))?;
+    /// Says what is wanted of the public topics from now on, ours and ntop's.
+    fn subscribe_public(&mut self, plain: bool, foreign: bool) -> Result<(), Error> {
+        let refused = |cause| self.zmq.refused("subscribe", cause);
+        if plain != self.is_plain {
+            for kind in Kind::ALL {
+                socket::subscribe(&self.socket, &kind.topic(&self.zmq.prefix), plain).map_err(refused)?;
+            }
         }
-        self.is_plain = wanted;
+        if foreign != self.is_foreign {
+            for topic in TOPICS {
+                socket::subscribe(&self.socket, topic, foreign).map_err(refused)?;
+            }
+        }
+        (self.is_plain, self.is_foreign) = (plain, foreign);
         Ok(())
     }
 
@@ -268,15 +302,22 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// One message, where the writer has room.
+    /// A few messages, where the writer has room.
     fn hand_over(&mut self, now: Instant) -> Result<(), Gone> {
         if let Some(parked) = self.parked.take() {
             self.parked = self.feed.retry(parked)?;
         }
-        if self.parked.is_none()
-            && let Some(raw) = self.backlog.pop()
-        {
-            self.look_into(&raw, now)?;
+        for _ in 0..LOOK_MESSAGES {
+            if self.parked.is_some() {
+                break;
+            }
+            if let Some(arrived) = self.foreign.next() {
+                self.parked = self.feed.offer(arrived, None)?;
+            } else if let Some(raw) = self.backlog.pop() {
+                self.look_into(&raw, now)?;
+            } else {
+                break;
+            }
         }
         Ok(())
     }
@@ -300,6 +341,10 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             (true, _) => Ok(()),
+            (false, [header, payload]) if raw.count == FOREIGN_FRAMES => {
+                self.foreign(header, payload, now);
+                Ok(())
+            }
             (false, [_, header, body]) if raw.count == PLAIN_FRAMES => {
                 self.plain(Header::from_frame(header, body), body)
             }
@@ -322,6 +367,28 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// A message for ntopng. What is still on the way once nobody subscribes them any more is a copy.
+    fn foreign(&mut self, header: &[u8], payload: &[u8], now: Instant) {
+        if !self.is_foreign {
+            return;
+        }
+        match self.foreign.take(header, payload, now) {
+            Sender::Foreign => self.feed.status.set(
+                InputState::Running,
+                "receiving from a publisher that is none of ours: at most once, its losses are told by its numbers",
+            ),
+            Sender::Ours if self.sessions.len() == 0 && !self.is_stranger_said => {
+                self.is_stranger_said = true;
+                tracing::warn!(
+                    input = self.zmq.name,
+                    "a probe of ours publishes for ntopng here, which is not read; where nothing else comes of it, give its \
+                     --topic-prefix"
+                );
+            }
+            Sender::Ours => {}
+        }
+    }
+
     fn answered(&mut self, answer: &Answer, now: Instant) {
         if let Err(No::Version) = answer.session {
             self.refusal = Some(No::Version);
@@ -334,9 +401,9 @@ impl<'a> Reader<'a> {
                 self.sessions.welcome(answer.probe, session, now);
                 self.refusal = None;
                 // Where others may connect as well, one of them may need the public topics.
-                if self.is_plain && !self.zmq.endpoint.collector_binds {
+                if (self.is_plain || self.is_foreign) && !self.zmq.endpoint.collector_binds {
                     // It is tried again with the next answer.
-                    let _ = self.subscribe_public(false);
+                    let _ = self.subscribe_public(false, false);
                 }
             }
             Err(no) => {
@@ -346,8 +413,30 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What came of somebody else is stored, as far as there is time, and its books are closed: it will not send it again.
+    fn end_foreign(&mut self, until: Instant) -> Result<(), Gone> {
+        // What libzmq holds back at the stop is lost, as all that comes later.
+        let _ = self.drain();
+        while Instant::now() < until {
+            self.hand_over(Instant::now())?;
+            match (&self.parked, self.backlog.is_empty() && self.foreign.is_empty()) {
+                (Some(_), _) => std::thread::park_timeout(Duration::from_millis(BUSY_MILLISECONDS as u64)),
+                (None, true) => break,
+                (None, false) => {}
+            }
+        }
+        self.foreign.close();
+        if let Some(parked) = self.parked.take() {
+            self.feed.insist(parked)?;
+        }
+        while let Some(arrived) = self.foreign.next() {
+            self.feed.message(arrived)?;
+        }
+        Ok(())
+    }
+
     fn wait(&self) {
-        let time = match (self.backlog.is_empty(), &self.parked) {
+        let time = match (self.backlog.is_empty() && self.foreign.is_empty(), &self.parked) {
             (true, None) => POLL_MILLISECONDS,
             (false, None) => return,
             (_, Some(_)) => BUSY_MILLISECONDS,
@@ -359,6 +448,9 @@ impl<'a> Reader<'a> {
     /// What the writer has is committed within a second: the probe need not send it again.
     fn settle(mut self) {
         let until = Instant::now() + SETTLE_MAX;
+        if self.is_foreign && self.end_foreign(until).is_err() {
+            return;
+        }
         while !self.sessions.are_settled() && Instant::now() < until {
             std::thread::park_timeout(Duration::from_millis(POLL_MILLISECONDS as u64));
         }

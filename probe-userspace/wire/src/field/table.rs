@@ -144,7 +144,7 @@ pub static FIELDS: &[Field] = &[
         iana("flowEndReason", 136),
         v9("FLOW_END_REASON", 136),
         "why the record was made: a word (ntopng shows it)",
-        Word(|r| Some(reason(r.flow_end_reason))),
+        Word(|r| reason(r.flow_end_reason)),
     ),
     beyond(
         Some(iana("minimumTTL", 52)),
@@ -343,12 +343,13 @@ fn flags(record: &FlowRecord) -> Option<u64> {
 }
 
 /// ntopng takes no number here, and shows the text as it comes.
-const fn reason(reason: FlowEndReason) -> &'static str {
-    match reason {
+const fn reason(reason: FlowEndReason) -> Option<&'static str> {
+    Some(match reason {
+        FlowEndReason::NotTold => return None,
         FlowEndReason::IdleTimeout => "Idle Timeout",
         FlowEndReason::ActiveTimeout => "Active Timeout",
         FlowEndReason::EndOfFlow => "End of Flow",
         FlowEndReason::ForcedEnd => "Forced End",
         FlowEndReason::LackOfResources => "Lack of Resources",
-    }
+    })
 }

@@ -34,6 +34,8 @@ pub enum Unit {
     Records,
     /// Sealed batches.
     Batches,
+    /// Messages of a publisher that is none of ours.
+    Messages,
 }
 
 /// One identity with its numbers: left = right, but for what is in flight.
@@ -87,7 +89,7 @@ impl Identity {
     pub fn left_over_octets(&self) -> i64 {
         match self.unit {
             Unit::PacketsAndOctets => difference(&self.left, &self.right, |term| term.octets),
-            Unit::Packets | Unit::Records | Unit::Batches => 0,
+            Unit::Packets | Unit::Records | Unit::Batches | Unit::Messages => 0,
         }
     }
 
@@ -117,6 +119,7 @@ impl Identity {
             Unit::PacketsAndOctets | Unit::Packets => "packets",
             Unit::Records => "records",
             Unit::Batches => "batches",
+            Unit::Messages => "messages",
         };
         let octets = match (self.unit, self.left_over_octets()) {
             (Unit::PacketsAndOctets, octets) => format!(", {octets} octets"),

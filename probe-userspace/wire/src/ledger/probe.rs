@@ -41,6 +41,10 @@ pub const HANDOVER_PACKETS_MAX: u64 = 1 << 14;
 /// All identities of a message. `previous` is the message before it in the same epoch: what arrived in between bounds
 /// what a live one may have left over. Of a closed message it is not used.
 pub fn of_probe(message: &Message, previous: Option<&Message>) -> Vec<Identity> {
+    if let Some(publisher) = &message.publisher {
+        let sealed = message.cuts.iter().fold(0, |sum: u64, cut| sum.saturating_add(cut.records));
+        return publisher.identities(sealed);
+    }
     let mut identities = Vec::new();
     for queue in &message.queues {
         let bound = queue_bound(message, previous, queue);

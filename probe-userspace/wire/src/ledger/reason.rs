@@ -67,6 +67,48 @@ impl Unshunted {
     pub const ALL: [Self; 2] = [Self::PlaceTaken, Self::BucketFull];
 }
 
+/// What a publisher that is none of ours says that it lost itself, each by a counter of its events. Its word alone: no term of ours stands beside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// Packets that it dropped before they were in a flow.
+    PacketDrops,
+    /// Flows for which its export queue had no room.
+    ExportQueueFull,
+    /// Flows for which its cache had no room.
+    TooManyFlows,
+    /// Samples of sFlow that it dropped.
+    SflowSampleDrops,
+    /// Flows that it did not receive from its exporters.
+    FlowCollectionDrops,
+    /// Datagrams that its UDP socket dropped.
+    UdpSocketDrops,
+}
+
+impl Told {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::PacketDrops,
+        Self::ExportQueueFull,
+        Self::TooManyFlows,
+        Self::SflowSampleDrops,
+        Self::FlowCollectionDrops,
+        Self::UdpSocketDrops,
+    ];
+
+    /// Where it stands in an event (RFC 6901).
+    pub const fn pointer(self) -> &'static str {
+        match self {
+            Self::PacketDrops => "/packet_drops",
+            Self::ExportQueueFull => "/drops/export_queue_full",
+            Self::TooManyFlows => "/drops/too_many_flows",
+            Self::SflowSampleDrops => "/drops/sflow_pkt_sample_drops",
+            Self::FlowCollectionDrops => "/drops/flow_collection_drops",
+            Self::UdpSocketDrops => "/drops/flow_collection_udp_socket_drops",
+        }
+    }
+}
+
 /// Any reason, for metrics and messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
@@ -92,4 +134,8 @@ pub enum Reason {
     NotDelivered,
     /// The ring between two workers was full.
     HandoverFull,
+    /// A message of a publisher that is none of ours did not come, by its numbers. What was in it nobody knows.
+    PublisherMissed,
+    /// Such a publisher says so.
+    PublisherTold(Told),
 }

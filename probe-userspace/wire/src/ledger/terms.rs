@@ -260,6 +260,10 @@ pub struct Message {
     /// Batches that will never come over this bus, said once: they were discarded since the message before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tombstones: Vec<Tombstone>,
+    /// Written by a collector, never by a probe: it reads a publisher that is none of ours, and these are the books of what came of it. Then there are no
+    /// queues and no workers, and nothing upstream of `publisher` is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<super::PublisherTerms>,
 }
 
 /// Whose books a message closes instead of its own.

@@ -4,6 +4,7 @@
 //! Template ─► Encoder (tlv or json), prepared once
 //! records ─► Flows: at most 255 a message, below 64 KiB ─► payload ─┐
 //! [ header: topic, sizes, message number, source ] ◄────────────────┴─► [ payload ]      two frames
+//! reader: the same two frames of somebody else ─► records
 //! ```
 //!
 //! Read in ntopng's source (6.3): `include/ntop_typedefs.h` (headers), `src/ZMQCollectorInterface.cpp` (what it does with them),
@@ -13,6 +14,7 @@ pub mod compress;
 pub mod flows;
 pub mod header;
 pub mod json;
+pub mod reader;
 pub mod text;
 pub mod tlv;
 

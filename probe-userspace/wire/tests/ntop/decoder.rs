@@ -53,7 +53,9 @@ fn big(octets: &[u8]) -> u64 {
 
 pub(crate) fn head(frame: &[u8]) -> Head {
     let end = frame[..16].iter().position(|octet| *octet == 0).expect("a NUL behind the topic");
-    assert!(frame[end..16].iter().all(|octet| *octet == 0));
+    // Behind the NUL, where no reader of ntop's looks, a probe of ours says that it is one.
+    assert_eq!(frame[end + 1..16].split(|octet| *octet == 0).next().unwrap(), b"gannet");
+    assert!(frame[end + 7..16].iter().all(|octet| *octet == 0));
     let topic = String::from_utf8(frame[..end].to_vec()).unwrap();
     let version = frame[16];
     let number = |at: usize| big(&frame[at..at + 4]) as u32;
