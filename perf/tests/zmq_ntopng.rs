@@ -45,10 +45,15 @@ fn traffic(folder: &TempDir) -> Flows {
 fn subscribe(
     port: u16,
     binds: bool,
+    server: Option<&zmq::CurveKeyPair>,
     ended: Receiver<()>,
     heard: Sender<()>,
 ) -> JoinHandle<Vec<Vec<Vec<u8>>>> {
     let socket = zmq::Context::new().socket(zmq::SUB).unwrap();
+    if let Some(pair) = server {
+        socket.set_curve_server(true).unwrap();
+        socket.set_curve_secretkey(&pair.secret_key).unwrap();
+    }
     socket.set_rcvhwm(0).unwrap();
     socket.set_linger(0).unwrap();
     socket.set_rcvtimeo(SILENCE_MS).unwrap();
@@ -78,9 +83,19 @@ fn subscribe(
 
 /// Runs a probe over the traffic; what it said, and what a subscriber read.
 fn published(folder: &TempDir, binds: bool, words: &[&str]) -> (Finished, Vec<(Head, Vec<Flow>, String)>) {
+    published_to(folder, binds, None, words)
+}
+
+/// The same; `server` = the keys of a subscriber that is the server of an encrypted link.
+fn published_to(
+    folder: &TempDir,
+    binds: bool,
+    server: Option<&zmq::CurveKeyPair>,
+    words: &[&str],
+) -> (Finished, Vec<(Head, Vec<Flow>, String)>) {
     let port = free_port();
     let (end, ended) = channel();
-    let reader = subscribe(port, binds, ended, channel().0);
+    let reader = subscribe(port, binds, server, ended, channel().0);
     let url = format!("zmq://127.0.0.1:{port}");
     let ledger = folder.path().join("ledger");
     let probe = whole::reader(&folder.path().join("mix.pcap"), None, &["--ntopng", &url, "-T", TEMPLATE])
@@ -221,7 +236,7 @@ fn ntopng_and_a_collector_read_one_probe_at_the_same_time() {
     let url = format!("zmq://127.0.0.1:{port}");
     let (end, ended) = channel();
     let (hear, heard) = channel();
-    let reader = subscribe(port, false, ended, hear);
+    let reader = subscribe(port, false, None, ended, hear);
     let (capture, probes) = (folder.path().join("mix.pcap"), url.clone());
     let probe = std::thread::spawn(move || {
         let words = ["--ntopng", &probes, "-T", TEMPLATE, "--zmq-acknowledge", "require"];
@@ -238,6 +253,93 @@ fn ntopng_and_a_collector_read_one_probe_at_the_same_time() {
     wait_until("all is stored", PATIENCE, || collector.rows() == records(&messages)).unwrap();
     let (code, ledger) = collector.check_with(&["--max-loss", "0"]);
     assert_eq!((code, &ledger["verdict"]), (0, &"balanced".into()), "{ledger:#}");
+    collector.stop();
+}
+
+/// ntopng is the CURVE server of its link; a SUB socket with its secret key, which connects or binds.
+#[test]
+fn an_ntopng_that_is_the_curve_server_has_every_flow_and_another_key_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let truth = traffic(&folder);
+    let (ntopng, other) = (zmq::CurveKeyPair::new().unwrap(), zmq::CurveKeyPair::new().unwrap());
+    let text = |pair: &zmq::CurveKeyPair| zmq::z85_encode(&pair.public_key).unwrap();
+    let file = folder.path().join("zmq-key.pub");
+    std::fs::write(&file, text(&ntopng) + "\n").unwrap();
+    for (key, binds) in [(text(&ntopng), false), (file.display().to_string(), true)] {
+        let words = ["--zmq-encryption-key", &key, "--zmq-probe-mode"];
+        let (probe, messages) =
+            published_to(&folder, binds, Some(&ntopng), &words[..if binds { 3 } else { 2 }]);
+        assert_eq!(probe.code(), 0, "{key}: {}", probe.stderr);
+        assert_eq!(flows::differences(&truth, &sums(&messages)), Vec::<String>::new(), "{key}");
+        assert_sound(&messages, &truth, &key);
+    }
+    let (probe, messages) =
+        published_to(&folder, false, Some(&ntopng), &["--zmq-encryption-key", &text(&other)]);
+    assert_eq!((probe.code(), messages.len()), (0, 0), "{}", probe.stderr);
+    let (probe, messages) = published_to(&folder, false, None, &["--zmq-encryption-key", &text(&ntopng)]);
+    assert_eq!((probe.code(), messages.len()), (0, 0), "{}", probe.stderr);
+}
+
+/// More messages than libzmq holds for one subscriber, and than its connection does: it cannot have them all.
+fn much_traffic(folder: &TempDir) -> Flows {
+    let [capture, truth] = ["much.pcap", "truth"].map(|name| folder.path().join(name));
+    let words = "write --mix --flows 250000 --packets-max 3 --ipv6-share 30 --clients 60000 --seed 8";
+    let finished = Program::ours("gannet-replay")
+        .unwrap()
+        .args(words.split_whitespace())
+        .args([Path::new("--out"), &capture, Path::new("--truth"), &truth])
+        .run(PATIENCE)
+        .unwrap();
+    assert_eq!(finished.code(), 0, "{}", finished.stderr);
+    flows::read(&std::fs::read_to_string(truth).unwrap()).unwrap()
+}
+
+/// Subscribes everything and reads nothing.
+fn stuck(port: u16) -> zmq::Socket {
+    let socket = zmq::Context::new().socket(zmq::SUB).unwrap();
+    socket.set_rcvhwm(1).unwrap();
+    socket.set_rcvbuf(4_096).unwrap();
+    socket.set_linger(0).unwrap();
+    socket.set_rcvtimeo(SILENCE_MS).unwrap();
+    socket.set_subscribe(b"").unwrap();
+    socket.connect(&format!("tcp://127.0.0.1:{port}")).unwrap();
+    socket
+}
+
+/// Three readers of one socket: one acknowledges, one is as fast as ntopng, one has stopped reading. The last one loses its own messages alone.
+#[test]
+fn a_subscriber_that_is_stuck_costs_ntopng_and_a_collector_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let truth = much_traffic(&folder);
+    let port = free_port();
+    let url = format!("zmq://127.0.0.1:{port}");
+    let (end, ended) = channel();
+    let (hear, heard) = channel();
+    let stuck = stuck(port);
+    let reader = subscribe(port, false, None, ended, hear);
+    let (capture, ledger) = (folder.path().join("much.pcap"), folder.path().join("ledger"));
+    let words = ["--ntopng", &url, "-T", TEMPLATE, "--zmq-acknowledge", "require"];
+    let probe = whole::reader(&capture, None, &words).args([Path::new("--ledger"), &ledger]);
+    let probe = std::thread::spawn(move || probe.run(PATIENCE).unwrap());
+    heard.recv_timeout(PATIENCE).unwrap();
+    let collector = Collector::start(&folder.path().join("store"), None, &["-i", &url]);
+    let probe = probe.join().unwrap();
+    assert_eq!(probe.code(), 0, "{}", probe.stderr);
+    end.send(()).unwrap();
+    let messages: Vec<_> = reader.join().unwrap().iter().map(|frames| decoder::message(frames)).collect();
+    assert_eq!(flows::differences(&truth, &sums(&messages)), Vec::<String>::new());
+    assert_sound(&messages, &truth, "beside a stuck one");
+    wait_until("all is stored", PATIENCE, || collector.rows() == records(&messages)).unwrap();
+    let (code, books) = collector.check_with(&["--max-loss", "0"]);
+    assert_eq!((code, &books["verdict"]), (0, &"balanced".into()), "{books:#}");
+
+    let flow = |frames: &[Vec<u8>]| frames.len() == 2 && frames[0].starts_with(b"flow\0");
+    let sent = messages.iter().filter(|(head, _, _)| head.topic == "flow").count();
+    let mut read = 0;
+    while let Ok(frames) = stuck.recv_multipart(0) {
+        read += usize::from(flow(&frames));
+    }
+    assert!(read > 0 && read < sent, "it was there, and it was stuck: {read} of {sent} messages of flows");
     collector.stop();
 }
 

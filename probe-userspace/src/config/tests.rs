@@ -4,7 +4,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 
 use super::*;
-use crate::export::zmq::Acknowledge;
+use crate::export::zmq::{Acknowledge, ReaderKey};
 
 fn interface(name: &str) -> Interface {
     Interface {
@@ -150,6 +150,14 @@ fn whoever_names_a_key_gets_encryption() {
     let key = zmq("--zmq-encryption-key /keys/zmq-key.priv").encryption.unwrap().key;
     assert_eq!(key.as_deref(), Some(Path::new("/keys/zmq-key.priv")));
     assert!(zmq("--zmq-clients /keys/clients").encryption.is_some());
+    let ntopng = "JTKVSB%%)wK0E.X)V>+}o?pNmC{O&4W4b!Ni{Lh6";
+    let (text, file) =
+        (zmq(&format!("--zmq-encryption-key {ntopng}")), zmq("--zmq-encryption-key /keys/zmq-key.pub"));
+    assert_eq!(text.encryption.unwrap().reader, Some(ReaderKey::Text(ntopng.parse().unwrap())));
+    assert_eq!(file.encryption.unwrap().reader, Some(ReaderKey::File("/keys/zmq-key.pub".into())));
+    let both =
+        load(&format!("-i eno1 --zmq-clients /keys/clients --zmq-encryption-key {ntopng}")).unwrap_err();
+    assert!(both.to_string().contains("that reader is the server"), "{both}");
 }
 
 #[test]

@@ -130,8 +130,9 @@ pub struct Words {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub zmq_encryption: bool,
 
-    /// Another secret key; the public one lies beside it, with .pub instead of .priv
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    /// ntopng's public key (40 characters, or its .pub file): it is the CURVE server then, and collectors of ours cannot read. Any other file: our own secret
+    /// key, the public one beside it with .pub instead of .priv
+    #[arg(long, value_name = "KEY|FILE", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zmq_encryption_key: Option<PathBuf>,
 

@@ -1,11 +1,13 @@
 //! `--zmq-acknowledge`, the keys of `--zmq-encryption`, and what ntopng is sent.
 
+use std::path::{Path, PathBuf};
+
 use flow_wire::endpoint::Endpoint;
 
 use super::ntopng::{self, Ntop};
 use super::words::AcknowledgeWord;
 use super::{Error, Words};
-use crate::export::zmq::{Acknowledge, Encryption};
+use crate::export::zmq::{Acknowledge, Encryption, ReaderKey};
 
 /// How ZMQ sinks are opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,10 +23,32 @@ pub struct Zmq {
 /// Who names a key or a list of keys wants encryption: nothing goes out in the clear because a word is missing.
 pub(super) fn zmq(words: &Words, sinks: &[Endpoint]) -> Result<Zmq, Error> {
     let acknowledge = acknowledge(words, sinks)?;
-    let (key, clients) = (words.zmq_encryption_key.clone(), words.zmq_clients.clone());
-    let is_wanted = words.zmq_encryption || key.is_some() || clients.is_some();
-    let encryption = Encryption { state_dir: super::check::state_dir(words), key, clients };
+    let (key, reader) = keys(words.zmq_encryption_key.as_deref());
+    let clients = words.zmq_clients.clone();
+    if reader.is_some() && clients.is_some() {
+        return Err(Error::Word {
+            option: "--zmq-clients",
+            value: clients.unwrap_or_default().display().to_string(),
+            reason: "--zmq-encryption-key has a reader's public key: that reader is the server, and lets in whom it likes".to_owned(),
+            mend: "leave one of the two out".to_owned(),
+        });
+    }
+    let is_wanted = words.zmq_encryption || key.is_some() || reader.is_some() || clients.is_some();
+    let encryption = Encryption { state_dir: super::check::state_dir(words), key, reader, clients };
     Ok(Zmq { acknowledge, encryption: is_wanted.then_some(encryption), ntop: ntopng::ntop(words, sinks)? })
+}
+
+/// nProbe's meaning is ntopng's public key, as text; in a file it ends with `.pub`, as ntopng and we write it. Any other file has our own secret key.
+fn keys(word: Option<&Path>) -> (Option<PathBuf>, Option<ReaderKey>) {
+    let Some(word) = word else { return (None, None) };
+    let text = word.to_str().and_then(|text| text.parse().ok()).filter(|_| !word.exists());
+    match text {
+        Some(key) => (None, Some(ReaderKey::Text(key))),
+        None if word.extension().is_some_and(|extension| extension == "pub") => {
+            (None, Some(ReaderKey::File(word.to_owned())))
+        }
+        None => (Some(word.to_owned()), None),
+    }
 }
 
 fn acknowledge(words: &Words, sinks: &[Endpoint]) -> Result<Acknowledge, Error> {

@@ -176,6 +176,17 @@ impl Pair {
         Ok(Self { secret: Secret(read_secret(secret)?), public: read_one(&public)? })
     }
 
+    /// One that is kept nowhere.
+    ///
+    /// # Errors
+    /// There is no CURVE.
+    pub fn of_this_run(make: impl FnOnce() -> Made) -> Result<Self, Error> {
+        let (public, secret) = make().map_err(Error::NoCurve)?;
+        let key =
+            |text: String| text.parse().map_err(|malformed: Malformed| Error::NoCurve(malformed.to_string()));
+        Ok(Self { public: key(public)?, secret: Secret(key(secret)?) })
+    }
+
     /// The pair of a directory; where it has none it is made there, readable by its owner alone. Says whether it was.
     ///
     /// # Errors

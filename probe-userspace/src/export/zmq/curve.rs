@@ -1,5 +1,6 @@
 //! Encryption: the probe is the CURVE server of its socket, whichever side binds. A collector needs its public key to
-//! connect, and where there is a list of clients its own key must be on it (ZeroMQ RFC 27/ZAP).
+//! connect, and where there is a list of clients its own key must be on it (ZeroMQ RFC 27/ZAP). Towards ntopng, which wants to be the server itself,
+//! the probe is a client with a key pair of this run, and ntopng's public key is what it needs; our collectors cannot read such an output.
 //!
 //! ```text
 //! peer's handshake ─► libzmq ─► inproc://zeromq.zap.01 ─► Gate: on the list? ─► 200 / 400 ─► libzmq ─► peer
@@ -26,15 +27,50 @@ pub struct Plan {
     pub state_dir: PathBuf,
     /// Another file with the secret key.
     pub key: Option<PathBuf>,
+    /// The reader is the server, and this is its public key; `None` = the probe is.
+    pub reader: Option<ReaderKey>,
     /// List of the clients that may connect; `None` = whoever has our public key.
     pub clients: Option<PathBuf>,
 }
 
+/// Where the public key of a reader is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReaderKey {
+    /// Here: it is no secret.
+    Text(Key),
+    /// In a file, as ntopng writes it.
+    File(PathBuf),
+}
+
+impl ReaderKey {
+    fn read(&self) -> Result<Key, curve::Error> {
+        match self {
+            Self::Text(key) => Ok(key.clone()),
+            Self::File(path) => curve::keys(path)?
+                .into_iter()
+                .next()
+                .ok_or_else(|| curve::Error::Empty { path: path.clone() }),
+        }
+    }
+}
+
 /// Keys, read.
 #[derive(Debug)]
-pub struct Curve {
-    pair: Pair,
-    clients: Option<HashSet<Key>>,
+pub enum Curve {
+    /// We have a pair that lasts.
+    Server {
+        /// It.
+        pair: Pair,
+        /// Who may connect; `None` = anybody.
+        clients: Option<HashSet<Key>>,
+    },
+    /// The reader has.
+    Client {
+        /// Its public key.
+        server: Key,
+        /// Ours, of this run.
+        own: Pair,
+    },
 }
 
 impl Plan {
@@ -46,12 +82,18 @@ impl Plan {
         if ::zmq::has("curve") != Some(true) {
             return Err(curve::Error::NoCurve("it has no CURVE".to_owned()));
         }
+        if let Some(reader) = &self.reader {
+            tracing::info!(
+                "encryption: the reader is the CURVE server, as ntopng is; gannet-collector cannot read this output"
+            );
+            return Ok(Curve::Client { server: reader.read()?, own: Pair::of_this_run(make)? });
+        }
         let pair = match &self.key {
             Some(path) => Pair::read(path)?,
             None => self.own()?,
         };
         let clients = self.clients.as_deref().map(clients).transpose()?;
-        Ok(Curve { pair, clients })
+        Ok(Curve::Server { pair, clients })
     }
 
     /// Whether the files that were named can be read; nothing is made.
@@ -60,6 +102,7 @@ impl Plan {
     /// A file is not what it should be.
     pub fn check(&self) -> Result<(), curve::Error> {
         self.key.as_deref().map(Pair::read).transpose()?;
+        self.reader.as_ref().map(ReaderKey::read).transpose()?;
         self.clients.as_deref().map(clients).transpose()?;
         Ok(())
     }
@@ -84,17 +127,26 @@ fn make() -> Made {
 }
 
 impl Curve {
-    /// Makes a socket that is not bound yet a CURVE server. The 40 characters are libzmq's own form of a key.
+    /// Makes a socket that is not bound yet a CURVE server, or a client. The 40 characters are libzmq's own form of a key.
     pub(super) fn set(&self, socket: &::zmq::Socket) -> Result<(), ::zmq::Error> {
         let octets = |key: &str| ::zmq::z85_decode(key).map_err(|_| ::zmq::Error::EINVAL);
-        socket.set_curve_server(true)?;
-        socket.set_curve_publickey(&octets(self.pair.public.as_str())?)?;
-        socket.set_curve_secretkey(&octets(self.pair.secret.expose())?)
+        match self {
+            Self::Server { pair, .. } => {
+                socket.set_curve_server(true)?;
+                socket.set_curve_publickey(&octets(pair.public.as_str())?)?;
+                socket.set_curve_secretkey(&octets(pair.secret.expose())?)
+            }
+            Self::Client { server, own } => {
+                socket.set_curve_serverkey(&octets(server.as_str())?)?;
+                socket.set_curve_publickey(&octets(own.public.as_str())?)?;
+                socket.set_curve_secretkey(&octets(own.secret.expose())?)
+            }
+        }
     }
 
     /// Who answers for the list, in the context of the socket and before it is bound. `None` = there is no list.
     pub(super) fn gate(&self, context: &::zmq::Context) -> Result<Option<Gate>, ::zmq::Error> {
-        let Some(clients) = &self.clients else { return Ok(None) };
+        let Self::Server { clients: Some(clients), .. } = self else { return Ok(None) };
         let socket = context.socket(::zmq::ROUTER)?;
         socket.set_linger(0)?;
         socket.bind(ZAP_ENDPOINT)?;
@@ -165,7 +217,7 @@ mod tests {
     #[test]
     fn who_is_on_the_list_gets_in_and_nobody_else() {
         let ((known, octets), (_, other)) = (text(), text());
-        let curve = Curve {
+        let curve = Curve::Server {
             pair: Pair::in_directory(tempfile::tempdir().unwrap().path(), curve::PROBE_STEM, make).unwrap().0,
             clients: Some(HashSet::from([known])),
         };

@@ -39,7 +39,7 @@ use plain::Plain;
 use socket::milliseconds;
 use stores::{GivenUp, Peer, Stores};
 
-pub use curve::Plan as Encryption;
+pub use curve::{Plan as Encryption, ReaderKey};
 pub use socket::{Error, SEND_QUEUE_MESSAGES};
 
 /// Batches taken at once, and the time after which peers are heard though nothing is sent.

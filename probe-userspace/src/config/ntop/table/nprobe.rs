@@ -72,7 +72,7 @@ pub(super) const TABLE: &[Entry] = &[
         VALUE,
         "ntopng's public key",
         Same(
-            "ours is a file with the probe's own secret key: ntopng as the CURVE server is not spoken to yet",
+            "40 characters, or ntopng's `.pub` file; any other file is the probe's own secret key, for our collectors",
         ),
     ),
     entry(

@@ -9,7 +9,7 @@ const PUBLIC_FILE: &str = "zmq-key.pub";
 const SECRET_FILE: &str = "zmq-key.priv";
 
 fn plan(state_dir: &Path, clients: Option<PathBuf>) -> Encryption {
-    Encryption { state_dir: state_dir.to_owned(), key: None, clients }
+    Encryption { state_dir: state_dir.to_owned(), key: None, reader: None, clients }
 }
 
 /// Serves one batch until the thread is told to stop.
