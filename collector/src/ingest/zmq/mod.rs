@@ -12,15 +12,14 @@ mod backlog;
 mod foreign;
 mod keys;
 mod link;
+mod public;
 mod session;
 mod socket;
 
 use std::time::{Duration, Instant};
 
-use flow_wire::bus::Kind;
 use flow_wire::endpoint::{self, Endpoint};
 use flow_wire::header::{self, Header};
-use flow_wire::ntop::reader::TOPICS;
 use flow_wire::upstream::{Answer, CREDIT_MAX, Downstream, Hello, No, private_topic};
 use uuid::Uuid;
 
@@ -29,7 +28,7 @@ use super::message::read;
 use super::status::InputState;
 use crate::store::Bus;
 use backlog::{Backlog, FRAMES_MAX, Raw, receive};
-use foreign::{Foreign, Sender};
+use foreign::Foreign;
 use keys::Curve;
 use link::{Link, Trouble};
 use session::Sessions;
@@ -243,46 +242,6 @@ impl<'a> Reader<'a> {
         let _ = self.socket.send(octets, zmq::DONTWAIT);
     }
 
-    /// Where a publisher keeps nothing for us, its public topics are read; where it does not even answer, ntop's as well.
-    fn fall_back(&mut self, now: Instant) -> Result<(), Error> {
-        let is_silent =
-            self.link.connections() > self.sessions.len() && self.link.stands_for(ANSWER_MAX, now);
-        let plain = is_silent || self.refusal.is_some();
-        let foreign = is_silent && (self.refusal.is_none() || self.zmq.endpoint.collector_binds);
-        if (self.is_plain || !plain) && (self.is_foreign || !foreign) {
-            return Ok(());
-        }
-        let why = match (foreign, self.refusal) {
-            (false, Some(no)) => no.mend(),
-            _ => {
-                "the publisher does not answer: it is none of ours (nProbe, netflow2ng), whose messages for ntopng are read, or its \
-                 --topic-prefix is another one"
-            }
-        };
-        tracing::warn!(
-            input = self.zmq.name,
-            "plain subscription, what is missed is lost and counted: {why}"
-        );
-        self.subscribe_public(true, self.is_foreign || foreign)
-    }
-
-    /// Says what is wanted of the public topics from now on, ours and ntop's.
-    fn subscribe_public(&mut self, plain: bool, foreign: bool) -> Result<(), Error> {
-        let refused = |cause| self.zmq.refused("subscribe", cause);
-        if plain != self.is_plain {
-            for kind in Kind::ALL {
-                socket::subscribe(&self.socket, &kind.topic(&self.zmq.prefix), plain).map_err(refused)?;
-            }
-        }
-        if foreign != self.is_foreign {
-            for topic in TOPICS {
-                socket::subscribe(&self.socket, topic, foreign).map_err(refused)?;
-            }
-        }
-        (self.is_plain, self.is_foreign) = (plain, foreign);
-        Ok(())
-    }
-
     /// Empties the socket: see `backlog`.
     fn drain(&mut self) -> Result<(), Error> {
         let before = self.backlog.dropped;
@@ -341,10 +300,7 @@ impl<'a> Reader<'a> {
                 Ok(())
             }
             (true, _) => Ok(()),
-            (false, [header, payload]) if raw.count == FOREIGN_FRAMES => {
-                self.foreign(header, payload, now);
-                Ok(())
-            }
+            (false, [header, payload]) if raw.count == FOREIGN_FRAMES => self.foreign(header, payload, now),
             (false, [_, header, body]) if raw.count == PLAIN_FRAMES => {
                 self.plain(Header::from_frame(header, body), body)
             }
@@ -352,40 +308,6 @@ impl<'a> Reader<'a> {
                 let length = frames.get(1).map_or(0, |frame| frame.len());
                 self.plain(Err(header::Error::FrameLength(length)), &frames.concat())
             }
-        }
-    }
-
-    fn plain(&mut self, header: Result<Header, header::Error>, body: &[u8]) -> Result<(), Gone> {
-        // Of a probe that sends it to us for certain, this is a copy.
-        if header.as_ref().is_ok_and(|header| self.sessions.has(header.stamp.probe.0)) {
-            return Ok(());
-        }
-        if self.sessions.len() == 0 {
-            self.feed.status.set(InputState::Running, "receiving");
-        }
-        self.parked = self.feed.offer(read(Bus::Zmq, &self.zmq.name, header, body), None)?;
-        Ok(())
-    }
-
-    /// A message for ntopng. What is still on the way once nobody subscribes them any more is a copy.
-    fn foreign(&mut self, header: &[u8], payload: &[u8], now: Instant) {
-        if !self.is_foreign {
-            return;
-        }
-        match self.foreign.take(header, payload, now) {
-            Sender::Foreign => self.feed.status.set(
-                InputState::Running,
-                "receiving from a publisher that is none of ours: at most once, its losses are told by its numbers",
-            ),
-            Sender::Ours if self.sessions.len() == 0 && !self.is_stranger_said => {
-                self.is_stranger_said = true;
-                tracing::warn!(
-                    input = self.zmq.name,
-                    "a probe of ours publishes for ntopng here, which is not read; where nothing else comes of it, give its \
-                     --topic-prefix"
-                );
-            }
-            Sender::Ours => {}
         }
     }
 
@@ -411,28 +333,6 @@ impl<'a> Reader<'a> {
                 self.refusal = Some(no);
             }
         }
-    }
-
-    /// What came of somebody else is stored, as far as there is time, and its books are closed: it will not send it again.
-    fn end_foreign(&mut self, until: Instant) -> Result<(), Gone> {
-        // What libzmq holds back at the stop is lost, as all that comes later.
-        let _ = self.drain();
-        while Instant::now() < until {
-            self.hand_over(Instant::now())?;
-            match (&self.parked, self.backlog.is_empty() && self.foreign.is_empty()) {
-                (Some(_), _) => std::thread::park_timeout(Duration::from_millis(BUSY_MILLISECONDS as u64)),
-                (None, true) => break,
-                (None, false) => {}
-            }
-        }
-        self.foreign.close();
-        if let Some(parked) = self.parked.take() {
-            self.feed.insist(parked)?;
-        }
-        while let Some(arrived) = self.foreign.next() {
-            self.feed.message(arrived)?;
-        }
-        Ok(())
     }
 
     fn wait(&self) {

@@ -113,5 +113,5 @@ function drawVerdict(ledger) {
   mark(node, 'data-state', empty ? 'unknown' : sizeOf(ledger.residual) == 0 ? 'zero' : 'residual');
   write(node.children[0], empty ? '–' : count(sizeOf(ledger.residual)), empty ? '' : titleOf(ledger.residual));
   write(node.children[1], empty ? 'residual' : VERDICTS[ledger.verdict] ?? ledger.verdict);
-  write(node.children[2], lost.map(([unit, value]) => `${count(value)} ${unit} lost`).join(', '), lost.map(([unit, value]) => `${exact(value)} ${unit}`).join(', '));
+  write(node.children[2], lost.map(([unit, value]) => `${count(value)} ${unit.replace('_', ' ')} lost`).join(', '), lost.map(([unit, value]) => `${exact(value)} ${unit}`).join(', '));
 }
