@@ -263,7 +263,7 @@ pub struct Message {
     /// Written by a collector, never by a probe: it reads a publisher that is none of ours, and these are the books of what came of it. Then there are no
     /// queues and no workers, and nothing upstream of `publisher` is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub publisher: Option<super::PublisherTerms>,
+    pub publisher: Option<Box<super::PublisherTerms>>,
 }
 
 /// Whose books a message closes instead of its own.

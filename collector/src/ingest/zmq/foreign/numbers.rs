@@ -76,7 +76,7 @@ mod tests {
             let mut number = seed;
             let (mut known, mut came, mut missed) = (Numbers::default(), 0, 0);
             for at in 0..100 {
-                number = match (seed.wrapping_mul(31) ^ at * 7) % 11 {
+                number = match (seed.wrapping_mul(31) ^ (at * 7)) % 11 {
                     0 => at,
                     step => number.wrapping_add(step),
                 };

@@ -193,7 +193,7 @@ impl Source {
             cursors: vec![cursor],
             cuts: vec![self.cut],
             closed,
-            publisher: Some(self.terms.clone()),
+            publisher: Some(Box::new(self.terms.clone())),
             ..Message::default()
         }
     }

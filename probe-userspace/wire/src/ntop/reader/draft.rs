@@ -189,7 +189,7 @@ impl Draft {
         let is_v6 = match self.ip_version {
             Some(4) => false,
             Some(6) => true,
-            _ => !self.source[0].is_some_and(|address| !address.is_unspecified()) && self.source[1].is_some(),
+            _ => self.source[0].is_none_or(|address| address.is_unspecified()) && self.source[1].is_some(),
         };
         let of = |ends: [Option<IpAddr>; 2]| if is_v6 { ends[1].or(ends[0]) } else { ends[0].or(ends[1]) };
         let from = of(self.source).ok_or(Unusable::Lacks("a source address"))?;
