@@ -105,7 +105,7 @@ impl Shared {
         Self(Arc::new(Mutex::new(fill)))
     }
 
-    /// Lends frames to the kernel from the end of `frames` until one of both is exhausted; returns how many. Waits for the lock: for the
+    /// Lends frames to the kernel from the front of `frames` until one of both is exhausted; returns how many. Waits for the lock: for the
     /// start.
     pub fn give(&self, frames: &mut Vec<Frame>) -> u32 {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).give(frames)

@@ -26,12 +26,14 @@ impl Fill {
         self.ring.room(wanted)
     }
 
-    /// Lends frames to the kernel from the end of `frames` until one of both is exhausted, and publishes them. Returns how many.
+    /// Lends frames to the kernel from the front of `frames` until one of both is exhausted, and publishes them. Returns how many.
+    ///
+    /// In the order in which they came: the kernel then writes through the UMEM from one end to the other, and the caches see it
+    /// coming. Given from the back, each burst is turned round, and after some time no frame lies beside the one before it.
     pub fn give(&mut self, frames: &mut Vec<Frame>) -> u32 {
         let wanted = u32::try_from(frames.len()).unwrap_or(u32::MAX);
         let count = self.ring.room(wanted);
-        for _ in 0..count {
-            let Some(frame) = frames.pop() else { break };
+        for frame in frames.drain(..count as usize) {
             self.ring.write(self.umem.lend(frame));
         }
         self.ring.publish();

@@ -330,6 +330,26 @@ mod tests {
     }
 
     #[test]
+    fn frames_go_back_in_the_order_in_which_they_came_however_many_at_a_time() {
+        let umem = umem();
+        // SAFETY: one socket over this UMEM, so every chunk goes to one user.
+        let (mut user, mut kernel) = unsafe { testing::socket(&umem, 8, 0) };
+        assert_eq!(user.fill.give(&mut umem.allocate(8)), 8);
+        let lent = |kernel: &mut testing::Kernel| -> Vec<u64> {
+            assert_eq!(kernel.fill.available(8), 8);
+            (0..8).map(|index| kernel.fill.read(index)).collect()
+        };
+        let (mut order, mut burst) = (lent(&mut kernel), Burst::new(&umem));
+        for count in [3, 1, 5, 2] {
+            (0..count).for_each(|_| assert!(kernel.receive(b"a packet")));
+            assert_eq!(user.rx.receive(&mut burst), count);
+            user.fill.give(&mut burst.take_frames().collect());
+            order.rotate_left(count);
+            assert_eq!(lent(&mut kernel), order);
+        }
+    }
+
+    #[test]
     fn a_burst_that_is_dropped_full_loses_no_frame() {
         let umem = umem();
         // SAFETY: one socket over this UMEM, so every chunk goes to one user.
