@@ -14,6 +14,7 @@ pub mod ingest;
 pub mod query;
 pub mod reconcile;
 pub mod run;
+pub mod script;
 pub mod store;
 pub mod terminal;
 #[doc(hidden)]

@@ -1,7 +1,7 @@
 //! The collector's life: open the store, listen, read; on a signal drain, and end.
 //!
 //! ```text
-//! SIGTERM ─► inputs end ─► writer commits what is left ─► server ends
+//! SIGTERM ─► inputs end ─► writer commits what is left ─► scripts end ─► server ends
 //!            └──────────── DRAIN_MAX at most ──────────┘
 //! ```
 
@@ -21,6 +21,7 @@ use crate::config::Settings;
 use crate::ingest::{
     Counters, Failure, Feed, Input, InputState, InputStatus, Kafka, Keys, Stop, StoreStatus, Writer, Zmq,
 };
+use crate::script::{self, Scripts};
 use crate::store::Writer as _;
 use crate::store::duckdb::DuckDb;
 
@@ -50,6 +51,9 @@ pub enum Error {
         /// Why not.
         source: std::io::Error,
     },
+    /// Scripts.
+    #[error(transparent)]
+    Scripts(#[from] crate::script::Error),
     /// Threads or signals.
     #[error("the system refused {what}: {source}")]
     System {
@@ -98,7 +102,10 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     let inputs = inputs(settings, &store)?;
     let statuses: Vec<_> = inputs.iter().map(|(_, status, _)| Arc::clone(status)).collect();
     let watched = statuses.clone();
-    let mut writer = Writer::new(Box::new(store), counters, Arc::clone(&store_status));
+    let mut scripts =
+        settings.scripts.as_ref().map(|found| Scripts::find(found, &mut registry)).transpose()?;
+    let tap = scripts.as_ref().and_then(Scripts::tap);
+    let mut writer = Writer::new(Box::new(store), counters, Arc::clone(&store_status)).with_tap(tap);
     let fed: Vec<_> = inputs
         .into_iter()
         .filter_map(|(input, status, keeps)| Some((input, writer.feed(status, keeps)?)))
@@ -114,6 +121,9 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         audit: Default::default(),
     });
     runtime.spawn(api::audit(Arc::clone(&service)));
+    if let Some(scripts) = &mut scripts {
+        scripts.start(Arc::clone(&service) as Arc<dyn script::Api>).map_err(system("a thread"))?;
+    }
 
     let goodbye = Arc::new(Notify::new());
     let server = runtime.spawn(serve(listener, service, address, Arc::clone(&goodbye)));
@@ -131,6 +141,10 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     }
     tell(&[sd_notify::NotifyState::Ready]);
     let result = wait(&written, &stop).and_then(|()| ended_by_signal(&stop, &watched));
+    // Behind the last commit: what was stored is offered to them.
+    if let Some(scripts) = scripts {
+        scripts.stop();
+    }
     goodbye.notify_one();
     let _ = runtime.block_on(async { tokio::time::timeout(GOODBYE_MAX, server).await });
     runtime.shutdown_timeout(GOODBYE_MAX);

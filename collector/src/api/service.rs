@@ -121,6 +121,17 @@ impl Service {
     }
 }
 
+impl crate::script::Api for Service {
+    fn get(&self, path: &str, pairs: &[(String, String)]) -> Result<String, String> {
+        match path {
+            "/health" => Ok(self.health().1),
+            _ => self
+                .answer(path, pairs, crate::ingest::now_nanoseconds())
+                .map_err(|problem| problem.to_string()),
+        }
+    }
+}
+
 fn json(answer: &impl Serialize) -> Answer {
     Ok(serde_json::to_string(answer)?)
 }

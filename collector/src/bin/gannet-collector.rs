@@ -15,6 +15,8 @@ fn main() -> ExitCode {
     let exit = match &line.command {
         Some(Command::Query(query)) => terminal::query(query).map(|()| Exit::Done).unwrap_or_else(failed),
         Some(Command::Ledger(books)) => terminal::ledger(books).unwrap_or_else(failed),
+        Some(Command::Lua(lua)) => terminal::lua(lua).unwrap_or_else(failed),
+        Some(Command::LuaChild { .. }) => return collector::script::child::run(),
         None => collect(&line),
     };
     ExitCode::from(exit as u8)

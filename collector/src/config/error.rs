@@ -34,6 +34,35 @@ pub enum Error {
         /// Why not.
         cause: String,
     },
+    /// Of scripts.
+    #[error("--script-time-limit '{0}' is not 1 to 300 whole seconds: write 5s")]
+    ScriptTime(String),
+    /// Of scripts.
+    #[error("{option} {value} is not {least} to {most} megabytes: write 64")]
+    Megabytes {
+        /// Which option.
+        option: &'static str,
+        /// As given.
+        value: u64,
+        /// The smallest.
+        least: u64,
+        /// The largest.
+        most: u64,
+    },
+    /// Of scripts.
+    #[error(
+        "--script-allow '{0}' is not a host, or a host and a port: write hooks.example.org or kafka1:9092, once for each"
+    )]
+    Allow(String),
+    /// Settings of the producers of scripts.
+    #[error("of --script-kafka-conf: {0}")]
+    ScriptConf(flow_wire::kafka_conf::Error),
+    /// One of them.
+    #[error("of --script-kafka-conf: {0}")]
+    ScriptKey(Box<Error>),
+    /// Scripts themselves.
+    #[error(transparent)]
+    Scripts(#[from] crate::script::Error),
     /// Nothing to encrypt with.
     #[error(
         "--zmq-encryption needs --zmq-encryption-key FILE: a file with the probe's public key, its zmq-key.pub"
@@ -50,7 +79,7 @@ pub enum Error {
     /// A file with something else in it.
     #[error(
         "--config {path}: {cause}; the keys are input, store, http, topic-prefix, kafka-conf, zmq-encryption, \
-         zmq-encryption-key"
+         zmq-encryption-key, scripts-dir, script-time-limit, script-memory-limit, script-queue, script-kafka-conf, script-allow"
     )]
     File {
         /// As given.

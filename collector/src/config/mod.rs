@@ -1,11 +1,13 @@
 //! What the user asked for: command line over file over defaults.
 
+mod ask;
 mod error;
+mod script;
 
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser};
 use figment::Figment;
 use figment::providers::{Format as _, Serialized, Toml};
 use flow_wire::bus::TOPIC_PREFIX;
@@ -13,7 +15,9 @@ use flow_wire::endpoint::Endpoint;
 use flow_wire::kafka_conf::KafkaConf;
 use serde::{Deserialize, Serialize};
 
+pub use ask::{Books, Command, Format, Lua, Query, Question, Whom};
 pub use error::Error;
+pub use script::Scripts;
 
 use crate::store::duckdb::RETENTION_DAYS;
 
@@ -73,108 +77,14 @@ pub struct Collect {
     #[arg(long, value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zmq_encryption_key: Option<PathBuf>,
+    /// Scripts.
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub scripts: Scripts,
     /// A TOML file with the same keys; the command line wins
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-}
-
-/// Questions.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Flows, largest groups, or a measure over time
-    Query(Query),
-    /// The books: what was seen, stored, lost, and what no term explains
-    Ledger(Books),
-}
-
-/// Whom to ask.
-#[derive(Debug, Args)]
-pub struct Whom {
-    /// The running collector's address
-    #[arg(long, value_name = "ADDR:PORT", default_value = HTTP, conflicts_with = "store")]
-    pub http: String,
-    /// Open this store instead; no collector may hold it
-    #[arg(long, value_name = "DIR")]
-    pub store: Option<PathBuf>,
-}
-
-/// `gannet-collector query ...`: the words of the REST API.
-#[derive(Debug, Args)]
-pub struct Query {
-    /// What to ask
-    #[arg(value_enum, default_value = "flows")]
-    pub question: Question,
-    /// Begin of the range: RFC 3339, UNIX seconds, -5m
-    #[arg(long, allow_hyphen_values = true)]
-    pub from: Option<String>,
-    /// End of the range
-    #[arg(long, allow_hyphen_values = true)]
-    pub to: Option<String>,
-    /// field=value[,value] .. (src=10.0.0.0/8 port=443); may be given several times
-    #[arg(long)]
-    pub filter: Vec<String>,
-    /// Group by (top, timeseries): src, dst, proto, ..
-    #[arg(long)]
-    pub by: Option<String>,
-    /// octets, packets, flows, .. (top, timeseries)
-    #[arg(long)]
-    pub measure: Option<String>,
-    /// Rows at most
-    #[arg(long)]
-    pub limit: Option<String>,
-    /// Width of a bucket (timeseries): 10s, 1m, 1h
-    #[arg(long)]
-    pub step: Option<String>,
-    /// How to print
-    #[arg(long, value_enum, default_value = "table")]
-    pub format: Format,
-    /// Whom to ask
-    #[command(flatten)]
-    pub whom: Whom,
-}
-
-/// What can be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Question {
-    /// The last flows
-    Flows,
-    /// The largest groups
-    Top,
-    /// A measure over time
-    Timeseries,
-}
-
-/// How an answer is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum Format {
-    /// Aligned columns
-    Table,
-    /// The API's own answer
-    Json,
-    /// RFC 4180
-    Csv,
-}
-
-/// `gannet-collector ledger ...`
-#[derive(Debug, Args)]
-pub struct Books {
-    /// Count the stored terms from the rows themselves, and say by the exit code what was found: 0 = all holds (without
-    /// --wait, so far), 1 = still open at the end of --wait, or no probe was ever heard, 3 = residual
-    #[arg(long)]
-    pub check: bool,
-    /// With --check: exit 4 where more packets than this were lost (a lost record of which nobody knows the packets is one)
-    #[arg(long, value_name = "N", requires = "check")]
-    pub max_loss: Option<u64>,
-    /// Wait until every epoch is closed and the bus is read to its end, at most so many seconds
-    #[arg(long, value_name = "SECONDS")]
-    pub wait: Option<u64>,
-    /// How to print
-    #[arg(long, value_enum, default_value = "table")]
-    pub format: Format,
-    /// Whom to ask
-    #[command(flatten)]
-    pub whom: Whom,
 }
 
 /// What stands in the file, and what the defaults are.
@@ -190,13 +100,34 @@ struct File {
     zmq_encryption: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     zmq_encryption_key: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    scripts_dir: Option<PathBuf>,
+    script_time_limit: String,
+    script_memory_limit: u64,
+    script_queue: u64,
+    script_kafka_conf: Vec<String>,
+    script_allow: Vec<String>,
 }
 
 impl Default for File {
     fn default() -> Self {
         let (input, kafka_conf) = (vec![], vec![]);
         let retention = format!("{RETENTION_DAYS}d");
+        let script::Keys {
+            scripts_dir,
+            script_time_limit,
+            script_memory_limit,
+            script_queue,
+            script_kafka_conf,
+            script_allow,
+        } = script::Keys::default();
         Self {
+            scripts_dir,
+            script_time_limit,
+            script_memory_limit,
+            script_queue,
+            script_kafka_conf,
+            script_allow,
             input,
             store: STORE.into(),
             retention,
@@ -224,6 +155,8 @@ pub struct Settings {
     pub topic_prefix: String,
     /// Settings of librdkafka: security, time-outs. May hold secrets.
     pub kafka_conf: KafkaConf,
+    /// `None` = no scripts.
+    pub scripts: Option<crate::script::Settings>,
     /// Public keys of the probes: ZMQ inputs are encrypted with them.
     pub zmq_keys: Option<PathBuf>,
 }
@@ -272,7 +205,17 @@ impl Settings {
         if file.zmq_encryption && file.zmq_encryption_key.is_none() {
             return Err(Error::NoKey);
         }
+        let settings_file = line.config.as_deref().filter(|_| line.scripts.script_kafka_conf.is_empty());
+        let scripts = script::Keys {
+            scripts_dir: file.scripts_dir,
+            script_time_limit: file.script_time_limit,
+            script_memory_limit: file.script_memory_limit,
+            script_queue: file.script_queue,
+            script_kafka_conf: file.script_kafka_conf,
+            script_allow: file.script_allow,
+        };
         Ok(Self {
+            scripts: scripts.settings(settings_file)?,
             inputs,
             store: file.store,
             retention_days: days(&file.retention)?,
@@ -385,7 +328,7 @@ mod tests {
             "zmq-encryption",
             "zmq-encryption-key",
         ];
-        for key in keys {
+        for key in keys.into_iter().chain(script::Keys::NAMES) {
             assert!(every.lines().any(|line| line.starts_with(&format!("{key} = "))), "{key}");
         }
     }
@@ -406,6 +349,16 @@ mod tests {
         assert!(matches!(read(&["-i", "zmq://a:1", "--zmq-encryption"]), Err(Error::NoKey)));
         let keys = read(&["-i", "zmq://a:1", "--zmq-encryption-key", "/keys"]).unwrap().zmq_keys;
         assert_eq!(keys.as_deref(), Some(std::path::Path::new("/keys")));
+        let script = |words: &[&str]| read(&[&["-i", "zmq://a:1", "--scripts-dir", "/s"], words].concat());
+        let settings =
+            script(&["--script-allow", "a:1", "--script-time-limit", "10s"]).unwrap().scripts.unwrap();
+        assert_eq!((settings.time_limit.as_secs(), settings.memory_octets), (10, 64 << 20));
+        assert!(settings.allowed.lets("a", 1) && !settings.allowed.lets("b", 1));
+        assert!(matches!(script(&["--script-time-limit", "0s"]), Err(Error::ScriptTime(_))));
+        assert!(matches!(script(&["--script-queue", "0"]), Err(Error::Megabytes { .. })));
+        assert!(matches!(script(&["--script-allow", "http://a/"]), Err(Error::Allow(_))));
+        let refusal = script(&["--script-kafka-conf", "no.such.key=s3cret"]).unwrap_err().to_string();
+        assert!(refusal.contains("--script-kafka-conf") && !refusal.contains("s3cret"), "{refusal}");
         let conf = |text: &str| read(&["-i", "zmq://a:1", "--kafka-conf", text]);
         assert_eq!(conf("sasl.password=a=b").unwrap().kafka_conf.get("sasl.password"), Some("a=b"));
         for wrong in ["group.id=x", "isolation.level=read_uncommitted", "no.such.key=s3cret", "s3cret"] {

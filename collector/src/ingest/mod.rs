@@ -12,6 +12,7 @@ mod kafka;
 pub mod message;
 mod receipt;
 mod status;
+mod tap;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -22,5 +23,6 @@ pub use input::{Error, Event, Feed, Gone, Input, Stop};
 pub use kafka::{Kafka, OffsetsOf};
 pub use receipt::Receipt;
 pub use status::{InputState, InputStatus, StoreStatus};
+pub use tap::Tap;
 pub use writer::{Failure, Writer, now_nanoseconds};
 pub use zmq::{Keys, KeysError, Zmq};

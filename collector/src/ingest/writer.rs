@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use flow_wire::stamp::Stamp;
+
 use super::counters::{Counters, ReasonLabel};
 use super::input::{Event, Feed, Stop};
 use super::message::{Arrived, Content};
 use super::receipt::Receipt;
 use super::status::{InputStatus, StoreStatus};
+use super::tap::{self, Tap};
 use crate::store::{self, Intake};
 
 /// Rows of a transaction: the store's cost per row is lowest from about here on.
@@ -59,6 +62,8 @@ pub struct Writer {
     left: u64,
     /// Of what was gathered and is not committed yet.
     receipts: Vec<Receipt>,
+    /// Who is told of stored flows.
+    tap: Option<Box<dyn Tap>>,
 }
 
 /// Refused messages since the last report.
@@ -95,7 +100,14 @@ impl Writer {
             refusals: Refusals::default(),
             left: 0,
             receipts: Vec::new(),
+            tap: None,
         }
+    }
+
+    /// Tells somebody of flows once they are stored.
+    #[must_use]
+    pub fn with_tap(self, tap: Option<Box<dyn Tap>>) -> Self {
+        Self { tap, ..self }
     }
 
     /// The way in for one more input. `keeps` = its bus keeps what is not read (Kafka).
@@ -114,12 +126,15 @@ impl Writer {
         loop {
             let (intake, ended) = self.gather(&keeps, stop);
             if !intake.is_empty() {
-                if let Err(failure) = self.commit(&intake, stop) {
+                let added = self.commit(&intake, stop).inspect_err(|_| {
                     self.status.gives_up();
                     stop.set();
-                    return Err(failure);
-                }
+                })?;
                 self.status.set_caught_up(self.drained.iter().all(|drained| *drained));
+                self.receipts.drain(..).for_each(Receipt::commit);
+                if let Some(tap) = &mut self.tap {
+                    tap.stored(tap::stored(intake.batches, added));
+                }
             }
             self.receipts.drain(..).for_each(Receipt::commit);
             if ended {
@@ -208,20 +223,20 @@ impl Writer {
         (0, 0)
     }
 
-    /// Tries until the store takes it. Meanwhile the channel fills and the inputs wait: Kafka keeps what is not read.
-    fn commit(&mut self, intake: &Intake, stop: &Stop) -> Result<(), Failure> {
+    /// Tries until the store takes it; the batches that were new. Meanwhile the channel fills and the inputs wait: Kafka keeps what is not read.
+    fn commit(&mut self, intake: &Intake, stop: &Stop) -> Result<Vec<Stamp>, Failure> {
         let (mut attempts, mut reported) = (0, None::<Instant>);
         loop {
             let begun = Instant::now();
             let error = match self.store.commit(intake) {
                 Ok(committed) => {
                     self.counters.commit_seconds.observe(begun.elapsed().as_secs_f64());
-                    self.count(committed);
+                    self.count(&committed);
                     self.status.works();
                     if attempts > 0 {
                         tracing::info!(attempts, "the store takes what comes again");
                     }
-                    return Ok(());
+                    return Ok(committed.flows);
                 }
                 Err(error) => error,
             };
@@ -239,7 +254,7 @@ impl Writer {
         }
     }
 
-    fn count(&self, committed: store::Committed) {
+    fn count(&self, committed: &store::Committed) {
         self.counters.rows.inc_by(committed.rows);
         self.counters.batches.inc_by(committed.batches);
         self.counters.duplicates.inc_by(committed.duplicates);

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use flow_wire::ledger::{Amount, Discard, Message};
-use flow_wire::stamp::{Epoch, ProbeId, StreamId};
+use flow_wire::stamp::{Epoch, ProbeId, Stamp, StreamId};
 
 use super::{Bus, Ranges, Received};
 
 /// What one commit did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Committed {
+    /// Batches of flows that were added, in their order.
+    pub flows: Vec<Stamp>,
     /// Rows that were added.
     pub rows: u64,
     /// Batches that were added, ledger messages included.

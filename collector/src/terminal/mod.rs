@@ -2,6 +2,7 @@
 
 mod client;
 mod ledger;
+mod lua;
 mod query;
 mod report;
 mod table;
@@ -18,6 +19,7 @@ use crate::store::Writer as _;
 use crate::store::duckdb::DuckDb;
 
 pub use ledger::ledger;
+pub use lua::lua;
 pub use query::query;
 
 /// Exit codes, as contracts.md has them.
@@ -65,6 +67,9 @@ pub enum Error {
         /// What it said.
         what: String,
     },
+    /// A script, or its process.
+    #[error("script: {0}")]
+    Script(#[from] crate::script::Ended),
     /// It could not answer.
     #[error("the collector could not answer: {0}")]
     Failed(String),

@@ -98,12 +98,28 @@ impl Collector {
 
     /// Status and body of an answer.
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
+        let (status, body) = self.text(path);
+        (status, serde_json::from_str(&body).unwrap())
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Where it answers.
+    pub(crate) fn http(&self) -> &str {
+        &self.http
+    }
+
+    /// The same, of any body.
+    pub(crate) fn text(&self, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(&self.http).unwrap();
         write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap())
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
     }
 
     /// What it said on stderr, the runs before on the same store included.

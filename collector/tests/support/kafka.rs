@@ -76,6 +76,11 @@ impl Broker {
         }
     }
 
+    /// Another topic, of one partition.
+    pub(crate) fn make_topic(&self, name: &str) {
+        self.admin().make(name, 1);
+    }
+
     /// What retention does: the first flow partition begins at this offset from now on.
     pub(crate) fn expire_below(&self, prefix: &str, offset: i64) {
         self.admin().expire_below(&Kind::Flows.topic(prefix), offset);

@@ -56,6 +56,7 @@ pub(super) fn commit(
     }
     transaction.commit()?;
     Ok(Committed {
+        flows: plan.batches.iter().map(|batch| batch.stamp).collect(),
         rows,
         batches: (plan.batches.len() + plan.books.len()) as u64,
         duplicates: plan.duplicates,
