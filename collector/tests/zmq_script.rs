@@ -348,6 +348,31 @@ fn a_script_reaches_no_file_no_program_and_nobody_outside_of_the_list() {
 }
 
 #[test]
+fn a_stop_waits_for_no_script() {
+    let wait = "return function(flow) ntop.msleep(300000) end";
+    let scripts = Scripts::new(&[("second.lua", HANG), ("flow/wait.lua", wait), ("flow/count.lua", COUNT)]);
+    let mut flows = Flows::new();
+    let collector = scripts.collect(&[&flows.publisher.url], &["--script-time-limit", "300s"]);
+    flows.publisher.wait_for_subscriber();
+    flows.send(5);
+    wait_until("all is stored", || collector.rows() == flows.rows());
+    assert_eq!(assert_accounted(&collector, "flow/count.lua"), flows.rows());
+    wait_until("both hang", || {
+        ["second.lua", "flow/wait.lua"].iter().all(|script| process_of(&collector, script).is_some())
+    });
+    flows.assert_exact(&collector);
+    let begun = std::time::Instant::now();
+    let log = scripts.beside("store.log");
+    assert_eq!(collector.stop(), Some(0));
+    assert!(begun.elapsed().as_secs() < 8, "the stop took {:?}", begun.elapsed());
+    let log = std::fs::read_to_string(log).unwrap();
+    let all_stopped = "script flow/wait.lua: of 50 flows offered 0 seen, dropped: 0 queue_full, 0 process_ended, 0 time_limit, 0 \
+                       not_loaded, 50 stopped";
+    assert!(log.contains(all_stopped), "{log}");
+    assert!(log.contains("flow/count.lua: of 50 flows offered 50 seen"), "{log}");
+}
+
+#[test]
 fn a_process_ends_with_its_collector_even_in_a_loop() {
     let scripts = Scripts::new(&[("second.lua", HANG)]);
     let collector = scripts.collect(&["zmq://127.0.0.1:9"], &["--script-time-limit", "300s"]);

@@ -13,6 +13,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::mpsc::{Receiver, channel};
 
+use collector::testing::{record, sealed, stamp};
+use flow_wire::record::{FlowEndReason, FlowRecord};
 use support::collector::{Collector, wait_until};
 use support::publisher::{Publisher, batch};
 use support::scripts::{Scripts, counted};
@@ -204,4 +206,40 @@ fn the_shipped_script_for_long_flows_says_each_pair_once() {
         "a pair was told twice"
     );
     assert!(alerts > 10, "{lines}");
+}
+
+#[test]
+fn the_shipped_script_adds_up_a_flow_over_its_active_timeouts() {
+    let shipped = include_str!("../../deploy/scripts/flow/long.lua");
+    let edited = shipped.replace("SECONDS, OCTETS, QUIET = 3600,", "SECONDS, OCTETS, QUIET = 300,");
+    assert_ne!(shipped, edited);
+    let scripts = Scripts::new(&[("flow/long.lua", &edited)]);
+    let publisher = Publisher::bind();
+    let collector = scripts.collect(&[&publisher.url], &[]);
+    publisher.wait_for_subscriber();
+    // A flow of 6 minutes in three records, and one that ends after each two.
+    let part = |port: u16, number: u64, flow_end_reason| FlowRecord {
+        source_transport_port: port,
+        flow_start_nanoseconds: number * 120_000_000_000,
+        flow_end_nanoseconds: (number + 1) * 120_000_000_000,
+        flow_end_reason,
+        ..record(1)
+    };
+    let (on, end) = (FlowEndReason::ActiveTimeout, FlowEndReason::EndOfFlow);
+    let records = [
+        part(1, 0, on),
+        part(2, 0, on),
+        part(1, 1, on),
+        part(2, 1, end),
+        part(2, 2, end),
+        part(1, 2, end),
+        part(1, 3, end),
+    ];
+    publisher.send(&sealed(stamp(0, 0), &records));
+    wait_until("all are seen", || {
+        counted(&collector, "seen_flows", "flow/long.lua", "") == records.len() as u64
+    });
+    let log = collector.log();
+    let alerts: Vec<_> = log.lines().filter_map(|line| line.split("alert: ").nth(1)).collect();
+    assert!(alerts.len() == 1 && alerts[0].contains(": 360 s, "), "{log}");
 }

@@ -33,8 +33,11 @@ impl<T: Into<u64>> From<Option<T>> for Cell {
     }
 }
 
-/// A key and what it holds of a record.
-type Key = (&'static str, fn(&FlowRecord) -> Cell);
+/// What a key holds of a record.
+type Cells = fn(&FlowRecord) -> Cell;
+
+/// With its name.
+type Key = (&'static str, Cells);
 
 /// The keys of a JSON line that speak of the flow itself.
 static KEYS: [Key; 27] = [
@@ -79,7 +82,7 @@ const REASONS: [(FlowEndReason, &str); 5] = [
 
 /// What all tables of a state share: made once, for a flow has many keys.
 pub(in super::super) struct Shape {
-    keys: Vec<(LuaString, fn(&FlowRecord) -> Cell)>,
+    keys: Vec<(LuaString, Cells)>,
     reason: LuaString,
     reasons: Vec<(FlowEndReason, LuaString)>,
     /// Reads other names off the table itself.
