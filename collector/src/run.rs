@@ -81,6 +81,9 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     for sentence in settings.kafka_conf.sentences(settings.inputs.iter().filter_map(Endpoint::kafka)) {
         tracing::warn!("{sentence}");
     }
+    for sentence in settings.scripts.iter().flat_map(|scripts| scripts.kafka_conf.sentences([])) {
+        tracing::warn!("of --script-kafka-conf: {sentence}");
+    }
     let system = |what| move |source| Error::System { what, source };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

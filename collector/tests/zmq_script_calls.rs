@@ -8,14 +8,14 @@ mod support {
 }
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use collector::testing::{record, sealed, stamp};
 use flow_wire::record::{FlowEndReason, FlowRecord};
-use support::collector::{Collector, wait_until};
+use support::collector::{Collector, free_port, wait_until};
 use support::publisher::{Publisher, batch};
 use support::scripts::{Scripts, counted};
 
@@ -242,4 +242,79 @@ fn the_shipped_script_adds_up_a_flow_over_its_active_timeouts() {
     let log = collector.log();
     let alerts: Vec<_> = log.lines().filter_map(|line| line.split("alert: ").nth(1)).collect();
     assert!(alerts.len() == 1 && alerts[0].contains(": 360 s, "), "{log}");
+}
+
+/// `openssl s_server` with a certificate of its own; ended with the test.
+struct Secure {
+    process: std::process::Child,
+    url: String,
+    certificate: std::path::PathBuf,
+}
+
+impl Secure {
+    fn start(scripts: &Scripts) -> Self {
+        let (key, certificate) = (scripts.beside("key.pem"), scripts.beside("certificate.pem"));
+        let made = Command::new("openssl")
+            .args([
+                "req",
+                "-x509",
+                "-newkey",
+                "ec",
+                "-pkeyopt",
+                "ec_paramgen_curve:prime256v1",
+                "-nodes",
+                "-days",
+                "2",
+            ])
+            .args(["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"])
+            .arg("-keyout")
+            .arg(&key)
+            .arg("-out")
+            .arg(&certificate)
+            .output()
+            .unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let address = format!("127.0.0.1:{}", free_port());
+        let mut server = Command::new("openssl");
+        server
+            .args(["s_server", "-quiet", "-www", "-accept", &address, "-key"])
+            .arg(&key)
+            .arg("-cert")
+            .arg(&certificate);
+        let process =
+            server.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        wait_until("the server listens", || TcpStream::connect(&address).is_ok());
+        Self { process, url: format!("https://{address}/"), certificate }
+    }
+}
+
+impl Drop for Secure {
+    fn drop(&mut self) {
+        // It may have ended; there is nothing to be done about either.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_webhook_over_tls_is_believed_only_with_a_certificate_that_the_host_knows() {
+    let scripts = Scripts::new(&[]);
+    let server = Secure::start(&scripts);
+    let text = format!(
+        "local answer, why = ntop.httpGet('{}') print(answer and answer.RESPONSE_CODE, why)",
+        server.url
+    );
+    scripts.write("hook.lua", &text);
+    // The script's process is nobody where the test is root, and a test's directory is its own.
+    let known = std::env::temp_dir().join(format!("gannet-certificate-{}.pem", std::process::id()));
+    std::fs::copy(&server.certificate, &known).unwrap();
+    let run = |file: Option<&Path>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gannet-collector"));
+        command.arg("lua").arg(scripts.directory().join("hook.lua")).env_remove("SSL_CERT_FILE");
+        said(&command.envs(file.map(|file| ("SSL_CERT_FILE", file))).output().unwrap()).1
+    };
+    let (trusted, foreign) = (run(Some(&known)), run(None));
+    std::fs::remove_file(&known).unwrap();
+    assert_eq!(trusted, "200\tnil\n");
+    assert!(foreign.starts_with("nil\t") && foreign.contains("certificate"), "{foreign}");
 }

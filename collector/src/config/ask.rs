@@ -86,7 +86,7 @@ pub enum Question {
 /// `gannet-collector lua SCRIPT`
 #[derive(Debug, Args)]
 pub struct Lua {
-    /// The file; one that returns a function is a script for flows, and gets some
+    /// The file; a script for flows wants --flows
     pub script: PathBuf,
     /// The running collector, for statistics and flows; a script that asks for neither needs none
     #[arg(long, value_name = "ADDR:PORT", default_value = HTTP)]

@@ -17,6 +17,9 @@ const PROGRAM: &str = "/proc/self/exe";
 /// The hidden subcommand.
 pub const SUBCOMMAND: &str = "lua-child";
 
+/// What of the environment is kept: where libraries are, and the certificates of OpenSSL.
+const KEPT: [&str; 3] = ["LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+
 /// The variable that names the host's process.
 pub(super) const HOST: &str = "GANNET_SCRIPT_HOST";
 
@@ -102,7 +105,7 @@ impl Process {
             // One arena: each has 64 MB of addresses, which count against its limit.
             .env("MALLOC_ARENA_MAX", "1")
             .env(HOST, std::process::id().to_string())
-            .envs(std::env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path)))
+            .envs(KEPT.iter().filter_map(|name| Some((name, std::env::var_os(name)?))))
             // An interrupt from the terminal is the collector's, which then ends its scripts in order.
             .process_group(0)
             .current_dir("/")
