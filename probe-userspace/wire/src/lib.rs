@@ -5,7 +5,8 @@
 //! FlowRecord ─┐
 //! FlowRecord ─┼─► batch (Arrow) + Stamp ─► bus ─► received set ─► rows
 //! FlowRecord ─┘
-//! FlowRecord ─► field::Template ─► ntop (TLV, JSON) ─► ntopng
+//! FlowRecord ─► field::Template ─┬► ntop (TLV, JSON) ─► ntopng
+//!                                └► generic (JSON, Avro, Protobuf), a message a flow ─► anybody
 //! ledger::Message (cumulative terms, once a second, in-band on the control stream) ─► identities
 //! ```
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ pub mod curve;
 pub mod endpoint;
 pub mod fault;
 pub mod field;
+pub mod generic;
 pub mod header;
 pub mod kafka_conf;
 pub mod ledger;

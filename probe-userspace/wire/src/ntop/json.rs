@@ -4,6 +4,9 @@ use super::text;
 use crate::field::{Template, Value, template};
 use crate::record::FlowRecord;
 
+/// Key of the time that no template names.
+const TIMESTAMP: &[u8] = b"\"@timestamp\":";
+
 /// How fields are called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Keys {
@@ -21,6 +24,7 @@ pub enum Keys {
 pub struct Json {
     slots: Vec<Slot>,
     record_octets_max: usize,
+    has_timestamp: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -37,7 +41,15 @@ impl Json {
         // A separator and two quotes.
         let octets = |slot: &Slot| slot.key.len() + 3 + slot.value.text_octets_max();
         let record_octets_max = slots.iter().map(octets).sum::<usize>() + 3;
-        Self { slots, record_octets_max }
+        Self { slots, record_octets_max, has_timestamp: false }
+    }
+
+    /// Each object ends with `@timestamp`, as nProbe calls it: the time of the last packet, by ISO 8601.
+    #[must_use]
+    pub fn with_timestamp(self, has_timestamp: bool) -> Self {
+        let octets = TIMESTAMP.len() + text::TIMESTAMP_OCTETS + 3;
+        let record_octets_max = self.record_octets_max + if has_timestamp { octets } else { 0 };
+        Self { has_timestamp, record_octets_max, ..self }
     }
 
     pub(super) fn record_octets_max(&self) -> usize {
@@ -47,6 +59,11 @@ impl Json {
     /// Appends an object, and before it what begins or goes on with the array.
     pub(super) fn record(&self, record: &FlowRecord, is_first: bool, out: &mut Vec<u8>) {
         out.push(if is_first { b'[' } else { b',' });
+        self.object(record, out);
+    }
+
+    /// Appends an object alone.
+    pub fn object(&self, record: &FlowRecord, out: &mut Vec<u8>) {
         let mut separator = b'{';
         for slot in &self.slots {
             let mut begin = |out: &mut Vec<u8>| {
@@ -81,6 +98,11 @@ impl Json {
                     }
                 }
             }
+        }
+        if self.has_timestamp {
+            out.push(std::mem::replace(&mut separator, b','));
+            out.extend_from_slice(TIMESTAMP);
+            quoted(out, |out| text::timestamp(record.flow_end_nanoseconds, out));
         }
         if separator == b'{' {
             // Nothing to tell of this flow.
