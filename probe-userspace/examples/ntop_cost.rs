@@ -1,4 +1,5 @@
-//! What flows to ntopng cost, in CPU seconds of the thread that writes them: the encoder alone, and as the sink does it, from sealed batches.
+//! What flows to ntopng and on a topic of `--kafka` cost, in CPU seconds of the thread that writes them: the encoder alone, and as the sink does it,
+//! from sealed batches. What librdkafka takes for a message is not in it.
 //! `cargo run --release -p probe --example ntop_cost -- [RECORDS] [ROUNDS]`
 #![allow(clippy::unwrap_used, reason = "a measurement that fails is none")]
 
@@ -7,6 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use flow_wire::batch::{Sealed, encode, open, records};
 use flow_wire::field::Template;
+use flow_wire::generic::{Format, Writer};
 use flow_wire::ntop::{Encoder, Flows, Keys, PAYLOAD_OCTETS_MAX};
 use flow_wire::record::{FlowEndReason, FlowRecord};
 use flow_wire::stamp::{Epoch, ProbeId, Sequence, Stamp, StreamId};
@@ -26,26 +28,20 @@ fn main() {
         .map(|(number, rows)| encode(rows, stamp(number)).unwrap())
         .collect();
     let template = Template::ntopng();
-    let encoders = [
-        ("tlv", Encoder::tlv(&template)),
-        ("json", Encoder::json(&template, Keys::Numbers)),
-        ("json-names", Encoder::json(&template, Keys::Names)),
-    ];
     println!("{count} records, {} fields in the template", template.items().len());
     for round in 1..=rounds {
-        for (name, encoder) in &encoders {
-            let mut flows = Flows::new(encoder.clone(), PAYLOAD_OCTETS_MAX);
-            let alone = cost(|| write(&mut flows, &all));
+        for (name, mut write) in writers(&template) {
+            let alone = cost(|| write(&all));
             let from_batches = cost(|| {
                 batches.iter().fold(Written::default(), |sum, sealed| {
                     let decoded = open(&sealed.header, &sealed.body).unwrap();
-                    sum.plus(write(&mut flows, &records(&decoded.batch).unwrap()))
+                    sum.plus(write(&records(&decoded.batch).unwrap()))
                 })
             });
             for (what, (seconds, written)) in [("alone", alone), ("from batches", from_batches)] {
                 assert_eq!(written.flows, count as u64);
                 println!(
-                    "round {round}  {name:<10} {what:<12} {:>9.0} flows/CPU s  {:>5.1} octets/flow  {:>6.1} flows/message",
+                    "round {round}  {name:<14} {what:<12} {:>9.0} flows/CPU s  {:>5.1} octets/flow  {:>6.1} flows/message",
                     count as f64 / seconds,
                     written.octets as f64 / count as f64,
                     count as f64 / written.messages as f64,
@@ -53,6 +49,41 @@ fn main() {
             }
         }
     }
+}
+
+/// Writes records, and says what came out.
+type Write = Box<dyn FnMut(&[FlowRecord]) -> Written>;
+
+/// Many flows a message for ntopng, one each for a topic.
+fn writers(template: &Template) -> Vec<(&'static str, Write)> {
+    let ntop = |name, encoder| {
+        let mut flows = Flows::new(encoder, PAYLOAD_OCTETS_MAX);
+        (name, Box::new(move |records: &[FlowRecord]| write(&mut flows, records)) as Write)
+    };
+    let topic = |name, format| {
+        let writer = Writer::new(template, format).unwrap().framed(7);
+        (name, Box::new(move |records: &[FlowRecord]| write_each(&writer, records)) as Write)
+    };
+    let json = |keys| Format::Json { keys, has_timestamp: false };
+    vec![
+        ntop("tlv", Encoder::tlv(template)),
+        ntop("json", Encoder::json(template, Keys::Numbers)),
+        ntop("json-names", Encoder::json(template, Keys::Names)),
+        topic("kafka json", json(Keys::Numbers)),
+        topic("kafka names", json(Keys::Names)),
+        topic("kafka avro", Format::Avro),
+        topic("kafka protobuf", Format::Protobuf),
+    ]
+}
+
+fn write_each(writer: &Writer, records: &[FlowRecord]) -> Written {
+    let mut message = Vec::new();
+    records.iter().fold(Written::default(), |sum, record| {
+        message.clear();
+        writer.write(record, &mut message);
+        let octets = std::hint::black_box(&message).len() as u64;
+        sum.plus(Written { flows: 1, octets, messages: 1 })
+    })
 }
 
 /// What came out.

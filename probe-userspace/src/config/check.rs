@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Capture, Config, Error, Flows, Output, Words, Workers, input, kafka, list, sinks, zmq};
+use super::{Capture, Config, Error, Flows, Output, Words, Workers, generic, input, kafka, list, sinks, zmq};
 use crate::run::host::Interface;
 use crate::source::bpf::Expression;
 use crate::source::xdp::CaptureFilter;
@@ -44,8 +44,11 @@ pub(super) fn check(
     interfaces: &[Interface],
     settings_file: Option<&Path>,
 ) -> Result<Config, Error> {
-    let (sinks, deprecations) = sinks::sinks(words)?;
+    let (sinks, mut sentences) = sinks::sinks(words)?;
     let zmq = zmq::zmq(words, &sinks)?;
+    let kafka = kafka::options(words, settings_file)?;
+    let (topics, of_topics) = generic::outputs(words, &kafka.prefix)?;
+    sentences.extend(of_topics);
     Ok(Config {
         inputs: input::resolve(&words.interface, interfaces)?,
         capture: capture(words)?,
@@ -54,9 +57,10 @@ pub(super) fn check(
         output: Output {
             sinks,
             spool: super::spool::spool(words)?,
-            kafka: kafka::options(words, settings_file)?,
+            kafka,
+            topics,
             zmq,
-            deprecations,
+            sentences,
             flows: words.flows.clone(),
             ledger: words.ledger.clone(),
             max_loss: words.max_loss,

@@ -10,6 +10,7 @@
 mod check;
 mod depth;
 mod error;
+mod generic;
 mod input;
 mod kafka;
 mod list;
@@ -41,7 +42,7 @@ pub use spool::Spool;
 pub use words::{AcknowledgeWord, CaptureWord, QueueModeWord, SpoolSyncWord, WaitWord, Words, XdpModeWord};
 pub use zmq::Zmq;
 
-use crate::export::kafka::Options;
+use crate::export::kafka::{Options, flows as kafka_flows};
 use crate::run::host::Interface;
 use crate::source::bpf::Expression;
 use crate::source::xdp::CaptureFilter;
@@ -57,6 +58,7 @@ const EXAMPLES: &str = "\
 Examples:
   gannet-probe -i eno1                                     look: a line of statistics a second
   gannet-probe -i eno1 --ntopng kafka://192.168.2.225      flows to a broker
+  gannet-probe -i eno1 --kafka 'localhost;flows'           the same as JSON, for any reader of Kafka
   gannet-probe -i eno1,eno2 --ntopng zmq://127.0.0.1:1234  two interfaces, no broker
   gannet-probe -i trace.pcap --flows - --ledger books.json a capture file, flows on stdout
   gannet-probe /etc/gannet/probe.conf                      options from a file, as nProbe takes them
@@ -101,13 +103,38 @@ pub struct CommandLine {
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum Command {
     /// List what can be told of a flow: the fields of -T
-    Fields,
+    Fields {
+        /// A list, or the schema of --kafka's messages
+        #[arg(
+            long,
+            value_name = "list|avro|proto",
+            default_value = "list",
+            hide_default_value = true,
+            hide_possible_values = true
+        )]
+        format: SchemaWord,
+
+        /// Fields of the schema, as the probe has them [default: @NTOPNG@]
+        #[arg(short = 'T', long, value_name = "TEMPLATE")]
+        template: Option<String>,
+    },
     /// Look at the spool: batches that a bus has not taken yet
     Spool {
         /// What to do.
         #[command(subcommand)]
         action: SpoolAction,
     },
+}
+
+/// How fields are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum SchemaWord {
+    /// For people.
+    List,
+    /// Avro's schema.
+    Avro,
+    /// A `.proto` file.
+    Proto,
 }
 
 /// What can be done with a spool.
@@ -243,14 +270,23 @@ pub struct Output {
     pub kafka: Options,
     /// Acknowledgements and encryption of ZMQ.
     pub zmq: Zmq,
-    /// Sentences for names of options that will go away.
-    pub deprecations: Vec<String>,
+    /// Topics of the user's, with flows as anybody reads them.
+    pub topics: Vec<kafka_flows::Flows>,
+    /// For people: names of options that will go away, what is asked for and not done.
+    pub sentences: Vec<String>,
     /// JSON lines; `-` = stdout.
     pub flows: Option<PathBuf>,
     /// The ledger, at exit.
     pub ledger: Option<PathBuf>,
     /// Losses that are still exit code 0; `None` = any.
     pub max_loss: Option<u64>,
+}
+
+impl Output {
+    /// Whether records go to others, who know this probe again.
+    pub fn has_bus(&self) -> bool {
+        !(self.sinks.is_empty() && self.topics.is_empty())
+    }
 }
 
 impl CommandLine {
@@ -271,6 +307,11 @@ impl CommandLine {
         let words = self.words()?;
         let filter = CaptureFilter::parse(&words.capture_filter)?;
         Ok(Selected { filter, expression: check::expression(&words), rules: words.capture_filter })
+    }
+
+    /// Whether `--kafka-conf list` is there.
+    pub fn wants_settings_listed(&self) -> bool {
+        self.words.kafka_conf.iter().any(|word| word == "list")
     }
 
     fn words(&self) -> Result<Words, Error> {

@@ -45,14 +45,16 @@ impl Default for Ntop {
 pub(super) fn ntop(words: &Words, sinks: &[Endpoint]) -> Result<Ntop, Error> {
     check_prefix(words, sinks)?;
     Ok(Ntop {
-        template: words.template.as_deref().map_or_else(|| Ok(Template::ntopng()), template)?,
-        format: words.zmq_format.as_deref().map_or(Ok(Format::Tlv), format)?,
+        template: template(words)?,
+        format: format(words)?,
         layout: layout(words)?,
         compresses: !words.zmq_disable_compression,
     })
 }
 
-fn template(text: &str) -> Result<Template, Error> {
+/// Of `-T`, for whoever is told flows field by field.
+pub(super) fn template(words: &Words) -> Result<Template, Error> {
+    let Some(text) = words.template.as_deref() else { return Ok(Template::ntopng()) };
     Template::parse(text).map_err(|error| {
         word(
             "-T",
@@ -63,9 +65,11 @@ fn template(text: &str) -> Result<Template, Error> {
     })
 }
 
-fn format(text: &str) -> Result<Format, Error> {
+fn format(words: &Words) -> Result<Format, Error> {
+    let text = words.zmq_format.as_deref().unwrap_or("t");
     match text {
         "t" | "tlv" => Ok(Format::Tlv),
+        "j" | "json" if words.json_labels => Ok(Format::Json(Keys::Names)),
         "j" | "json" => Ok(Format::Json(Keys::Numbers)),
         "json-dotted" => Ok(Format::Json(Keys::Dotted)),
         "json-names" => Ok(Format::Json(Keys::Names)),

@@ -134,7 +134,7 @@ fn a_bad_url_names_its_option() {
 fn old_names_work_and_warn() {
     let output = load("-i eno1 --zmq tcp://127.0.0.1:5556").unwrap().output;
     assert_eq!(output.sinks[0].to_string(), "zmq://127.0.0.1:5556");
-    let said = output.deprecations.join("\n");
+    let said = output.sentences.join("\n");
     assert_eq!(said, "--zmq tcp://127.0.0.1:5556 is deprecated: write --ntopng zmq://127.0.0.1:5556");
 }
 
@@ -276,8 +276,12 @@ fn shipped_with_every_key() -> String {
 fn the_shipped_file_runs_as_it_is_and_with_every_key_switched_on() {
     let plain = toml(include_str!("../../../deploy/config/probe.toml"));
     load(&format!("--config {}", plain.path().display())).unwrap();
-    // Four workers for its four cores; one bus under two names would be refused, and so is an expression where flows are shunted.
-    let every = toml(&shipped_with_every_key().replace("\nbpf-filter", "\n#bpf-filter"));
+    // Four workers for its four cores; one bus under two names would be refused, and so is an expression where flows are shunted, or
+    // an id of a schema beside a registry that gives it.
+    let every = shipped_with_every_key()
+        .replace("\nbpf-filter", "\n#bpf-filter")
+        .replace("\nschema-id", "\n#schema-id");
+    let every = toml(&every);
     load(&format!("--config {}", every.path().display())).unwrap();
 }
 

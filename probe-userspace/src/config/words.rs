@@ -161,10 +161,40 @@ pub struct Words {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub zmq_disable_compression: bool,
 
-    /// Fields of a flow to ntopng, as in nProbe; `fields` lists all [default: @NTOPNG@]
+    /// Fields of a flow to ntopng and --kafka, as in nProbe; `fields` lists all [default: @NTOPNG@]
     #[arg(short = 'T', long, alias = "flow-templ", value_name = "TEMPLATE", help_heading = "Output")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+
+    /// Each flow as a message of a topic of yours: 'BROKERS;TOPIC[;OPTIONS;ACK;COMPRESSION]'; repeatable
+    #[arg(long, value_name = "TOPIC", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kafka: Vec<String>,
+
+    /// How --kafka writes flows: json, avro or protobuf [default: json]
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kafka_format: Option<String>,
+
+    /// Names as keys of JSON instead of ntop's numbers (--kafka, --zmq-format j)
+    #[arg(long, help_heading = "Output")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub json_labels: bool,
+
+    /// @timestamp in the JSON of --kafka: the flow's last packet
+    #[arg(long, help_heading = "Output")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub kafka_add_timestamp: bool,
+
+    /// Registry that is told the schema of --kafka, and whose id stands before each message
+    #[arg(long, value_name = "URL", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_registry: Option<String>,
+
+    /// The id that stands there, where it is known
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_id: Option<u64>,
 
     /// Write each flow as a line of JSON, with or without a bus; - is stdout
     #[arg(long, value_name = "PATH", help_heading = "Output")]
@@ -235,8 +265,8 @@ pub struct Words {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub topic_retention: Option<String>,
 
-    /// A setting of librdkafka, or a file of them: passwords belong there; repeatable
-    #[arg(long, value_name = "K=V|@FILE", help_heading = "Output")]
+    /// A setting of librdkafka, or a file of them: passwords belong there; repeatable; `list` prints all
+    #[arg(long, value_name = "K=V|@FILE|list", help_heading = "Output")]
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kafka_conf: Vec<String>,
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::run::fields::TemplateError;
 use crate::run::{host, identity};
 use crate::{config, export, source};
 
@@ -21,6 +22,12 @@ pub enum Error {
     /// Signals cannot be waited for.
     #[error("cannot wait for SIGINT and SIGTERM: {0}")]
     Signals(io::Error),
+    /// `--kafka-conf list`.
+    #[error("--kafka-conf list: {0}")]
+    Listing(io::Error),
+    /// A template that no schema can be made of.
+    #[error("fields: {0}\n  mend: leave -T out for what ntopng reads (@NTOPNG@)")]
+    Template(#[from] TemplateError),
     /// No thread, no descriptor.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),
@@ -137,6 +144,7 @@ impl Error {
             Self::Config(_)
                 | Self::Fault(_)
                 | Self::Kafka(_)
+                | Self::Template(_)
                 | Self::NoCursor { .. }
                 | Self::Privilege(host::PrivilegeError::NoSuchUser(_))
         )

@@ -1,9 +1,34 @@
 //! `gannet-probe fields`: what can be told of a flow.
 
-use flow_wire::field::{Element, FIELDS, REVERSE_PEN};
+use flow_wire::field::{Element, FIELDS, REVERSE_PEN, Template, template};
+use flow_wire::generic::{self, Format, Writer};
 
-/// The table, as text.
-pub(super) fn list() -> String {
+use crate::config::SchemaWord;
+
+/// What is wrong with `-T`.
+#[derive(Debug, thiserror::Error)]
+pub enum TemplateError {
+    /// As such.
+    #[error(transparent)]
+    Template(#[from] template::Error),
+    /// In this format.
+    #[error(transparent)]
+    Format(#[from] generic::Error),
+}
+
+/// The table, or the schema of a template.
+pub(super) fn show(word: SchemaWord, text: Option<&str>) -> Result<String, TemplateError> {
+    let format = match word {
+        SchemaWord::List => return Ok(list()),
+        SchemaWord::Avro => Format::Avro,
+        SchemaWord::Proto => Format::Protobuf,
+    };
+    let template = text.map_or_else(|| Ok(Template::ntopng()), Template::parse)?;
+    let schema = Writer::new(&template, format)?.schema().map(|schema| schema.text).unwrap_or_default();
+    Ok(schema.trim_end().to_owned())
+}
+
+fn list() -> String {
     let mut text = format!("{:<26} {:>6}  {:<30} {:>9}  what it is\n", "ntop", "number", "IANA", "number");
     for field in FIELDS {
         let (ntop, iana) = (field.ntop, field.iana);

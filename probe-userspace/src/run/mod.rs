@@ -51,7 +51,7 @@ pub use error::Error;
 pub use exit::Exit;
 
 use crate::config::{Capture, CaptureWord, Command, CommandLine, Config, Input, XdpModeWord};
-use crate::export::{Identity, Sink};
+use crate::export::{Identity, Sink, kafka};
 use crate::source::selection::{InForce, Selection};
 use crate::telemetry::{Board, Server, losses, stage_table, summary};
 use crate::worker::Clock;
@@ -85,19 +85,23 @@ pub fn run(command_line: &CommandLine) -> Exit {
 fn begin(command_line: &CommandLine) -> Result<Exit, Error> {
     match &command_line.command {
         Some(Command::Spool { action }) => return spool::command(action).map(|()| Exit::Done),
-        Some(Command::Fields) => {
-            println!("{}", fields::list());
+        Some(Command::Fields { format, template }) => {
+            println!("{}", fields::show(*format, template.as_deref())?);
             return Ok(Exit::Done);
         }
         None => {}
     }
+    if command_line.wants_settings_listed() {
+        return kafka::properties::print().map(|()| Exit::Done).map_err(Error::Listing);
+    }
     let interfaces = host::interfaces().map_err(crate::config::Error::from)?;
     let config = command_line.config(&interfaces)?;
-    let brokers = config.output.sinks.iter().filter_map(Endpoint::kafka);
+    let of_topics = config.output.topics.iter().map(|flows| &flows.destination.brokers);
+    let brokers = config.output.sinks.iter().filter_map(Endpoint::kafka).chain(of_topics);
     let of_kafka = config.output.kafka.settings.sentences(brokers);
     let is_zmq = config.output.sinks.iter().any(|sink| matches!(sink, Endpoint::Zmq(_)));
     let of_ntop = is_zmq.then(|| config.output.zmq.ntop.warning()).flatten();
-    for sentence in config.output.deprecations.iter().chain(&of_kafka).chain(&of_ntop) {
+    for sentence in config.output.sentences.iter().chain(&of_kafka).chain(&of_ntop) {
         tracing::warn!("{sentence}");
     }
     let cores = cores();
@@ -227,7 +231,7 @@ fn new_user(config: &Config, plan: &Plan) -> Result<Option<User>, Error> {
 }
 
 fn who(config: &Config) -> Result<Identity, Error> {
-    let kept = !config.output.sinks.is_empty();
+    let kept = config.output.has_bus();
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Ok(Identity {
         probe: identity::probe_id(config.probe_id, &config.state_dir, kept)?,
@@ -338,8 +342,11 @@ fn describe(config: &Config, plan: &Plan) {
     for sink in &config.output.sinks {
         println!("sink           {sink}, topics {}.*", config.output.kafka.prefix);
     }
+    for flows in &config.output.topics {
+        println!("sink           {}, a message a flow", flows.destination.name());
+    }
     match &config.output.spool {
-        Some(spool) if !config.output.sinks.is_empty() => {
+        Some(spool) if config.output.has_bus() => {
             let size = spool
                 .size_octets
                 .map_or("up to 4096 MB, at most half of what is free".to_owned(), |octets| {

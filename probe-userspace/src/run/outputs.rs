@@ -43,6 +43,11 @@ pub(super) fn sinks(config: &Config, probe: ProbeId) -> Result<Vec<Box<dyn Sink>
             }
         }
     }
+    // Behind our own: a collector that knows no better takes the books of the first sink on Kafka.
+    for flows in &config.output.topics {
+        let sink = Kafka::of_flows(flows.clone(), probe, options.clone())?;
+        sinks.push(Box::new(sink.with_patience(files_only.then_some(kafka::PATIENCE_FOR_FILES))));
+    }
     Ok(sinks)
 }
 
@@ -62,6 +67,9 @@ fn ntop(config: &Config, probe: ProbeId, endpoint: &flow_wire::endpoint::Zmq) ->
 pub(super) fn check(config: &Config) -> Result<(), Error> {
     for endpoint in config.output.sinks.iter().filter_map(Endpoint::kafka) {
         Kafka::new(endpoint, ProbeId(uuid::Uuid::nil()), config.output.kafka.clone())?;
+    }
+    for flows in &config.output.topics {
+        Kafka::of_flows(flows.clone(), ProbeId(uuid::Uuid::nil()), config.output.kafka.clone())?;
     }
     let keys = config.output.zmq.encryption.as_ref();
     keys.map(zmq::Encryption::check).transpose().map_err(zmq::Error::from)?;

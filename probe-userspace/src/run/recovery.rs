@@ -64,7 +64,7 @@ impl Memory {
 /// next one succeeds.
 pub(super) fn directory(config: &Config, is_live: bool, identity: &Identity) -> Option<Directory> {
     let base = config.recovery_dir.as_deref().filter(|_| is_live)?;
-    if config.output.sinks.is_empty() && config.probe_id.is_none() {
+    if !config.output.has_bus() && config.probe_id.is_none() {
         tracing::info!(
             "open flows would not survive a kill: without a bus or --probe-id no next start knows this one"
         );

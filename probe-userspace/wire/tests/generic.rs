@@ -137,7 +137,8 @@ fn schemas_are_the_golden_texts() {
 
 #[test]
 fn an_object_has_the_names_of_the_template_and_a_time_only_if_it_is_asked_for() {
-    let template = Template::parse("%IPV4_SRC_ADDR=>client %IN_BYTES %IPV6_SRC_ADDR %recovered_from").unwrap();
+    let template =
+        Template::parse("%IPV4_SRC_ADDR=>client %IN_BYTES %IPV6_SRC_ADDR %recovered_from").unwrap();
     let text = |keys, has_timestamp| {
         let mut out = Vec::new();
         let writer = Writer::new(&template, Format::Json { keys, has_timestamp }).unwrap();

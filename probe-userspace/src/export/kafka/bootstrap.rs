@@ -48,6 +48,11 @@ impl Wanted {
         Self { name: kind.topic(&options.prefix), partitions, is_asked, replication, retention }
     }
 
+    /// A topic of the user's, made as our own topic of flows would be.
+    pub(super) fn named(name: &str, options: &Options) -> Self {
+        Self { name: name.to_owned(), ..Self::new(Kind::Flows, options) }
+    }
+
     /// How a topic that is there differs.
     pub(super) fn differences(&self, partitions: u32, replicas: usize) -> Vec<String> {
         let (name, wanted) = (&self.name, self.partitions);

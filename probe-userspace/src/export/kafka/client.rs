@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use flow_wire::bus::Kind;
 use flow_wire::endpoint;
 use flow_wire::kafka_conf::is_secret;
 use flow_wire::ledger::Guarantee;
@@ -10,11 +9,10 @@ use rdkafka::config::{ClientConfig, FromClientConfigAndContext, RDKafkaLogLevel}
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, Producer};
 
-use super::Options;
 use super::failure::Failure;
 use super::notes::{Context, Notes, Producing};
+use super::outlet::Outlet;
 use super::place::Place;
-use super::topics::{self, Topic};
 
 /// Time after which the broker aborts a transaction that its producer left open: so long a killed probe holds up readers of
 /// committed messages.
@@ -35,41 +33,30 @@ pub(super) struct Client {
     pub(super) transactional: bool,
     /// After it the coordinator aborts what is open.
     pub(super) transaction_timeout: Duration,
-    /// Number of the sink, for the headers.
-    pub(super) sink: u16,
     /// Where the broker keeps the spool's cursor; `None` = there is none, or it is not permitted.
     pub(super) place: Option<Place>,
-    flow: Topic,
-    ledger: Topic,
+    /// What becomes of a batch.
+    pub(super) outlet: Outlet,
 }
 
 impl Client {
-    /// Connects, finds or makes the topics, and closes what a former run with this identity left open.
+    /// Connects, opens the outlet, and closes what a former run with this identity left open.
     pub(super) fn connect(
         config: &[(String, String)],
         transactional: bool,
-        sink: u16,
-        options: &Options,
+        open: impl FnOnce(&Producing, &ClientConfig, &mut dyn FnMut() -> bool) -> Result<Outlet, Failure>,
         is_over: &mut dyn FnMut() -> bool,
     ) -> Result<Self, Failure> {
         let config = client_config(config);
         let producer = Producing::from_config_and_context(&config, Context::default())
             .map_err(|error| Failure::of(&error, None))?;
-        let flow = topics::ensure(&producer, &config, Kind::Flows, options, is_over)?;
-        let ledger = topics::ensure(&producer, &config, Kind::Ledger, options, is_over)?;
+        let outlet = open(&producer, &config, is_over)?;
         if transactional {
             patiently(is_over, |time| producer.init_transactions(time))
                 .map_err(|error| Failure::of(&error, producer.context().notes.connection()))?;
         }
         let transaction_timeout = transaction_timeout(&config);
-        Ok(Self { producer, transactional, transaction_timeout, sink, place: None, flow, ledger })
-    }
-
-    pub(super) fn topic(&self, kind: Kind) -> &Topic {
-        match kind {
-            Kind::Flows => &self.flow,
-            Kind::Ledger => &self.ledger,
-        }
+        Ok(Self { producer, transactional, transaction_timeout, place: None, outlet })
     }
 
     pub(super) fn notes(&self) -> &Notes {
@@ -78,17 +65,17 @@ impl Client {
 
     /// How the topics differ from what was asked for.
     pub(super) fn differences(&self) -> impl Iterator<Item = &String> {
-        self.flow.differences.iter().chain(&self.ledger.differences)
+        self.outlet.topics().into_iter().flat_map(|topic| &topic.differences)
     }
 
     /// For people: topics, and by which rule partitions are chosen.
     pub(super) fn describe(&self, guarantee: Guarantee) -> String {
-        let how = if guarantee == Guarantee::ExactlyOnce { "exactly once" } else { "at least once" };
-        let (flow, ledger) = (&self.flow, &self.ledger);
-        format!(
-            "{how}; topic {} with {} partitions (stream modulo partitions), topic {} with {}",
-            flow.name, flow.partitions, ledger.name, ledger.partitions
-        )
+        let how = match guarantee {
+            Guarantee::ExactlyOnce => "exactly once",
+            Guarantee::AtLeastOnce => "at least once",
+            Guarantee::AtMostOnce => "at most once",
+        };
+        format!("{how}; {}", self.outlet.describe())
     }
 }
 

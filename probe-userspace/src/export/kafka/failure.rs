@@ -69,6 +69,9 @@ pub(super) enum Failure {
     /// The broker does not let this user commit the spool's cursor.
     #[error("the spool's cursor is not permitted: {0}")]
     NoPlace(String),
+    /// The schema registry says no.
+    #[error("the schema registry {0}; flows are kept")]
+    Registry(String),
     /// The broker has no transactions for this user.
     #[error("no transactions: {0}")]
     NoTransactions(String),

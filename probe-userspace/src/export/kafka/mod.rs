@@ -8,15 +8,21 @@
 //!                                                          └─ fatal ─────► give back, connect anew
 //! ```
 //!
+//! What a message is: `outlet`. Flows on a topic of the user's (`--kafka`): `flows`, and `registry` for those that need a schema.
+//!
 //! The sink's thread alone talks to librdkafka, but for the one call that it cannot bound (`place.rs`); a broker that is away fills the
 //! outbox, and nothing else.
 
 mod bootstrap;
 mod client;
 mod failure;
+pub mod flows;
 mod limit;
 mod notes;
+mod outlet;
 mod place;
+pub mod properties;
+mod registry;
 mod report;
 mod topics;
 mod transaction;
@@ -31,10 +37,16 @@ use flow_wire::stamp::ProbeId;
 
 use super::Sink;
 use super::outbox::{Cursor, Next};
+use bootstrap::Wanted;
 use client::Client;
 use failure::Failure;
+use flows::{Flows, Written};
 use limit::Limit;
+use notes::Producing;
+use outlet::Outlet;
 use place::Place;
+use rdkafka::config::ClientConfig;
+use rdkafka::error::RDKafkaErrorCode;
 use report::Reporter;
 use transaction::Outcome;
 
@@ -44,6 +56,9 @@ use transaction::Outcome;
 /// answers (2.12, `rd_kafka_toppar_producer_serve`), and burns what the exporter needs in all.
 const TRANSACTION_BATCHES: usize = 64;
 const TRANSACTION_OCTETS: usize = 4 << 20;
+
+/// The same of flows: a batch becomes a thousand messages, of several times its octets.
+const TRANSACTION_BATCHES_OF_FLOWS: usize = 8;
 
 /// So long the cursor is asked for batches before it is looked whether the end has come.
 const LOOK: Duration = Duration::from_millis(250);
@@ -95,6 +110,8 @@ pub struct Kafka {
     probe: ProbeId,
     options: Options,
     patience: Option<Duration>,
+    /// `None` = our own batches, on our own topics.
+    flows: Option<Written>,
 }
 
 /// Settings that cannot be.
@@ -111,6 +128,9 @@ pub enum Error {
     /// One contradicts the URL.
     #[error(transparent)]
     Conf(#[from] flow_wire::kafka_conf::Error),
+    /// The template cannot be written in this format.
+    #[error("-T: {0}")]
+    Template(#[from] flow_wire::generic::Error),
 }
 
 impl Kafka {
@@ -120,9 +140,28 @@ impl Kafka {
     /// librdkafka does not know a setting, or not its value; a setting turns the TLS of the URL off.
     pub fn new(endpoint: &endpoint::Kafka, probe: ProbeId, options: Options) -> Result<Self, Error> {
         let name = endpoint::Endpoint::Kafka(endpoint.clone()).to_string();
+        Self::checked(name, endpoint, (probe, options), None)
+    }
+
+    /// The same for flows on a topic of the user's.
+    ///
+    /// # Errors
+    /// Likewise, or the format cannot have the template's fields.
+    pub fn of_flows(flows: Flows, probe: ProbeId, options: Options) -> Result<Self, Error> {
+        let (name, endpoint) = (flows.destination.name(), flows.destination.brokers.clone());
+        Self::checked(name, &endpoint, (probe, options), Some(Written::new(flows)?))
+    }
+
+    fn checked(
+        name: String,
+        endpoint: &endpoint::Kafka,
+        (probe, options): (ProbeId, Options),
+        flows: Option<Written>,
+    ) -> Result<Self, Error> {
         let protocol = options.settings.security_protocol(endpoint)?.to_owned();
-        let sink = Self { name, endpoint: endpoint.clone(), protocol, probe, options, patience: None };
-        match client::check(&sink.config(true)) {
+        let endpoint = endpoint.clone();
+        let sink = Self { name, endpoint, protocol, probe, options, patience: None, flows };
+        match client::check(&sink.config(sink.is_transactional())) {
             Ok(()) => Ok(sink),
             Err(reason) => Err(Error::Refused { name: sink.name, reason }),
         }
@@ -139,8 +178,9 @@ impl Kafka {
     /// Settings of the producer. `transactional` = as it should be, else as a broker without that right takes it.
     fn config(&self, transactional: bool) -> Vec<(String, String)> {
         let mut config = client::settings(&self.endpoint, &self.protocol);
+        config.extend(self.flows.iter().flat_map(|written| written.destination().settings()));
         if transactional {
-            let id = format!("gannet/{}/{}", self.probe.0, self.endpoint.bootstrap_servers());
+            let id = format!("gannet/{}", self.identity());
             config.push(("transactional.id".to_owned(), id));
             config.push((
                 "transaction.timeout.ms".to_owned(),
@@ -151,22 +191,68 @@ impl Kafka {
         config
     }
 
+    fn guarantee_without_transactions(&self) -> Guarantee {
+        match self.guarantee() {
+            Guarantee::AtMostOnce => Guarantee::AtMostOnce,
+            Guarantee::AtLeastOnce | Guarantee::ExactlyOnce => Guarantee::AtLeastOnce,
+        }
+    }
+
+    /// What tells this sink from all others, at a broker.
+    fn identity(&self) -> String {
+        let (probe, servers) = (self.probe.0, self.endpoint.bootstrap_servers());
+        match &self.flows {
+            None => format!("{probe}/{servers}"),
+            Some(written) => format!("{probe}/{servers}/{}", written.destination().topic),
+        }
+    }
+
+    /// Who does not wait for all replicas has no transactions.
+    fn is_transactional(&self) -> bool {
+        self.guarantee() == Guarantee::ExactlyOnce
+    }
+
+    /// The topics, made where they are missing, and the id of the schema.
+    fn open(
+        &self,
+        (producer, config): (&Producing, &ClientConfig),
+        sink: u16,
+        is_over: &mut dyn FnMut() -> bool,
+    ) -> Result<Outlet, Failure> {
+        let options = &self.options;
+        let mut ensure = |wanted| topics::ensure(producer, config, wanted, is_over);
+        let Some(written) = &self.flows else {
+            let flow = ensure(Wanted::new(Kind::Flows, options))?;
+            let ledger = ensure(Wanted::new(Kind::Ledger, options))?;
+            return Ok(Outlet::Ours { flow, ledger, sink });
+        };
+        let topic = ensure(Wanted::named(&written.destination().topic, options))?;
+        let writer = written.framed(options.settings.registry_login(), is_over)?;
+        Ok(Outlet::Flows { topic, writer })
+    }
+
     /// Connects until it succeeds or the end has come.
     fn connect(&self, cursor: &Cursor, limit: &mut Limit, reporter: &mut Reporter) -> Option<Client> {
-        let mut transactional = true;
+        let mut transactional = self.is_transactional();
         loop {
             if limit.is_over(cursor) {
                 return None;
             }
             let config = self.config(transactional);
             let mut is_over = || limit.is_over(cursor);
-            match Client::connect(&config, transactional, cursor.number(), &self.options, &mut is_over) {
+            let open = |producer: &Producing, config: &ClientConfig, is_over: &mut dyn FnMut() -> bool| {
+                self.open((producer, config), cursor.number(), is_over)
+            };
+            match Client::connect(&config, transactional, open, &mut is_over) {
                 Ok(mut client) => match self.find_place(&config, &mut client, cursor, &mut is_over) {
                     Ok(refused) => {
                         if let Some(reason) = &refused {
-                            reporter.no_place(reason);
+                            reporter.no_place(&client.outlet.of_place().name, reason);
                         }
-                        let guarantee = guarantee(transactional && refused.is_none());
+                        let guarantee = match transactional && refused.is_none() {
+                            true => Guarantee::ExactlyOnce,
+                            false => self.guarantee_without_transactions(),
+                        };
                         cursor.set_guarantee(guarantee);
                         reporter.connected(&client, guarantee);
                         return Some(client);
@@ -198,8 +284,8 @@ impl Kafka {
         is_over: &mut dyn FnMut() -> bool,
     ) -> Result<Option<String>, Failure> {
         let Some(spool) = cursor.spool().filter(|_| client.transactional) else { return Ok(None) };
-        let group = format!("{}{}/{}", place::GROUP_PREFIX, self.probe.0, self.endpoint.bootstrap_servers());
-        let topic = client.topic(Kind::Ledger).name.clone();
+        let group = format!("{}{}", place::GROUP_PREFIX, self.identity());
+        let topic = client.outlet.of_place().name.clone();
         match Place::find(client, config, (&group, &topic, spool), is_over) {
             Ok((place, committed)) => {
                 let arrived = committed.map_or(0, |position| cursor.resume(position));
@@ -227,7 +313,8 @@ impl Kafka {
         reporter: &mut Reporter,
     ) -> bool {
         loop {
-            let count = if limit.singly > 0 { 1 } else { TRANSACTION_BATCHES };
+            let most = if self.flows.is_some() { TRANSACTION_BATCHES_OF_FLOWS } else { TRANSACTION_BATCHES };
+            let count = if limit.singly > 0 { 1 } else { most };
             let batches = match cursor.next(count, TRANSACTION_OCTETS, LOOK) {
                 Next::Batches(batches) => batches,
                 Next::Nothing => {
@@ -246,13 +333,18 @@ impl Kafka {
                     continue;
                 }
                 Outcome::Over => return false,
-                Outcome::Refused(reason) => {
+                Outcome::Refused(note) => {
+                    let stamp = batches[0].header.stamp;
                     if batches.len() > 1 {
                         limit.singly = batches.len();
+                    } else if note.code == RDKafkaErrorCode::BadMessage {
+                        limit.singly = limit.singly.saturating_sub(1);
+                        reporter.unreadable(&stamp, &note.text);
+                        cursor.discard(stamp, Discard::NotEncodable);
                     } else {
                         limit.singly = limit.singly.saturating_sub(1);
-                        reporter.refused(&batches[0].header.stamp, &reason);
-                        cursor.discard(batches[0].header.stamp, Discard::RefusedByBus);
+                        reporter.refused(&stamp, &note.text);
+                        cursor.discard(stamp, Discard::RefusedByBus);
                     }
                     cursor.give_back();
                     continue;
@@ -263,7 +355,7 @@ impl Kafka {
             if let Failure::NoPlace(reason) = &failure {
                 client.place = None;
                 cursor.set_guarantee(Guarantee::AtLeastOnce);
-                reporter.no_place(reason);
+                reporter.no_place(&client.outlet.of_place().name, reason);
                 continue;
             }
             reporter.trouble(&failure);
@@ -281,7 +373,8 @@ impl Sink for Kafka {
     }
 
     fn guarantee(&self) -> Guarantee {
-        Guarantee::ExactlyOnce
+        let of_flows = |written: &Written| written.destination().acknowledge.guarantee();
+        self.flows.as_ref().map_or(Guarantee::ExactlyOnce, of_flows)
     }
 
     fn is_durable(&self) -> bool {
@@ -290,7 +383,7 @@ impl Sink for Kafka {
 
     fn run(self: Box<Self>, cursor: Cursor) {
         let mut limit = Limit::new(self.patience);
-        let mut reporter = Reporter::new(self.name.clone(), self.patience);
+        let mut reporter = Reporter::new(self.name.clone(), self.patience, self.flows.is_none());
         loop {
             let client = self.connect(&cursor, &mut limit, &mut reporter);
             let again =
@@ -321,10 +414,6 @@ fn discard_waiting(cursor: &Cursor) -> usize {
         }
     }
     count
-}
-
-fn guarantee(transactional: bool) -> Guarantee {
-    if transactional { Guarantee::ExactlyOnce } else { Guarantee::AtLeastOnce }
 }
 
 #[cfg(test)]

@@ -17,6 +17,8 @@ pub(super) struct Reporter {
     sink: String,
     trouble: Option<Trouble>,
     patience: Option<Duration>,
+    /// What a reader does about a message that comes twice.
+    twice: &'static str,
     /// What was said last of connection and topics: it is no news after each try.
     connected: String,
     differences: Vec<String>,
@@ -37,11 +39,15 @@ struct Refused {
 }
 
 impl Reporter {
-    pub(super) fn new(sink: String, patience: Option<Duration>) -> Self {
+    pub(super) fn new(sink: String, patience: Option<Duration>, has_stamp: bool) -> Self {
         Self {
             sink,
             trouble: None,
             patience,
+            twice: match has_stamp {
+                true => "readers must deduplicate by the stamp in the headers",
+                false => "readers cannot tell a message that came twice",
+            },
             connected: String::new(),
             differences: Vec::new(),
             without_transactions: false,
@@ -109,12 +115,12 @@ impl Reporter {
     }
 
     /// The cursor's file is up to a second behind what has arrived.
-    pub(super) fn no_place(&self, reason: &str) {
+    pub(super) fn no_place(&self, topic: &str, reason: &str) {
+        let (sink, twice) = (&self.sink, self.twice);
         tracing::warn!(
-            sink = self.sink,
-            "the broker does not keep the spool's cursor ({reason}; permit Read on the groups gannet-spool/* and on the \
-             ledger topic): a probe that is killed sends what it sent in its last second once more, and readers must \
-             deduplicate by the stamp in the headers"
+            sink,
+            "the broker does not keep the spool's cursor ({reason}; permit Read on the groups gannet-spool/* and on topic \
+             {topic}): a probe that is killed sends what it sent in its last second once more, and {twice}"
         );
     }
 
@@ -129,6 +135,18 @@ impl Reporter {
                 "the broker takes batches again"
             );
         }
+    }
+
+    /// A batch that the spool has given back, and that is not what it was.
+    pub(super) fn unreadable(&self, stamp: &Stamp, reason: &str) {
+        let (sink, stream, sequence) = (&self.sink, stamp.stream.0, stamp.sequence.0);
+        tracing::error!(
+            sink,
+            stream,
+            sequence,
+            "this batch cannot be read back ({reason}): it is counted as not_encodable; look at the memory and the disk of \
+             this host"
+        );
     }
 
     /// Each of these is a loss, which a person must know; the first is said at once, the others together.
@@ -155,10 +173,10 @@ impl Reporter {
 
     pub(super) fn no_transactions(&mut self, reason: &str) {
         if !std::mem::replace(&mut self.without_transactions, true) {
+            let (sink, twice) = (&self.sink, self.twice);
             tracing::warn!(
-                sink = self.sink,
-                "no transactions here ({reason}): at least once instead of exactly once, and readers must deduplicate by \
-                 the stamp in the headers; permit Write and Describe on the transactional id gannet/*, then start the probe \
+                sink,
+                "no transactions here ({reason}): at least once instead of exactly once, and {twice}; permit Write and Describe on the transactional id gannet/*, then start the probe \
                  again"
             );
         }

@@ -3,13 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use flow_wire::bus::Kind;
-use flow_wire::stamp::StreamId;
+use flow_wire::stamp::{Stamp, StreamId};
 use rdkafka::config::ClientConfig;
 use rdkafka::metadata::MetadataTopic;
 use rdkafka::producer::Producer;
 
-use super::Options;
 use super::bootstrap::{Wanted, make, retention};
 use super::client::patiently;
 use super::failure::Failure;
@@ -37,6 +35,12 @@ impl Topic {
         // Below the count of partitions, which is an i32 on the wire.
         (u32::from(stream.0) % self.partitions) as i32
     }
+
+    /// Where no stream has to stay together: batch by batch over all partitions, whatever the number of streams.
+    pub(super) fn partition_of_batch(&self, stamp: &Stamp) -> i32 {
+        let number = stamp.sequence.0.wrapping_add(u64::from(stamp.stream.0));
+        (number % u64::from(self.partitions)) as i32
+    }
 }
 
 /// What the broker says of a topic.
@@ -50,11 +54,9 @@ enum Found {
 pub(super) fn ensure(
     producer: &Producing,
     config: &ClientConfig,
-    kind: Kind,
-    options: &Options,
+    wanted: Wanted,
     is_over: &mut dyn FnMut() -> bool,
 ) -> Result<Topic, Failure> {
-    let wanted = Wanted::new(kind, options);
     let mut found = find(producer, &wanted.name, is_over)?;
     if matches!(found, Found::Missing) {
         make(config, &wanted, is_over)?;
@@ -78,13 +80,13 @@ pub(super) fn ensure(
 }
 
 /// Whether one of the topics is not what it was at the connection; within so short a time that no answer is none.
-pub(super) fn gone(producer: &Producing, topics: [&Topic; 2], time: Duration) -> Option<Failure> {
+pub(super) fn gone(producer: &Producing, topics: &[&Topic], time: Duration) -> Option<Failure> {
     let metadata = producer.client().fetch_metadata(None, time).ok()?;
     let is_there = |topic: &&Topic| {
         let found = metadata.topics().iter().find(|found| found.name() == topic.name);
         found.is_some_and(|found| found.partitions().len() >= topic.partitions as usize)
     };
-    let gone = topics.into_iter().find(|topic| !is_there(topic))?;
+    let gone = topics.iter().find(|topic| !is_there(topic))?;
     Some(Failure::TopicGone(format!("'{}' has no longer {} partitions", gone.name, gone.partitions)))
 }
 
@@ -111,6 +113,9 @@ fn judge(topic: &MetadataTopic) -> Found {
 
 #[cfg(test)]
 mod tests {
+    use flow_wire::stamp::{Epoch, ProbeId, Sequence};
+    use uuid::Uuid;
+
     use super::*;
 
     #[test]
@@ -119,5 +124,19 @@ mod tests {
         let partitions: Vec<_> = (0..6).map(|stream| topic.partition(StreamId(stream))).collect();
         assert_eq!(partitions, [0, 1, 2, 3, 0, 1]);
         assert_eq!(topic.partition(StreamId::CONTROL), 3);
+    }
+
+    #[test]
+    fn batches_go_round_all_partitions() {
+        let topic = Topic { name: "flows".to_owned(), partitions: 3, differences: vec![] };
+        let stamp = |stream, sequence| Stamp {
+            probe: ProbeId(Uuid::nil()),
+            epoch: Epoch(Uuid::nil()),
+            stream: StreamId(stream),
+            sequence: Sequence(sequence),
+        };
+        let of = |stream, sequence| topic.partition_of_batch(&stamp(stream, sequence));
+        assert_eq!([of(0, 0), of(0, 1), of(0, 2), of(0, 3), of(2, 1)], [0, 1, 2, 0, 0]);
+        assert_eq!(of(1, u64::MAX), 0);
     }
 }

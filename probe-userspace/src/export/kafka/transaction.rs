@@ -4,22 +4,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use flow_wire::batch::Sealed;
-use flow_wire::bus::Kind;
-use flow_wire::fault::{self, Hop};
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{BaseRecord, Producer};
+use rdkafka::error::KafkaError;
+use rdkafka::producer::Producer;
 
 use super::client::Client;
-use super::failure::{Failure, is_for_good, is_retriable};
+use super::failure::{Failure, is_retriable};
+use super::notes::Note;
 use super::place::Unplaced;
 use super::report::Reporter;
 use super::topics;
-use crate::export::copies;
 use crate::spool::Position;
 
 /// Time for one try of a call that is then tried again: so soon the end of the run is noticed.
-const TRY: Duration = Duration::from_millis(200);
+pub(super) const TRY: Duration = Duration::from_millis(200);
 
 /// A broker that has not answered for so long is told of: a commit takes milliseconds.
 const UNANSWERED: Duration = Duration::from_secs(5);
@@ -55,8 +52,8 @@ pub(super) enum Outcome {
     Committed,
     /// None of them is there.
     Aborted(Failure),
-    /// None of them is there, and one of them at least the broker will never take.
-    Refused(String),
+    /// None of them is there, and one of them at least will never be: the broker does not take it, or it cannot be read.
+    Refused(Note),
     /// The run ended before the broker answered.
     Over,
 }
@@ -144,44 +141,6 @@ impl Client {
         }
     }
 
-    fn produce(&self, sealed: &Sealed, is_over: &mut impl FnMut() -> bool) -> Result<(), KafkaError> {
-        let times = match sealed.header.kind {
-            Kind::Flows => copies(fault::take(Hop::Bus)),
-            Kind::Ledger => 1,
-        };
-        for _ in 0..times {
-            while let Err(error) = self.send(sealed) {
-                match error.rdkafka_error_code() {
-                    Some(RDKafkaErrorCode::QueueFull) if !is_over() => self.producer.poll(TRY),
-                    Some(code) if is_for_good(code) => {
-                        self.notes().refuse(code, error.to_string());
-                        return Err(error);
-                    }
-                    _ => return Err(error),
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn send(&self, sealed: &Sealed) -> Result<(), KafkaError> {
-        let topic = self.topic(sealed.header.kind);
-        let pairs = sealed.header.sent_by(self.sink).to_pairs();
-        let headers =
-            pairs.iter().fold(OwnedHeaders::new_with_capacity(pairs.len()), |headers, (key, value)| {
-                headers.insert(Header { key, value: Some(value) })
-            });
-        let record = BaseRecord::<(), [u8]>::to(&topic.name)
-            .partition(topic.partition(sealed.header.stamp.stream))
-            .payload(&sealed.body)
-            .headers(headers);
-        self.notes().sending();
-        self.producer.send(record).map_err(|(error, _)| {
-            self.notes().reported();
-            error
-        })
-    }
-
     /// Until all messages are delivered or failed, or the time is over. The producer's own flush looks once in 100 ms, and it must not be
     /// called much more often: a client that is woken all the time does not find a broker that comes back.
     fn flush(&self, most: Duration) -> Result<(), KafkaError> {
@@ -240,7 +199,7 @@ impl Client {
             return None;
         }
         waiting.looked = Instant::now();
-        topics::gone(&self.producer, [self.topic(Kind::Flows), self.topic(Kind::Ledger)], TRY)
+        topics::gone(&self.producer, &self.outlet.topics(), TRY)
     }
 
     /// Without transactions: what was delivered stays, and comes again if the others fail.
@@ -256,7 +215,7 @@ impl Client {
             }
         }
         match (self.notes().refused(), self.notes().failed()) {
-            (Some(refused), _) => Outcome::Refused(refused.text),
+            (Some(refused), _) => Outcome::Refused(refused),
             (None, Some(failed)) => aborted(Failure::of_delivery(failed)),
             (None, None) => Outcome::Committed,
         }
@@ -278,7 +237,7 @@ impl Client {
             Err(outcome) => return outcome,
         };
         match self.notes().refused() {
-            Some(refused) => Outcome::Refused(refused.text),
+            Some(refused) => Outcome::Refused(refused),
             None => aborted(failure),
         }
     }

@@ -57,8 +57,9 @@ impl Avro {
                 Value::Address(of) => {
                     of(record).map(|address| short_text(1, out, |out| text::address(address, out)))
                 }
-                Value::Word(of) => of(record)
-                    .map(|word| short_text(1, out, |out| out.extend_from_slice(word.as_bytes()))),
+                Value::Word(of) => {
+                    of(record).map(|word| short_text(1, out, |out| out.extend_from_slice(word.as_bytes())))
+                }
                 Value::Epoch(of) => of(record).map(|epoch| {
                     let mut buffer = uuid::Uuid::encode_buffer();
                     let text = epoch.0.hyphenated().encode_lower(&mut buffer);

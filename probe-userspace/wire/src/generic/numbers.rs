@@ -70,7 +70,10 @@ mod tests {
     #[test]
     fn every_field_has_a_number_of_its_own() {
         let without: Vec<_> = FIELDS.iter().filter(|field| number(field).is_err()).map(Field::name).collect();
-        assert!(without.is_empty(), "give these the next numbers, behind the last line of NUMBERS: {without:?}");
+        assert!(
+            without.is_empty(),
+            "give these the next numbers, behind the last line of NUMBERS: {without:?}"
+        );
         let (names, numbers): (BTreeSet<_>, BTreeSet<_>) = NUMBERS.iter().copied().unzip();
         assert_eq!((names.len(), numbers.len()), (NUMBERS.len(), NUMBERS.len()), "one is there twice");
     }

@@ -64,8 +64,9 @@ impl Protobuf {
                 Value::Address(of) => {
                     of(record).map(|address| short_text(0, out, |out| text::address(address, out)))
                 }
-                Value::Word(of) => of(record)
-                    .map(|word| short_text(0, out, |out| out.extend_from_slice(word.as_bytes()))),
+                Value::Word(of) => {
+                    of(record).map(|word| short_text(0, out, |out| out.extend_from_slice(word.as_bytes())))
+                }
                 Value::Epoch(of) => of(record).map(|epoch| {
                     let mut buffer = uuid::Uuid::encode_buffer();
                     let text = epoch.0.hyphenated().encode_lower(&mut buffer);
@@ -96,7 +97,9 @@ fn kinds(value: &Value) -> (u32, &'static str) {
 }
 
 fn schema(template: &Template) -> Result<String, Error> {
-    let mut text = "syntax = \"proto3\";\n\npackage gannet;\n\n// A flow, as gannet-probe writes it.\nmessage Flow {\n".to_owned();
+    let mut text =
+        "syntax = \"proto3\";\n\npackage gannet;\n\n// A flow, as gannet-probe writes it.\nmessage Flow {\n"
+            .to_owned();
     for item in template.items() {
         let (_, kind) = kinds(&item.field.value);
         let (doc, name, number) = (item.field.doc, item.name(), number(item.field)?);

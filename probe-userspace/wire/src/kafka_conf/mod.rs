@@ -15,6 +15,8 @@ use crate::endpoint::Kafka;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct KafkaConf {
     pairs: Vec<(String, String)>,
+    /// `USER:PASSWORD` of a schema registry, which is none of librdkafka's business.
+    registry_login: Option<String>,
     sentences: Vec<String>,
 }
 
@@ -29,6 +31,11 @@ pub enum Error {
     /// A key that is ours.
     #[error("--kafka-conf {0}: exactly-once delivery hangs on it, it cannot be set; leave it out")]
     Ours(String),
+    /// A key of a registry's client that is not understood here.
+    #[error(
+        "--kafka-conf {0}: of a schema registry's client only {REGISTRY_LOGIN}=USER:PASSWORD is known here"
+    )]
+    Registry(String),
     /// No file.
     #[error("--kafka-conf {key}{}: {source}; name a file that this user may read", path.display())]
     Unreadable {
@@ -69,6 +76,10 @@ pub enum Error {
     },
 }
 
+/// As Confluent's clients call it.
+const REGISTRY_LOGIN: &str = "schema.registry.basic.auth.user.info";
+const OF_REGISTRY: &str = "schema.registry.";
+
 impl KafkaConf {
     /// From the words of the option. They stand in the file `config`, or else on the command line; `ours` are keys that
     /// nobody may set.
@@ -86,6 +97,10 @@ impl KafkaConf {
         if let Some((key, _)) = conf.pairs.iter().find(|(key, _)| ours.contains(&key.as_str())) {
             return Err(Error::Ours(key.clone()));
         }
+        let is_of_registry = |pair: &(String, String)| pair.0.starts_with(OF_REGISTRY);
+        let (of_registry, pairs): (Vec<_>, _) = conf.pairs.into_iter().partition(is_of_registry);
+        conf.pairs = pairs;
+        conf.registry_login = registry_login(of_registry)?;
         for pair in &mut conf.pairs {
             file::embed(pair)?;
         }
@@ -111,6 +126,11 @@ impl KafkaConf {
     /// What librdkafka gets.
     pub fn pairs(&self) -> &[(String, String)] {
         &self.pairs
+    }
+
+    /// `USER:PASSWORD` of a schema registry: a secret.
+    pub fn registry_login(&self) -> Option<&str> {
+        self.registry_login.as_deref()
     }
 
     /// The value of a key that is in force.
@@ -166,7 +186,7 @@ impl KafkaConf {
 
 impl FromIterator<(String, String)> for KafkaConf {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
-        Self { pairs: pairs.into_iter().collect(), sentences: Vec::new() }
+        Self { pairs: pairs.into_iter().collect(), ..Self::default() }
     }
 }
 
@@ -180,7 +200,18 @@ impl fmt::Debug for KafkaConf {
 pub fn is_secret(key: &str) -> bool {
     key.contains("password")
         || key.contains("secret")
-        || matches!(key, "ssl.key.pem" | "sasl.oauthbearer.config")
+        || matches!(key, "ssl.key.pem" | "sasl.oauthbearer.config" | REGISTRY_LOGIN)
+}
+
+fn registry_login(pairs: Vec<(String, String)>) -> Result<Option<String>, Error> {
+    let mut login = None;
+    for (key, value) in pairs {
+        if key != REGISTRY_LOGIN || !value.contains(':') {
+            return Err(Error::Registry(key));
+        }
+        login = Some(value);
+    }
+    Ok(login)
 }
 
 fn pair(text: &str) -> Option<(String, String)> {

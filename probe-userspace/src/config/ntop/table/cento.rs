@@ -63,6 +63,15 @@ pub(super) const TABLE: &[Entry] = &[
         "the NIC counts flows",
         Instead("--shunt PACKETS: the XDP program counts them"),
     ),
+    entry(
+        (' ', "avro"),
+        FLAG,
+        "flows of `--kafka` in Avro",
+        As(
+            &["--kafka-format", "avro"],
+            "bare, or with the id of a schema: `--schema-registry`, `--schema-id`",
+        ),
+    ),
     entry((' ', "clickhouse"), VALUE, "store of ntopng's tables", Instead("gannet-collector stores")),
     entry(('Z', "zc"), FLAG, "zero copy only", Instead("--xdp-mode zero-copy")),
 ];

@@ -56,7 +56,7 @@ pub(super) const TABLE: &[Entry] = &[
         VALUE,
         "fields of a flow",
         Same(
-            "of what ntop's readers get on ZMQ; `gannet-probe fields` lists them; one that is unknown is refused",
+            "of what --kafka and ntop's readers on ZMQ get; `gannet-probe fields` lists them; one that is unknown is refused",
         ),
     ),
     entry(
@@ -97,20 +97,23 @@ pub(super) const TABLE: &[Entry] = &[
         (' ', "kafka-conf"),
         VALUE,
         "a setting of librdkafka, or `list`",
-        Same("also @FILE, where passwords belong; no `list`: librdkafka's CONFIGURATION.md has them"),
+        Same("also @FILE, where passwords belong; a property of topics without `topic.` before it"),
     ),
     entry(
         (' ', "kafka"),
         VALUE,
-        "flows as JSON to a topic",
-        Instead("--ntopng kafka://HOST (Arrow, see FORMAT.md), or --flows FILE for lines of JSON"),
+        "flows as JSON to a topic: `BROKERS;TOPIC;[OPTIONS;ACK;COMP]`",
+        Same(
+            "also Cento's order; what has two meanings is refused; nothing goes to OPTIONS; exactly once (kafka.md)",
+        ),
     ),
     entry(
         (' ', "kafka-add-timestamp"),
         FLAG,
-        "a time in each of these",
-        Instead("records carry the times of their first and last packet"),
+        "`@timestamp` in each of these",
+        Same("the time of the flow's last packet"),
     ),
+    entry((' ', "json-labels"), FLAG, "names as keys of JSON, instead of numbers", Same("")),
     entry(
         (' ', "elastic"),
         VALUE,
