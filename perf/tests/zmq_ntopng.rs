@@ -243,7 +243,9 @@ fn ntopng_and_a_collector_read_one_probe_at_the_same_time() {
         whole::probe(&capture, None, &words)
     });
     // A file waits for its first reader only: were that the collector, the subscriber might come too late.
+    // The others come once it is there: what went out before nobody would hear again.
     heard.recv_timeout(PATIENCE).unwrap();
+    let stuck = stuck(port);
     let collector = Collector::start(&folder.path().join("store"), None, &["-i", &url]);
     let probe = probe.join().unwrap();
     assert_eq!(probe.code(), 0, "{}", probe.stderr);
@@ -315,13 +317,14 @@ fn a_subscriber_that_is_stuck_costs_ntopng_and_a_collector_nothing() {
     let url = format!("zmq://127.0.0.1:{port}");
     let (end, ended) = channel();
     let (hear, heard) = channel();
-    let stuck = stuck(port);
     let reader = subscribe(port, false, None, ended, hear);
     let (capture, ledger) = (folder.path().join("much.pcap"), folder.path().join("ledger"));
     let words = ["--ntopng", &url, "-T", TEMPLATE, "--zmq-acknowledge", "require"];
     let probe = whole::reader(&capture, None, &words).args([Path::new("--ledger"), &ledger]);
     let probe = std::thread::spawn(move || probe.run(PATIENCE).unwrap());
+    // The others come once it is there: what went out before nobody would hear again.
     heard.recv_timeout(PATIENCE).unwrap();
+    let stuck = stuck(port);
     let collector = Collector::start(&folder.path().join("store"), None, &["-i", &url]);
     let probe = probe.join().unwrap();
     assert_eq!(probe.code(), 0, "{}", probe.stderr);

@@ -57,6 +57,22 @@ fn json_comes_whole_over_all_partitions_and_the_books_balance() {
     assert!(ends.len() == 4 && ends.iter().all(|end| *end > 300), "{offsets}");
 }
 
+/// A topic limits what librdkafka puts together, not a flow's own message.
+#[test]
+fn a_topic_that_takes_small_sets_only_has_each_flow_alone_and_loses_none() {
+    let (broker, topic) = (shared(), new_prefix());
+    let words = ["--create", "--topic", &topic, "--partitions", "2", "--config", "max.message.bytes=20000"];
+    broker.tool("org.apache.kafka.tools.TopicCommand", &words);
+    let running = Running::start(sink(broker, &topic, JSON, SchemaId::None));
+    let epoch = new_epoch();
+    (0..4).for_each(|sequence| running.put(&sealed(epoch, 0, sequence, 1_000)));
+    running.wait_acknowledged(4_000);
+    assert_eq!(running.said().matches("each goes alone from now on").count(), 1, "{}", running.said());
+    let terms = running.finish();
+    assert_eq!((terms[0].acknowledged, terms[0].guarantee), (4_000, Guarantee::ExactlyOnce));
+    assert_eq!(sequences(&read(broker, &topic, "json", Read::Bare(None))), times(0..4, 1_000));
+}
+
 /// Confluent's deserializers get the schema by the id before each message, and nobody else told them.
 #[test]
 fn avro_and_protobuf_are_read_by_confluents_deserializers_through_the_registry() {

@@ -35,7 +35,7 @@ struct Rest {
 pub(super) fn outputs(words: &Words, prefix: &str) -> Result<(Vec<Flows>, Vec<String>), Error> {
     let (mut outputs, mut sentences): (Vec<Flows>, _) = (Vec::new(), Vec::new());
     if words.kafka.is_empty() {
-        return Ok((outputs, sentences));
+        return unused(words).map_or(Ok((outputs, sentences)), Err);
     }
     let (template, format, schema) = (super::ntopng::template(words)?, format(words)?, schema(words)?);
     Writer::new(&template, format).map_err(|error| {
@@ -147,6 +147,23 @@ fn options(topic: &str) -> Option<String> {
     (!topic.is_empty() && topic != NO_TOPIC).then(|| topic.to_owned())
 }
 
+/// What would be ignored: whoever writes it means that flows go somewhere.
+fn unused(words: &Words) -> Option<Error> {
+    let options = [
+        ("--kafka-format", words.kafka_format.is_some()),
+        ("--kafka-add-timestamp", words.kafka_add_timestamp),
+        ("--schema-registry", words.schema_registry.is_some()),
+        ("--schema-id", words.schema_id.is_some()),
+    ];
+    let (option, _) = options.into_iter().find(|(_, is_given)| *is_given)?;
+    Some(Error::Contradiction {
+        first: option.into(),
+        second: "a probe without --kafka".into(),
+        reason: "it says how flows are written there",
+        mend: "add --kafka 'BROKERS;TOPIC', or leave it out",
+    })
+}
+
 /// nProbe's manual has 2 where its older one has -1.
 fn acknowledgement(text: &str) -> Option<Acknowledge> {
     match text {
@@ -191,8 +208,10 @@ fn schema(words: &Words) -> Result<SchemaId, Error> {
     let contradiction = |first: String, second: String, reason, mend| {
         Err(Error::Contradiction { first, second, reason, mend })
     };
-    let (registry, id) = (words.schema_registry.as_ref(), words.schema_id);
-    let option = registry.map(|url| format!("--schema-registry {url}"));
+    // Before any other sentence has it in: it may have a password.
+    let registry = words.schema_registry.as_deref().map(registry_url).transpose()?;
+    let id = words.schema_id;
+    let option = registry.as_ref().map(|url| format!("--schema-registry {url}"));
     let option = option.or_else(|| id.map(|id| format!("--schema-id {id}")));
     if let Some(option) = option.filter(|_| of_json) {
         let mend = "ask for --kafka-format avro or protobuf, or leave it out";
@@ -200,7 +219,7 @@ fn schema(words: &Words) -> Result<SchemaId, Error> {
     }
     match (registry, id) {
         (None, None) => Ok(SchemaId::None),
-        (Some(url), None) => registry_url(url).map(SchemaId::Of),
+        (Some(url), None) => Ok(SchemaId::Of(url)),
         (None, Some(id)) => {
             let most = u64::from(u32::MAX >> 1);
             super::check::ranged(

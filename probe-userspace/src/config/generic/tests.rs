@@ -127,9 +127,34 @@ fn what_does_not_fit_together_is_refused() {
         });
         assert!(said.contains(url) && said.contains("http://registry:8081"), "{said}");
     }
-    let said = contradiction(|words| {
-        avro(words);
-        words.schema_registry = Some("https://me:s3cret@r".into());
-    });
-    assert!(said.contains("basic.auth.user.info") && !said.contains("s3cret"), "{said}");
+    for (format, id) in [(Some("avro"), None), (Some("avro"), Some(3)), (None, None), (Some("json"), Some(3))]
+    {
+        let said = contradiction(|words| {
+            words.kafka_format = format.map(str::to_owned);
+            words.schema_registry = Some("https://me:s3cret@r".into());
+            words.schema_id = id;
+        });
+        assert!(said.contains("basic.auth.user.info") && !said.contains("s3cret"), "{said}");
+    }
+}
+
+#[test]
+fn what_would_be_ignored_without_kafka_is_refused() {
+    let refused = |words: Words| outputs(&words, "gannet").unwrap_err().to_string();
+    for (option, words) in [
+        ("--kafka-format", Words { kafka_format: Some("avro".into()), ..Words::default() }),
+        ("--kafka-add-timestamp", Words { kafka_add_timestamp: true, ..Words::default() }),
+        (
+            "--schema-registry",
+            Words { schema_registry: Some("http://me:s3cret@r".into()), ..Words::default() },
+        ),
+        ("--schema-id", Words { schema_id: Some(3), ..Words::default() }),
+    ] {
+        let said = refused(words);
+        assert!(
+            said.contains(option) && said.contains("--kafka 'BROKERS;TOPIC'") && !said.contains("s3cret"),
+            "{said}"
+        );
+    }
+    assert_eq!(outputs(&Words::default(), "gannet").unwrap().0.len(), 0);
 }

@@ -151,10 +151,24 @@ fn transaction_timeout(config: &ClientConfig) -> Duration {
     asked.map_or(TRANSACTION_TIMEOUT, Duration::from_millis)
 }
 
+/// Other names of settings that we make: pairs lie in no order on their way to librdkafka, and of two names either would win.
+const ALIASES: [(&str, &str); 8] = [
+    ("acks", "request.required.acks"),
+    ("compression.codec", "compression.type"),
+    ("linger.ms", "queue.buffering.max.ms"),
+    ("message.timeout.ms", "delivery.timeout.ms"),
+    ("sasl.mechanisms", "sasl.mechanism"),
+    ("max.in.flight.requests.per.connection", "max.in.flight"),
+    ("message.send.max.retries", "retries"),
+    (SERVERS, "metadata.broker.list"),
+];
+
+/// The last one of a setting wins, by whatever name.
 pub(super) fn client_config(pairs: &[(String, String)]) -> ClientConfig {
     let mut config = ClientConfig::new();
     for (key, value) in pairs {
-        config.set(key, value);
+        let name = ALIASES.iter().find(|(_, alias)| alias == key).map_or(key.as_str(), |(name, _)| name);
+        config.set(name, value);
     }
     config.set_log_level(RDKafkaLogLevel::Warning);
     config

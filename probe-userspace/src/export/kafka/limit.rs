@@ -22,6 +22,8 @@ pub(super) struct Limit {
     has_given_up: bool,
     /// Batches that go one by one: a broker refuses messages together, and does not say which of them it means.
     pub(super) singly: usize,
+    /// A message of the protocol has one of ours: a topic takes so small ones only.
+    pub(super) alone: bool,
     /// The pause of a fenced producer was cut short by the stop: once.
     has_hastened: bool,
 }
@@ -29,7 +31,15 @@ pub(super) struct Limit {
 impl Limit {
     pub(super) fn new(patience: Option<Duration>) -> Self {
         let contact = Instant::now();
-        Self { end: None, patience, contact, has_given_up: false, singly: 0, has_hastened: false }
+        Self {
+            end: None,
+            patience,
+            contact,
+            has_given_up: false,
+            singly: 0,
+            alone: false,
+            has_hastened: false,
+        }
     }
 
     /// To be connected is not enough: a broker that refuses every write would be waited for without end.

@@ -238,7 +238,10 @@ impl Kafka {
             if limit.is_over(cursor) {
                 return None;
             }
-            let config = self.config(transactional);
+            let mut config = self.config(transactional);
+            if limit.alone {
+                config.push(("batch.num.messages".to_owned(), "1".to_owned()));
+            }
             let mut is_over = || limit.is_over(cursor);
             let open = |producer: &Producing, config: &ClientConfig, is_over: &mut dyn FnMut() -> bool| {
                 self.open((producer, config), cursor.number(), is_over)
@@ -337,6 +340,15 @@ impl Kafka {
                     let stamp = batches[0].header.stamp;
                     if batches.len() > 1 {
                         limit.singly = batches.len();
+                    } else if self.flows.is_some()
+                        && !limit.alone
+                        && note.code != RDKafkaErrorCode::BadMessage
+                    {
+                        // What is limited is the set that flows go in together; librdkafka makes it before it is refused.
+                        limit.alone = true;
+                        reporter.alone(&client.outlet.of_place().name);
+                        cursor.give_back();
+                        return true;
                     } else if note.code == RDKafkaErrorCode::BadMessage {
                         limit.singly = limit.singly.saturating_sub(1);
                         reporter.unreadable(&stamp, &note.text);

@@ -149,6 +149,16 @@ impl Reporter {
         );
     }
 
+    /// A topic that takes only small sets of messages gets each flow in a set of its own.
+    pub(super) fn alone(&self, topic: &str) {
+        let sink = &self.sink;
+        tracing::warn!(
+            sink,
+            "topic '{topic}' does not take as many flows together as a batch has: each goes alone from now on, which costs throughput; \
+             raise its max.message.bytes to 1048588 (kafka-configs.sh --alter --entity-type topics --entity-name {topic})"
+        );
+    }
+
     /// Each of these is a loss, which a person must know; the first is said at once, the others together.
     pub(super) fn refused(&mut self, stamp: &Stamp, reason: &str) {
         let now = Instant::now();

@@ -200,7 +200,9 @@ impl fmt::Debug for KafkaConf {
 pub fn is_secret(key: &str) -> bool {
     key.contains("password")
         || key.contains("secret")
-        || matches!(key, "ssl.key.pem" | "sasl.oauthbearer.config" | REGISTRY_LOGIN)
+        || key.contains("passphrase")
+        || key.ends_with("key.pem")
+        || matches!(key, "sasl.oauthbearer.config" | REGISTRY_LOGIN)
 }
 
 fn registry_login(pairs: Vec<(String, String)>) -> Result<Option<String>, Error> {
