@@ -243,9 +243,7 @@ fn ntopng_and_a_collector_read_one_probe_at_the_same_time() {
         whole::probe(&capture, None, &words)
     });
     // A file waits for its first reader only: were that the collector, the subscriber might come too late.
-    // The others come once it is there: what went out before nobody would hear again.
     heard.recv_timeout(PATIENCE).unwrap();
-    let stuck = stuck(port);
     let collector = Collector::start(&folder.path().join("store"), None, &["-i", &url]);
     let probe = probe.join().unwrap();
     assert_eq!(probe.code(), 0, "{}", probe.stderr);
