@@ -58,7 +58,7 @@ const TICK: Duration = Duration::from_millis(100);
 const SHUNT_PAUSE: Duration = Duration::from_millis(1);
 
 /// The same where the hand waits for the exporter.
-const NAP: Duration = Duration::from_millis(1);
+const NO_ROOM_TICK: Duration = Duration::from_millis(1);
 
 /// Between two cuts of a live worker.
 const CUT_NANOSECONDS: u64 = 1_000_000_000;
@@ -174,7 +174,7 @@ impl Worker {
         hand: Hand,
         control: &mut impl Control,
     ) {
-        let longest = if hand == Hand::NoRoom { NAP } else { TICK };
+        let longest = if hand == Hand::NoRoom { NO_ROOM_TICK } else { TICK };
         let handover = self.outlet.handover();
         match self.patience.idle(now) {
             Next::Again => std::hint::spin_loop(),

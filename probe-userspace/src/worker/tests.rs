@@ -293,7 +293,7 @@ impl Control for Sleeper {
     }
 
     fn wait(&mut self, _sources: &mut [Box<dyn Source>], _wake: &Wake, timeout: Duration) {
-        self.naps.fetch_add(u32::from(timeout == NAP), Ordering::Release);
+        self.naps.fetch_add(u32::from(timeout == NO_ROOM_TICK), Ordering::Release);
         std::thread::sleep(timeout);
     }
 
